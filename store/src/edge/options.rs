@@ -1,0 +1,111 @@
+//! How a replica is started: its name, directory, addresses, certificates and limits.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use crate::item::NodeId;
+
+/// The TLS name every replica's certificate carries.
+pub const PEER_SERVER_NAME: &str = "stoa-peer";
+
+/// Everything `Store::start` needs.
+#[derive(Debug)]
+pub struct Options {
+    /// This replica's name.
+    pub name: String,
+    /// Where it keeps log and state.
+    pub data_dir: PathBuf,
+    /// Bound by the caller, so that port 0 works.
+    pub peer_listener: TcpListener,
+    /// `host:port` other replicas use for that listener.
+    pub peer_addr: String,
+    /// `host:port` of this replica's API, told to the others.
+    pub api_addr: String,
+    /// What to do with an empty data directory. Data found there always wins.
+    pub bootstrap: Bootstrap,
+    /// Mutual TLS between replicas.
+    pub tls: PeerTls,
+    /// Sizes and times.
+    pub limits: Limits,
+}
+
+/// How an empty replica becomes a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bootstrap {
+    /// Form a new cluster of exactly these members; ids are 1..=n in this order.
+    Static {
+        /// Names and peer addresses of all first members, this one among them.
+        initial: Vec<(String, String)>,
+    },
+    /// Become a member that `Store::add_member` announced.
+    Join {
+        /// The id `add_member` returned.
+        node_id: NodeId,
+        /// The cluster's id (`Store::cluster_id`).
+        cluster_id: u128,
+        /// Peer addresses of running members.
+        peers: Vec<String>,
+    },
+}
+
+/// Certificates for both directions. The server side must demand client certificates.
+#[derive(Clone)]
+pub struct PeerTls {
+    /// For accepted connections.
+    pub server: Arc<rustls::ServerConfig>,
+    /// For dialled connections; the server name checked is [`PEER_SERVER_NAME`].
+    pub client: Arc<rustls::ClientConfig>,
+}
+
+impl fmt::Debug for PeerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerTls").finish_non_exhaustive()
+    }
+}
+
+/// Sizes and times. `Default` suits three replicas on one busy two-core machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory for the history of changes.
+    pub history_bytes: usize,
+    /// Age after which a change may be forgotten, by the proposers' stamps.
+    pub history_age_ms: u64,
+    /// Leader's heartbeat.
+    pub heartbeat_ms: u64,
+    /// Election timeout, lower and upper bound.
+    pub election_ms: (u64, u64),
+    /// How long `txn`, `barrier` and membership calls try before they give up.
+    pub request: Duration,
+    /// Largest encoded transaction.
+    pub txn_bytes_max: usize,
+    /// Log entries between two checkpoints.
+    pub checkpoint_entries: u64,
+    /// Log bytes between two checkpoints.
+    pub checkpoint_bytes: u64,
+    /// Entries kept in the log behind a checkpoint, for followers that lag a little.
+    pub keep_entries: u64,
+    /// How long an installed snapshot may take end to end.
+    pub snapshot: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            history_bytes: 32 << 20,
+            history_age_ms: 10 * 60 * 1000,
+            heartbeat_ms: 100,
+            election_ms: (400, 800),
+            request: Duration::from_secs(10),
+            // A JSON object may have 1.5 MB; a bundle holds several.
+            txn_bytes_max: 8 << 20,
+            checkpoint_entries: 20_000,
+            checkpoint_bytes: 32 << 20,
+            keep_entries: 2_000,
+            snapshot: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Errors of the store, one enum per family. Every message says what to do next.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::item::{NodeId, Revision};
+
+/// Why a transaction, barrier, call or membership change has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum TxnError {
+    /// No leader was known for the whole time allowed; nothing was written.
+    #[error(
+        "no leader: a majority of the replicas must be running and reachable; check `stoa member list` and retry"
+    )]
+    NoLeader,
+    /// No answer in time. The write may still be applied; retry with the same request id.
+    #[error(
+        "no answer in time, the outcome is unknown: read before writing again, or retry with the same request id"
+    )]
+    Timeout,
+    /// This replica stopped; the reason says why. Another replica may serve.
+    #[error(
+        "this replica has stopped ({0}): use another replica, and see this one's log before restarting it"
+    )]
+    Stopped(String),
+    /// The transaction is larger than one log entry may be.
+    #[error(
+        "the transaction has {bytes} bytes, at most {max} are allowed: split it or store smaller values"
+    )]
+    TooLarge {
+        /// Its encoded size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The disk under the data directory is full.
+    #[error("the disk of the data directory is full: free space and restart the replica")]
+    DiskFull,
+    /// No member has this id.
+    #[error("no member has id {0}: see `stoa member list`")]
+    UnknownMember(NodeId),
+    /// A membership change was refused.
+    #[error("the membership change was refused: {0}")]
+    Membership(String),
+}
+
+/// Why a replica cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory is empty but the cluster already exists.
+    #[error(
+        "{peer} already belongs to cluster {cluster_id:032x}, and this replica's data directory is empty: \
+         it must not come back under its old identity. Rejoin it: on a running replica ask for a join of \
+         name `{name}` (`stoa member add`), then start with --join"
+    )]
+    ClusterExists {
+        /// The peer that said so.
+        peer: String,
+        /// Its cluster.
+        cluster_id: u128,
+        /// This replica's name.
+        name: String,
+    },
+    /// The options contradict themselves or the data directory.
+    #[error("{0}")]
+    Invalid(String),
+    /// The log cannot be opened.
+    #[error(
+        "the log in {dir} cannot be read: {detail}. The replica must not continue on it. Move {dir} away and rejoin \
+         this replica under its name (`stoa member add`), or restore the only replica from a snapshot"
+    )]
+    LogDamaged {
+        /// Directory of the log.
+        dir: PathBuf,
+        /// What the log's reader says.
+        detail: String,
+    },
+    /// The state is lost here and no peer could supply it.
+    #[error(
+        "the state in {dir} is damaged or missing and the log before entry {purged} is gone; no peer supplied it: {detail}"
+    )]
+    StateLost {
+        /// The data directory.
+        dir: PathBuf,
+        /// Index of the last entry removed from the log.
+        purged: u64,
+        /// What was tried.
+        detail: String,
+    },
+    /// Reading or writing the data directory failed.
+    #[error("cannot use {path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// Consensus could not be started.
+    #[error("cannot start consensus: {0}")]
+    Raft(String),
+}
+
+/// The asked revision was not reached in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store is at revision {current}, the asked revision was not reached in time")]
+pub struct TooNew {
+    /// The revision this replica is at.
+    pub current: Revision,
+}

@@ -1,0 +1,31 @@
+//! Agreed bytes: a replicated, ordered map with revisions, history and consistent views. One Raft
+//! group orders all writes; every acknowledged write is on disk on a quorum first; everything is
+//! also resident in memory, so reads and watches cost no I/O.
+//!
+//! The store never hears of a task, a kind or a schema: keys and values are bytes, preconditions are
+//! revisions, and an old log replays after any change above. `apply` reads nothing but the log: no
+//! clock, no randomness, no disk. sled is a materialisation for fast restarts, never the only copy.
+//!
+//! Start with `txn.rs` (the only write), then `state.rs` (what a log entry does), `history.rs` and
+//! `snapshot.rs` (what readers see). `edge/` holds everything that touches disk, network, time or
+//! the runtime; `edge/handle.rs` is what the rest of Stoa uses.
+//!
+//! The cores are tested by tables; the log by openraft's storage conformance suite; sled by damage;
+//! the whole by `tests/cluster.rs`: replicas over real TLS that are killed, wiped and rejoined.
+
+pub mod edge;
+pub mod error;
+pub mod history;
+pub mod item;
+pub mod member;
+pub mod snapshot;
+pub mod txn;
+
+pub use edge::handle::{Cursor, LeaderHandler, Service, Store};
+pub use edge::options::{Bootstrap, Limits, Options, PEER_SERVER_NAME, PeerTls};
+pub use error::{StartError, TooNew, TxnError};
+pub use history::{Change, Compacted};
+pub use item::{Item, NodeId, Revision};
+pub use member::{Leadership, Member, NewMember, Node, Role, Status};
+pub use snapshot::View;
+pub use txn::{Guard, Op, Txn, TxnOutcome};

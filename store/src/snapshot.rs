@@ -1,0 +1,114 @@
+//! A consistent view of the whole store at one revision. Structurally shared, so taking one costs nothing.
+
+use std::ops::Bound;
+
+use imbl::OrdSet;
+
+use crate::item::{Item, Revision, Slot};
+
+/// Everything the store held at one revision. Cloning is a reference count.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    pub(crate) slots: OrdSet<Slot>,
+    pub(crate) revision: Revision,
+}
+
+impl View {
+    /// The revision this view shows.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The item under the key.
+    pub fn get(&self, key: &[u8]) -> Option<Item> {
+        self.slots.get(key).map(|slot| slot.item().clone())
+    }
+
+    /// Items between the bounds, in key order.
+    pub fn range(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> impl Iterator<Item = Item> {
+        let bounds = if is_empty(start, end) {
+            NOTHING
+        } else {
+            (start, end)
+        };
+        self.slots
+            .range::<_, [u8]>(bounds)
+            .map(|slot| slot.item().clone())
+    }
+
+    /// Items whose key starts with the prefix, in key order.
+    pub fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Item> {
+        let end = successor(prefix);
+        let bounds = (
+            Bound::Included(prefix),
+            end.as_deref().map_or(Bound::Unbounded, Bound::Excluded),
+        );
+        self.slots
+            .range::<_, [u8]>(bounds)
+            .map(|slot| slot.item().clone())
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// True when the store holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+}
+
+/// A range no key lies in; the tree panics on inverted bounds, so they are replaced by this one.
+const NOTHING: (Bound<&[u8]>, Bound<&[u8]>) = (Bound::Unbounded, Bound::Excluded(&[]));
+
+fn is_empty(start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
+    match (start, end) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(low), Bound::Included(high)) => low > high,
+        (Bound::Included(low) | Bound::Excluded(low), Bound::Excluded(high))
+        | (Bound::Excluded(low), Bound::Included(high)) => low >= high,
+    }
+}
+
+/// The least key greater than every key with this prefix; none when the prefix is all 0xff.
+fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|&byte| byte != 0xff)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn successors() {
+        for (prefix, end) in [
+            (&b"a"[..], Some(b"b".to_vec())),
+            (b"a\xff", Some(b"b".to_vec())),
+            (b"/t/", Some(b"/t0".to_vec())),
+            (b"\xff\xff", None),
+            (b"", None),
+        ] {
+            assert_eq!(successor(prefix), end, "{prefix:?}");
+        }
+    }
+
+    #[test]
+    fn inverted_bounds_are_empty_not_a_panic() {
+        let view = View::default();
+        let bounds = [b"a", b"b"].map(|key| &key[..]);
+        assert_eq!(
+            view.range(Bound::Included(bounds[1]), Bound::Excluded(bounds[0]))
+                .count(),
+            0
+        );
+        assert_eq!(
+            view.range(Bound::Excluded(bounds[0]), Bound::Excluded(bounds[0]))
+                .count(),
+            0
+        );
+    }
+}
