@@ -1,0 +1,44 @@
+//! The one door: the Kubernetes resource API over the store. The only crate in which kinds become
+//! bytes; our own kinds and a user's CustomResourceDefinitions go through exactly one engine.
+//!
+//! It never schedules and never decides what a task does next: it checks, orders and stores what
+//! others decide, and tells whoever watches. It holds no state of its own that the store does not have,
+//! save heartbeats.
+//!
+//! Start with `call.rs` (a request free of HTTP), then `engine.rs` (read a view, compute, commit under
+//! guards), then `verbs/`, one file each, and `hub.rs` (watches). `edge/` is HTTP and TLS.
+//!
+//! Names, selectors, patches, tables and policy are tested by tables; the engine over a real
+//! single-replica store; the whole by unmodified clients over TLS in `tests/`.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")
+)]
+
+pub mod call;
+
+pub mod status;
+
+pub mod user;
+
+pub mod registry;
+
+pub mod keys;
+
+pub mod object;
+
+pub mod names;
+
+pub mod selector;
+
+pub mod params;
+
+pub mod jsonpath;
+
+pub mod table;
+
+pub mod render;
+
+pub mod cel;
+
+pub mod engine;

@@ -1,0 +1,92 @@
+//! Who asks. Filled by authentication (`authn.rs`), judged by `authorize.rs`.
+
+/// An authenticated user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// Name: the certificate's CN.
+    pub name: String,
+    /// Groups: the certificate's O entries.
+    pub groups: Vec<String>,
+}
+
+/// Group of the controllers inside the server process.
+pub const CONTROLLERS: &str = "stoa:controllers";
+
+/// Group of administrators.
+pub const MASTERS: &str = "system:masters";
+
+/// Group of agents.
+pub const AGENTS: &str = "stoa:agents";
+
+/// Group of server replicas.
+pub const SERVERS: &str = "stoa:servers";
+
+impl User {
+    /// A user in one group.
+    #[must_use]
+    pub fn new(name: &str, group: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            groups: vec![group.to_owned()],
+        }
+    }
+
+    /// The controllers inside the server process.
+    #[must_use]
+    pub fn controllers() -> Self {
+        Self::new(CONTROLLERS, CONTROLLERS)
+    }
+
+    /// True when the user belongs to the group.
+    #[must_use]
+    pub fn is_in(&self, group: &str) -> bool {
+        self.groups.iter().any(|own| own == group)
+    }
+
+    /// True for the programs that write what only the cluster itself may write.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.is_in(CONTROLLERS) || self.is_in(SERVERS)
+    }
+}
+
+/// What a request is about, as authorisation judges it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`.
+    pub verb: String,
+    /// API group; empty for the core group.
+    pub group: String,
+    /// API version.
+    pub version: String,
+    /// Plural.
+    pub resource: String,
+    /// Empty for the object itself.
+    pub subresource: String,
+    /// Empty for cluster-scoped resources and for all namespaces.
+    pub namespace: String,
+    /// Empty for collections.
+    pub name: String,
+    /// The field selector of a list or watch.
+    pub field_selector: String,
+}
+
+/// The policy the engine asks: once per operation of a transaction, and about stored objects.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// May the user do this at all?
+    pub authorize: fn(&User, &Attributes) -> Result<(), crate::status::Failure>,
+    /// Asked for agents only: is the stored object one of its own?
+    pub owns: fn(&User, &serde_json::Value) -> bool,
+}
+
+impl Policy {
+    /// Everybody may do everything; for tests.
+    #[must_use]
+    pub fn open() -> Self {
+        Self {
+            authorize: |_, _| Ok(()),
+            owns: |_, _| true,
+        }
+    }
+}
