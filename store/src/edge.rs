@@ -2,3 +2,29 @@
 
 pub mod handle;
 pub mod options;
+
+pub(crate) mod core;
+pub(crate) mod service;
+pub(crate) mod start;
+
+pub(crate) mod membership;
+pub(crate) mod propose;
+pub(crate) mod published;
+pub(crate) mod reads;
+
+pub(crate) mod checkpoint;
+pub(crate) mod log;
+pub(crate) mod machine;
+pub(crate) mod sled;
+pub(crate) mod wal;
+
+pub(crate) mod formation;
+pub(crate) mod frame;
+pub(crate) mod link;
+pub(crate) mod network;
+pub(crate) mod peers;
+pub(crate) mod server;
+pub(crate) mod transfer;
+
+pub(crate) mod files;
+pub(crate) mod identity;

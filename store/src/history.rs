@@ -93,12 +93,11 @@ impl History {
     }
 
     /// The view as it was at `revision`, rebuilt from a later view by undoing the changes between.
-    pub(crate) fn rewind(&self, later: &View, revision: Revision) -> Result<View, Compacted> {
+    pub(crate) fn rewind(later: &View, revision: Revision, changes: &[Arc<Change>]) -> View {
         let mut slots = later.slots.clone();
-        for change in self.after(revision, usize::MAX)?.iter().rev() {
-            if change.revision > later.revision {
-                continue;
-            }
+        let undone =
+            |change: &&Arc<Change>| (revision + 1..=later.revision).contains(&change.revision);
+        for change in changes.iter().rev().filter(undone) {
             match &change.old {
                 Some(old) => slots.insert(Slot(Arc::new(Stored {
                     item: old.clone(),
@@ -107,10 +106,10 @@ impl History {
                 None => slots.remove::<[u8]>(&change.key),
             };
         }
-        Ok(View {
+        View {
             slots,
             revision: revision.min(later.revision),
-        })
+        }
     }
 
     fn offset(&self, revision: Revision) -> Result<usize, Compacted> {

@@ -13,13 +13,27 @@
 //! The cores are tested by tables; the log by openraft's storage conformance suite; sled by damage;
 //! the whole by `tests/cluster.rs`: replicas over real TLS that are killed, wiped and rejoined.
 
-pub mod edge;
-pub mod error;
-pub mod history;
+// In reading order.
 pub mod item;
-pub mod member;
-pub mod snapshot;
+
 pub mod txn;
+
+mod command;
+mod dedupe;
+mod digest;
+mod state;
+
+pub mod history;
+pub mod snapshot;
+
+mod image;
+mod raft;
+mod wire;
+
+pub mod error;
+pub mod member;
+
+pub mod edge;
 
 pub use edge::handle::{Cursor, LeaderHandler, Service, Store};
 pub use edge::options::{Bootstrap, Limits, Options, PEER_SERVER_NAME, PeerTls};

@@ -1,0 +1,246 @@
+//! Checkpoints: the state written behind the apply path into two generations by turns.
+//!
+//! While one generation is written the other stays whole on disk, and the log is kept back to the
+//! older of the two. So a crash, a torn write or rot in one of them costs a longer replay, never
+//! state.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Mutex as AsyncMutex;
+
+use crate::edge::sled::{Doubt, Materialised, SledDir};
+use crate::history::Change;
+use crate::image::Image;
+
+/// Writes checkpoints and knows the latest durable one.
+pub(crate) struct Checkpointer {
+    generations: [Arc<dyn Materialised>; 2],
+    /// Held while a generation is written.
+    writing: AsyncMutex<()>,
+    tracked: Mutex<Tracked>,
+}
+
+/// What changed since the generations were written.
+#[derive(Default)]
+struct Tracked {
+    latest: Option<Image>,
+    current: Option<Arc<Image>>,
+    entries: u64,
+    bytes: u64,
+    /// Per generation: the keys changed since, or none when it must be written in full.
+    changed: [Option<BTreeSet<Bytes>>; 2],
+    /// Per generation: the applied index it holds durably.
+    holds: [Option<u64>; 2],
+    /// The next build answers with the current checkpoint instead of making one.
+    announce: bool,
+}
+
+impl std::fmt::Debug for Checkpointer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checkpointer").finish_non_exhaustive()
+    }
+}
+
+impl Checkpointer {
+    /// Two sled directories below `dir`.
+    pub(crate) fn in_dir(dir: &Path, cluster_id: u128) -> Self {
+        let place = |name: &str| -> Arc<dyn Materialised> {
+            Arc::new(SledDir::new(dir.join(name), cluster_id))
+        };
+        Self::new([place("state-a"), place("state-b")])
+    }
+
+    pub(crate) fn new(generations: [Arc<dyn Materialised>; 2]) -> Self {
+        Self {
+            generations,
+            writing: AsyncMutex::default(),
+            tracked: Mutex::default(),
+        }
+    }
+
+    /// The newest image that can be verified and reaches the log, i.e. has everything up to
+    /// `purged`. Doubtful generations are set aside. Blocks.
+    pub(crate) fn load(&self, purged: Option<u64>) -> Result<Option<Image>, Doubt> {
+        let mut found = Vec::new();
+        for (n, generation) in self.generations.iter().enumerate() {
+            match generation.peek() {
+                Ok(header) => found.extend(header.map(|header| (header.applied, n))),
+                Err(doubt) => self.discard(n, &doubt)?,
+            }
+        }
+        found.sort_unstable();
+        for (applied, n) in found.into_iter().rev() {
+            if applied.map(|id| id.index) < purged {
+                continue;
+            }
+            match self.generations[n].load() {
+                Ok(Some(image)) => {
+                    self.loaded(n, &image);
+                    return Ok(Some(image));
+                }
+                Ok(None) => {}
+                Err(doubt) => self.discard(n, &doubt)?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Records what `apply` did.
+    pub(crate) fn note(&self, image: &Image, changes: &[Change], entries: u64, bytes: u64) {
+        let mut tracked = self.tracked();
+        tracked.latest = Some(image.clone());
+        tracked.entries += entries;
+        tracked.bytes += bytes;
+        for keys in tracked.changed.iter_mut().flatten() {
+            keys.extend(changes.iter().map(|change| change.key.clone()));
+        }
+    }
+
+    /// Entries and bytes applied since the last checkpoint.
+    pub(crate) fn pending(&self) -> (u64, u64) {
+        let tracked = self.tracked();
+        (tracked.entries, tracked.bytes)
+    }
+
+    /// The latest durable checkpoint.
+    pub(crate) fn current(&self) -> Option<Arc<Image>> {
+        self.tracked().current.clone()
+    }
+
+    /// The latest image applied, durable or not; for replicas that lost theirs.
+    pub(crate) fn latest(&self) -> Option<Image> {
+        self.tracked().latest.clone()
+    }
+
+    /// The log up to this index is behind both generations.
+    pub(crate) fn purgeable(&self) -> Option<u64> {
+        let holds = self.tracked().holds;
+        Some(holds[0]?.min(holds[1]?))
+    }
+
+    /// Lets the next `build` answer with the current checkpoint.
+    pub(crate) fn announce(&self) {
+        self.tracked().announce = true;
+    }
+
+    /// A checkpoint for openraft: the announced one, else a fresh one, else at least the last one.
+    pub(crate) async fn build(&self, image: Image) -> io::Result<Arc<Image>> {
+        let announced = std::mem::take(&mut self.tracked().announce);
+        if let Some(current) = self.current().filter(|_| announced) {
+            return Ok(current);
+        }
+        match self.checkpoint(image).await {
+            Ok(fresh) => Ok(fresh),
+            Err(error) => self.current().ok_or(error),
+        }
+    }
+
+    /// Writes the latest noted image (or this one, when none was noted) durably into the older
+    /// generation.
+    pub(crate) async fn checkpoint(&self, fallback: Image) -> io::Result<Arc<Image>> {
+        let writing = self.writing.lock().await;
+        let (image, target, changed) = {
+            let mut tracked = self.tracked();
+            let image = tracked.latest.clone().unwrap_or(fallback);
+            if let Some(current) = tracked
+                .current
+                .clone()
+                .filter(|it| it.applied == image.applied)
+            {
+                return Ok(current);
+            }
+            let target = tracked.older();
+            (tracked.entries, tracked.bytes) = (0, 0);
+            let changed = tracked.changed[target].replace(BTreeSet::new());
+            (image, target, changed)
+        };
+        let written = self.write(target, image, changed).await;
+        drop(writing);
+        written
+    }
+
+    /// Makes this image, which did not come from the log, the state. Durable on return.
+    pub(crate) async fn replace(&self, image: Image) -> io::Result<()> {
+        let writing = self.writing.lock().await;
+        let target = {
+            let mut tracked = self.tracked();
+            let target = tracked.older();
+            tracked.latest = Some(image.clone());
+            (tracked.entries, tracked.bytes) = (0, 0);
+            tracked.changed = [None, None];
+            tracked.holds = [None, None];
+            tracked.changed[target] = Some(BTreeSet::new());
+            target
+        };
+        let written = self.write(target, image, None).await;
+        drop(writing);
+        written.map(drop)
+    }
+
+    async fn write(
+        &self,
+        target: usize,
+        image: Image,
+        changed: Option<BTreeSet<Bytes>>,
+    ) -> io::Result<Arc<Image>> {
+        let image = Arc::new(image);
+        let (generation, writes) = (Arc::clone(&self.generations[target]), Arc::clone(&image));
+        let result =
+            tokio::task::spawn_blocking(move || write_or_rewrite(&*generation, &writes, changed))
+                .await
+                .map_err(io::Error::other)?;
+        let mut tracked = self.tracked();
+        if let Err(error) = result {
+            tracked.changed[target] = None;
+            tracked.holds[target] = None;
+            return Err(error);
+        }
+        tracked.holds[target] = image.applied_index();
+        tracked.current = Some(Arc::clone(&image));
+        Ok(image)
+    }
+
+    fn loaded(&self, n: usize, image: &Image) {
+        let mut tracked = self.tracked();
+        tracked.changed[n] = Some(BTreeSet::new());
+        tracked.holds[n] = image.applied_index();
+        tracked.latest = Some(image.clone());
+        tracked.current = Some(Arc::new(image.clone()));
+    }
+
+    fn discard(&self, n: usize, doubt: &Doubt) -> Result<(), Doubt> {
+        tracing::warn!(generation = n, %doubt, "a state directory is set aside and will be rebuilt");
+        self.generations[n].set_aside()
+    }
+
+    fn tracked(&self) -> MutexGuard<'_, Tracked> {
+        self.tracked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tracked {
+    /// The generation to write next: never the one the current checkpoint is in.
+    fn older(&self) -> usize {
+        usize::from(self.holds[1] < self.holds[0])
+    }
+}
+
+/// A generation in doubt is set aside and written in full, once; a second failure is the disk's.
+fn write_or_rewrite(
+    generation: &dyn Materialised,
+    image: &Image,
+    changed: Option<BTreeSet<Bytes>>,
+) -> io::Result<()> {
+    let Err(doubt) = generation.write(image, changed.as_ref()) else {
+        return Ok(());
+    };
+    tracing::warn!(%doubt, "a checkpoint failed and is written anew in full");
+    generation
+        .set_aside()
+        .and_then(|()| generation.write(image, None))
+        .map_err(|doubt| io::Error::other(format!("the checkpoint cannot be written: {doubt}")))
+}

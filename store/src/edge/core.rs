@@ -1,0 +1,133 @@
+//! What the parts of a running replica share.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::sync::{mpsc, watch};
+
+use crate::edge::checkpoint::Checkpointer;
+use crate::edge::handle::LeaderHandler;
+use crate::edge::link::Link;
+use crate::edge::log::LogStore;
+use crate::edge::options::Limits;
+use crate::edge::peers::{Lane, Peers};
+use crate::edge::propose::Proposed;
+use crate::edge::published::Published;
+use crate::edge::reads::ReadIndex;
+use crate::error::TxnError;
+use crate::item::NodeId;
+use crate::member::{Leadership, Node, Role, Status};
+use crate::raft::{Membership, RaftHandle};
+
+/// One running replica.
+pub(crate) struct Core {
+    pub(crate) id: NodeId,
+    pub(crate) me: Node,
+    pub(crate) cluster_id: u128,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) limits: Limits,
+    pub(crate) raft: RaftHandle,
+    pub(crate) log: LogStore,
+    pub(crate) peers: Peers,
+    pub(crate) published: Arc<Published>,
+    pub(crate) checkpointer: Arc<Checkpointer>,
+    pub(crate) proposals: mpsc::Sender<Proposed>,
+    pub(crate) reads: mpsc::Sender<ReadIndex>,
+    pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) handler: RwLock<Option<LeaderHandler>>,
+    pub(crate) fault: Arc<Fault>,
+}
+
+/// Why the replica stopped, once it has.
+#[derive(Debug, Default)]
+pub(crate) struct Fault(Mutex<Option<TxnError>>);
+
+impl Fault {
+    pub(crate) fn set(&self, error: TxnError) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(error);
+    }
+
+    pub(crate) fn get(&self) -> Option<TxnError> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn of_io(error: &std::io::Error) -> TxnError {
+        if error.kind() == std::io::ErrorKind::StorageFull {
+            TxnError::DiskFull
+        } else {
+            TxnError::Stopped(error.to_string())
+        }
+    }
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core")
+            .field("id", &self.id)
+            .field("me", &self.me)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// The membership in effect, committed or not.
+    pub(crate) fn membership(&self) -> Arc<Membership> {
+        self.raft
+            .metrics()
+            .borrow_watched()
+            .membership_config
+            .clone()
+    }
+
+    /// A link for questions to another member, when its address is known.
+    pub(crate) fn control(&self, id: NodeId) -> Option<Link> {
+        let membership = self.membership();
+        let node = membership.get_node(&id)?;
+        Some(self.peers.link(Lane::Control, id, &node.peer_addr))
+    }
+
+    /// What this replica says of itself.
+    pub(crate) fn status(&self) -> Status {
+        let progress = self.published.progress();
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        Status {
+            id: self.id,
+            name: self.me.name.clone(),
+            role: match self.fault.get() {
+                Some(_) => Role::Stopped,
+                None => role(metrics.state),
+            },
+            applied_index: progress.applied_next.checked_sub(1),
+            revision: progress.revision,
+            digest: progress.digest,
+            epoch: metrics.vote.leader_id.term,
+            leader: metrics.current_leader,
+        }
+    }
+
+    /// What to answer when consensus itself has failed.
+    pub(crate) fn stopped(&self, reason: &impl std::fmt::Display) -> TxnError {
+        self.fault
+            .get()
+            .unwrap_or_else(|| TxnError::Stopped(reason.to_string()))
+    }
+}
+
+fn role(state: ServerState) -> Role {
+    match state {
+        ServerState::Learner => Role::Learner,
+        ServerState::Follower => Role::Follower,
+        ServerState::Candidate => Role::Candidate,
+        ServerState::Leader => Role::Leader,
+        ServerState::Shutdown => Role::Stopped,
+    }
+}

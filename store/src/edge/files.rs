@@ -1,0 +1,70 @@
+//! Small durable file operations: replace a file at once, make a directory's content durable, set
+//! something damaged aside.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Damaged directories kept for a look at them; older ones are removed so they cannot fill the disk.
+const ASIDE_MAX: u32 = 2;
+
+/// Replaces the file so that a crash leaves either the old or the new content.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    let mut file = File::create(&fresh)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    sync_dir(parent(path))
+}
+
+/// The file's content, or none when there is no such file.
+pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes every file below, and every directory entry, durable.
+pub(crate) fn sync_tree(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_tree(&path)?;
+        } else {
+            File::open(&path)?.sync_all()?;
+        }
+    }
+    sync_dir(dir)
+}
+
+/// Renames the directory to `<name>.bad-N` and keeps only the latest few of those.
+pub(crate) fn set_aside(dir: &Path) -> io::Result<()> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    let next = (1..).find(|n| !aside(dir, *n).exists()).unwrap_or(u32::MAX);
+    fs::rename(dir, aside(dir, next))?;
+    if let Some(old) = next.checked_sub(ASIDE_MAX).filter(|old| *old > 0) {
+        // The name stays taken by an empty directory, so that numbers keep growing.
+        fs::remove_dir_all(aside(dir, old))?;
+        fs::create_dir(aside(dir, old))?;
+    }
+    sync_dir(parent(dir))
+}
+
+fn aside(dir: &Path, n: u32) -> PathBuf {
+    dir.with_extension(format!("bad-{n}"))
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}

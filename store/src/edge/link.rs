@@ -1,0 +1,214 @@
+//! A connection to one peer: questions go out in the order they were asked, answers come back by id.
+//!
+//! A link connects when it is first needed and again after it broke. Questions asked while the peer
+//! cannot be reached fail at once; the caller decides about retries.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncWriteExt, BufWriter, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::edge::frame;
+use crate::edge::options::PEER_SERVER_NAME;
+use crate::item::NodeId;
+use crate::wire::{Answer, Ask, Hello, PROTOCOL};
+
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+/// Unacknowledged data older than this breaks the connection: a peer that vanished without a
+/// word must not hold up the retry by TCP's minutes.
+const UNACKED_MAX_MS: u32 = 5_000;
+const QUEUE: usize = 1024;
+const WRITE_BUFFER: usize = 32 << 10;
+
+/// Why a question has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LinkError {
+    /// It was not sent: the peer cannot be reached.
+    #[error("the peer cannot be reached")]
+    Unreachable,
+    /// It may have been sent; the connection broke.
+    #[error("the connection broke")]
+    Broken,
+    /// It was sent, but no answer came in time.
+    #[error("no answer in time")]
+    Timeout,
+}
+
+/// Where and to whom a link goes.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) addr: String,
+    pub(crate) to: Option<(u128, NodeId)>,
+    pub(crate) tls: Arc<rustls::ClientConfig>,
+}
+
+/// A handle; the link ends when the last one is dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    calls: mpsc::Sender<Call>,
+}
+
+struct Call {
+    ask: Ask,
+    answer: oneshot::Sender<Result<Answer, LinkError>>,
+}
+
+/// An answer on its way.
+pub(crate) type Pending = oneshot::Receiver<Result<Answer, LinkError>>;
+
+type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Answer, LinkError>>>>>;
+
+impl Link {
+    pub(crate) fn open(target: Target) -> Self {
+        let (calls, asked) = mpsc::channel(QUEUE);
+        tokio::spawn(run(target, asked));
+        Self { calls }
+    }
+
+    /// Queues a question. Questions of one caller are sent in the order of these calls.
+    pub(crate) async fn send(&self, ask: Ask) -> Result<Pending, LinkError> {
+        let (answer, pending) = oneshot::channel();
+        match self.calls.send(Call { ask, answer }).await {
+            Ok(()) => Ok(pending),
+            Err(_stopped) => Err(LinkError::Unreachable),
+        }
+    }
+
+    /// Asks and waits for the answer.
+    pub(crate) async fn ask(&self, ask: Ask, limit: Duration) -> Result<Answer, LinkError> {
+        let asked = async { received(self.send(ask).await?.await) };
+        tokio::time::timeout(limit, asked)
+            .await
+            .unwrap_or(Err(LinkError::Timeout))
+    }
+}
+
+/// Flattens what a pending answer became.
+pub(crate) fn received(
+    result: Result<Result<Answer, LinkError>, oneshot::error::RecvError>,
+) -> Result<Answer, LinkError> {
+    result.unwrap_or(Err(LinkError::Broken))
+}
+
+async fn run(target: Target, mut asked: mpsc::Receiver<Call>) {
+    while let Some(first) = asked.recv().await {
+        match tokio::time::timeout(CONNECT_MAX, connect(&target)).await {
+            Ok(Ok(stream)) => converse(stream, first, &mut asked).await,
+            Ok(Err(error)) => {
+                tracing::debug!(addr = target.addr, %error, "cannot connect to a peer");
+                refuse(first, &mut asked);
+            }
+            Err(_elapsed) => refuse(first, &mut asked),
+        }
+    }
+}
+
+fn refuse(first: Call, asked: &mut mpsc::Receiver<Call>) {
+    let queued = std::iter::from_fn(|| asked.try_recv().ok());
+    for call in std::iter::once(first).chain(queued) {
+        call.answer.send(Err(LinkError::Unreachable)).ok();
+    }
+}
+
+async fn connect(target: &Target) -> io::Result<TlsStream<TcpStream>> {
+    let tcp = TcpStream::connect(&target.addr).await?;
+    tune(&tcp)?;
+    let name = ServerName::try_from(PEER_SERVER_NAME).map_err(io::Error::other)?;
+    let mut stream = TlsConnector::from(Arc::clone(&target.tls))
+        .connect(name, tcp)
+        .await?;
+    let hello = Hello {
+        protocol: PROTOCOL,
+        to: target.to,
+    };
+    stream.write_all(&frame::encode(0, &hello)?).await?;
+    Ok(stream)
+}
+
+/// Socket options for both ends of a peer connection.
+pub(crate) fn tune(tcp: &TcpStream) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    rustix::net::sockopt::set_tcp_user_timeout(tcp, UNACKED_MAX_MS)?;
+    rustix::net::sockopt::set_socket_keepalive(tcp, true)?;
+    Ok(())
+}
+
+/// Serves questions until the connection breaks or nobody is left to ask.
+async fn converse(stream: TlsStream<TcpStream>, first: Call, asked: &mut mpsc::Receiver<Call>) {
+    let (reader, writer) = tokio::io::split(stream);
+    let waiting = Waiting::default();
+    let reading = read_answers(reader, Arc::clone(&waiting));
+    let writing = write_questions(writer, first, asked, &waiting);
+    let ended = tokio::select! {
+        ended = reading => ended,
+        ended = writing => ended,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a peer connection broke");
+    }
+    let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    for (_, answer) in std::mem::take(&mut *waiting) {
+        answer.send(Err(LinkError::Broken)).ok();
+    }
+}
+
+async fn read_answers(reader: ReadHalf<TlsStream<TcpStream>>, waiting: Waiting) -> io::Result<()> {
+    let mut reader = tokio::io::BufReader::new(reader);
+    loop {
+        let (id, body) = frame::read(&mut reader).await?;
+        let answer = frame::decode(&body)?;
+        let asker = waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
+        // An asker that gave up is gone; its answer is dropped.
+        asker.map(|asker| asker.send(Ok(answer)));
+    }
+}
+
+async fn write_questions(
+    writer: WriteHalf<TlsStream<TcpStream>>,
+    first: Call,
+    asked: &mut mpsc::Receiver<Call>,
+    waiting: &Waiting,
+) -> io::Result<()> {
+    let mut writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
+    let mut next = Some(first);
+    for id in 1.. {
+        let call = match next.take().or_else(|| asked.try_recv().ok()) {
+            Some(call) => call,
+            None => {
+                // Flushed only when nothing more is waiting: questions share packets.
+                writer.flush().await?;
+                match asked.recv().await {
+                    Some(call) => call,
+                    None => return writer.shutdown().await,
+                }
+            }
+        };
+        if call.answer.is_closed() {
+            // The asker gave up while the connection was being made.
+            continue;
+        }
+        let frame = match frame::encode(id, &call.ask) {
+            Ok(frame) => frame,
+            Err(error) => {
+                call.answer.send(Ok(Answer::Failed(error.to_string()))).ok();
+                continue;
+            }
+        };
+        waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, call.answer);
+        writer.write_all(&frame).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! openraft's view of the network: pipelined appends, votes and snapshots over our links.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use openraft::base::{BoxFuture, BoxStream};
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{RPCOption, RaftNetworkFactory};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::{OptionalSend, RaftNetworkV2};
+
+use crate::edge::link::{Link, LinkError, received};
+use crate::edge::peers::{Lane, Peers};
+use crate::edge::transfer;
+use crate::image::Image;
+use crate::item::NodeId;
+use crate::member::Node;
+use crate::raft::{LogId, Types, Vote};
+use crate::wire::{Answer, Ask};
+
+type SnapshotOf = openraft::type_config::alias::SnapshotOf<Types, Arc<Image>>;
+
+/// Appends in flight to one follower. Each carries up to about 1 MiB.
+const PIPELINE: usize = 16;
+/// A follower that answers no append for this long is stuck; the stream is started anew.
+const APPEND_MAX: Duration = Duration::from_secs(5);
+
+/// Makes clients for openraft.
+#[derive(Debug)]
+pub(crate) struct Network {
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) cluster_id: u128,
+}
+
+impl Network {
+    fn client(&self, lane: Lane, target: NodeId, node: &Node) -> Client {
+        Client {
+            link: self.peers.link(lane, target, &node.peer_addr),
+            control: self.peers.link(Lane::Control, target, &node.peer_addr),
+            cluster_id: self.cluster_id,
+        }
+    }
+}
+
+impl RaftNetworkFactory<Types> for Network {
+    type Network = Client;
+
+    async fn new_client(&mut self, target: NodeId, node: &Node) -> Client {
+        self.client(Lane::Replication, target, node)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: NodeId, node: &Node) -> Client {
+        self.client(Lane::Heartbeat, target, node)
+    }
+
+    async fn new_snapshot_client(&mut self, target: NodeId, node: &Node) -> Client {
+        self.client(Lane::Snapshot, target, node)
+    }
+}
+
+/// Talks to one peer.
+#[derive(Debug)]
+pub(crate) struct Client {
+    link: Link,
+    control: Link,
+    cluster_id: u128,
+}
+
+impl Client {
+    async fn ask(&self, ask: Ask, option: &RPCOption) -> Result<Answer, RPCError<Types>> {
+        self.control
+            .ask(ask, option.hard_ttl())
+            .await
+            .map_err(rpc_error)
+    }
+}
+
+impl RaftNetworkV2<Types> for Client {
+    type SnapshotData = Arc<Image>;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+        let answer = self.link.ask(Ask::Append(rpc), option.hard_ttl()).await;
+        appended(answer)
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        _option: RPCOption,
+    ) -> BoxFuture<
+        's,
+        Result<BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>, RPCError<Types>>,
+    >
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
+    {
+        let link = &self.link;
+        // `then` queues one request at a time, in order; `buffered` awaits the answers, in order.
+        let answers = input
+            .then(move |rpc| async move {
+                let (prev, last) = ends(&rpc);
+                (prev, last, link.send(Ask::Append(rpc)).await)
+            })
+            .map(|(prev, last, sent)| async move {
+                let answer = match sent {
+                    Ok(pending) => match tokio::time::timeout(APPEND_MAX, pending).await {
+                        Ok(answer) => received(answer),
+                        Err(_elapsed) => Err(LinkError::Timeout),
+                    },
+                    Err(error) => Err(error),
+                };
+                appended(answer).map(|response| response.into_stream_result(prev, last))
+            })
+            .buffered(PIPELINE);
+        let answers: BoxStream<'s, _> = Box::pin(answers);
+        Box::pin(std::future::ready(Ok(answers)))
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        voted(self.ask(Ask::Vote(rpc), &option).await?)
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        voted(self.ask(Ask::PreVote(rpc), &option).await?)
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: SnapshotOf,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let push = transfer::push(&self.link, vote, &snapshot.snapshot, self.cluster_id);
+        tokio::select! {
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            pushed = tokio::time::timeout(option.hard_ttl(), push) => match pushed {
+                Ok(Ok(response)) => Ok(response),
+                Ok(Err(error)) => Err(StreamingError::Network(NetworkError::from_string(error))),
+                Err(elapsed) => Err(StreamingError::Network(NetworkError::new(&elapsed))),
+            }
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        req: TransferLeaderRequest<Types>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
+        match self.ask(Ask::Transfer(req), &option).await? {
+            Answer::Transfer(Ok(())) => Ok(Ok(())),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+fn ends(rpc: &AppendEntriesRequest<Types>) -> (Option<LogId>, Option<LogId>) {
+    let last = rpc
+        .entries
+        .last()
+        .map(|entry| entry.log_id)
+        .or(rpc.prev_log_id);
+    (rpc.prev_log_id, last)
+}
+
+fn appended(
+    answer: Result<Answer, LinkError>,
+) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+    match answer.map_err(rpc_error)? {
+        Answer::Append(response) => Ok(response),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn voted(answer: Answer) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    match answer {
+        Answer::Vote(response) => Ok(response),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn rpc_error(error: LinkError) -> RPCError<Types> {
+    match error {
+        LinkError::Unreachable => RPCError::Unreachable(Unreachable::new(&error)),
+        LinkError::Broken | LinkError::Timeout => RPCError::Network(NetworkError::new(&error)),
+    }
+}
+
+fn unexpected(answer: &Answer) -> RPCError<Types> {
+    RPCError::Unreachable(Unreachable::from_string(format!(
+        "an answer that does not fit: {answer:?}"
+    )))
+}

@@ -1,0 +1,231 @@
+//! What readers see: the latest state, the recent history, and a signal when they move.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::error::TooNew;
+use crate::history::{Change, Compacted, History};
+use crate::image::Image;
+use crate::item::Revision;
+use crate::snapshot::View;
+
+/// Rebuilt views kept for the next page of the same list.
+const REBUILT_MAX: usize = 8;
+/// Changes handed out at once, so that one reader does not hold the lock for long.
+const CHANGES_MAX: usize = 1024;
+
+/// How far the state has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Index of the last applied entry plus one; 0 before the first.
+    pub(crate) applied_next: u64,
+    pub(crate) revision: Revision,
+    pub(crate) digest: u128,
+}
+
+/// Shared by the state machine, which writes, and all readers.
+#[derive(Debug)]
+pub(crate) struct Published {
+    latest: RwLock<Latest>,
+    rebuilt: Mutex<VecDeque<View>>,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Debug)]
+struct Latest {
+    view: View,
+    history: History,
+}
+
+impl Published {
+    pub(crate) fn new(history_bytes: usize, history_age_ms: u64) -> Self {
+        let history = History::new(0, history_bytes, history_age_ms);
+        Self {
+            latest: RwLock::new(Latest {
+                view: View::default(),
+                history,
+            }),
+            rebuilt: Mutex::default(),
+            progress: watch::Sender::default(),
+        }
+    }
+
+    /// The state jumped to this image; what led there is unknown.
+    pub(crate) fn reset(&self, image: &Image) {
+        self.write(|latest| {
+            latest.view = image.state.view().clone();
+            latest.history.reset(latest.view.revision());
+        });
+        self.signal(image);
+    }
+
+    /// The state moved to this image by these changes.
+    pub(crate) fn advance(&self, image: &Image, changes: Vec<Change>) {
+        self.write(|latest| {
+            latest.view = image.state.view().clone();
+            changes
+                .into_iter()
+                .for_each(|change| latest.history.push(Arc::new(change)));
+        });
+        self.signal(image);
+    }
+
+    pub(crate) fn view(&self) -> View {
+        self.latest
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .view
+            .clone()
+    }
+
+    pub(crate) fn view_at(&self, revision: Revision) -> Result<View, Compacted> {
+        let (view, changes) = {
+            let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+            if revision >= latest.view.revision() {
+                return Ok(latest.view.clone());
+            }
+            (
+                latest.view.clone(),
+                latest.history.after(revision, usize::MAX)?,
+            )
+        };
+        if let Some(rebuilt) = self.recall(revision) {
+            return Ok(rebuilt);
+        }
+        let rebuilt = History::rewind(&view, revision, &changes);
+        self.remember(rebuilt.clone());
+        Ok(rebuilt)
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        *self.progress.borrow()
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    pub(crate) fn oldest(&self) -> Revision {
+        self.latest
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .history
+            .oldest()
+    }
+
+    pub(crate) fn changes(self: &Arc<Self>, after: Revision) -> Result<Cursor, Compacted> {
+        let oldest = self.oldest();
+        if after < oldest {
+            return Err(Compacted { oldest });
+        }
+        let progress = self.progress.subscribe();
+        Ok(Cursor {
+            published: Arc::clone(self),
+            position: after,
+            progress,
+        })
+    }
+
+    pub(crate) async fn wait_revision(
+        &self,
+        at_least: Revision,
+        limit: Duration,
+    ) -> Result<View, TooNew> {
+        let reached = self
+            .wait(limit, |progress| progress.revision >= at_least)
+            .await;
+        let view = self.view();
+        if reached {
+            Ok(view)
+        } else {
+            Err(TooNew {
+                current: view.revision(),
+            })
+        }
+    }
+
+    /// Waits until the entry is applied here; false when the time is over.
+    pub(crate) async fn wait_applied(&self, index: u64, limit: Duration) -> bool {
+        self.wait(limit, |progress| progress.applied_next > index)
+            .await
+    }
+
+    async fn wait(&self, limit: Duration, reached: impl FnMut(&Progress) -> bool) -> bool {
+        let mut progress = self.progress.subscribe();
+        matches!(
+            tokio::time::timeout(limit, progress.wait_for(reached)).await,
+            Ok(Ok(_))
+        )
+    }
+
+    fn write(&self, change: impl FnOnce(&mut Latest)) {
+        change(&mut self.latest.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn signal(&self, image: &Image) {
+        self.progress.send_replace(Progress {
+            applied_next: image.applied_index().map_or(0, |index| index + 1),
+            revision: image.state.view().revision(),
+            digest: image.state.digest(),
+        });
+    }
+
+    fn recall(&self, revision: Revision) -> Option<View> {
+        let rebuilt = self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner);
+        rebuilt
+            .iter()
+            .find(|view| view.revision() == revision)
+            .cloned()
+    }
+
+    fn remember(&self, view: View) {
+        let mut rebuilt = self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner);
+        rebuilt.push_back(view);
+        if rebuilt.len() > REBUILT_MAX {
+            rebuilt.pop_front();
+        }
+    }
+}
+
+/// Reads changes in order. It holds a position, nothing else: a waiting reader costs no memory.
+#[derive(Debug)]
+pub struct Cursor {
+    published: Arc<Published>,
+    position: Revision,
+    progress: watch::Receiver<Progress>,
+}
+
+impl Cursor {
+    /// The revision up to which changes were returned.
+    pub fn position(&self) -> Revision {
+        self.position
+    }
+
+    /// Changes after the position, in order and without a gap, at most about a thousand at once;
+    /// waits while there are none. Fails once the history no longer reaches back to the position.
+    /// Cancelling loses nothing.
+    pub async fn next(&mut self) -> Result<Vec<Arc<Change>>, Compacted> {
+        loop {
+            self.progress.borrow_and_update();
+            let changes = {
+                let latest = self
+                    .published
+                    .latest
+                    .read()
+                    .unwrap_or_else(PoisonError::into_inner);
+                latest.history.after(self.position, CHANGES_MAX)?
+            };
+            if let Some(last) = changes.last() {
+                self.position = last.revision;
+                return Ok(changes);
+            }
+            if self.progress.changed().await.is_err() {
+                // The sender lives in `published`, which this cursor holds.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! The listening side: answers other replicas.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::FutureExt;
+use openraft::Snapshot;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncWriteExt, BufReader, BufWriter, ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::edge::core::Core;
+use crate::edge::formation::Door;
+use crate::edge::options::PEER_SERVER_NAME;
+use crate::edge::transfer::{Assembly, Cutter, Piece};
+use crate::edge::{frame, link};
+use crate::raft::{SnapshotMeta, Vote};
+use crate::txn::Txn;
+use crate::wire::{Answer, Ask, Hello, PROTOCOL, Refusal};
+
+const CONNECTIONS_MAX: usize = 512;
+const ANSWERS_QUEUED: usize = 1024;
+const ASKS_AT_ONCE: usize = 4096;
+/// For the handshake and the first message of a stranger.
+const GREETING_MAX: Duration = Duration::from_secs(5);
+const WRITE_BUFFER: usize = 16 << 10;
+
+type Answers = mpsc::Sender<(u64, Answer)>;
+
+/// What connections are answered from. The core appears once the replica has an identity.
+pub(crate) struct Desk {
+    pub(crate) door: Door,
+    pub(crate) core: OnceLock<Arc<Core>>,
+}
+
+/// Accepts until stopped. Open connections end with their task, which `stop` also ends.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    desk: Arc<Desk>,
+    stop: CancellationToken,
+) {
+    let acceptor = TlsAcceptor::from(tls);
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    while let Some(Ok(place)) = stop
+        .run_until_cancelled(Arc::clone(&room).acquire_owned())
+        .await
+    {
+        let accepted = match stop.run_until_cancelled(listener.accept()).await {
+            Some(accepted) => accepted,
+            None => return,
+        };
+        let tcp = match accepted {
+            Ok((tcp, _)) => tcp,
+            Err(error) => {
+                // Out of descriptors, mostly: accepting again at once would spin.
+                tracing::warn!(%error, "cannot accept a peer");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let (acceptor, desk, stop) = (acceptor.clone(), Arc::clone(&desk), stop.clone());
+        tokio::spawn(async move {
+            let ended = stop
+                .run_until_cancelled(converse(tcp, acceptor, desk))
+                .await;
+            if let Some(Err(error)) = ended {
+                tracing::debug!(%error, "a peer connection ended");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn converse(tcp: TcpStream, acceptor: TlsAcceptor, desk: Arc<Desk>) -> io::Result<()> {
+    link::tune(&tcp)?;
+    let (mut reader, writer) =
+        tokio::time::timeout(GREETING_MAX, greet(tcp, acceptor, &desk)).await??;
+    let (answers, queued) = mpsc::channel(ANSWERS_QUEUED);
+    let writing = tokio::spawn(write_answers(writer, queued));
+    let mut conversation = Conversation {
+        desk,
+        answers,
+        asks: Arc::new(Semaphore::new(ASKS_AT_ONCE)),
+        assembly: None,
+        cutter: None,
+    };
+    let ended = loop {
+        let (id, body) = match frame::read(&mut reader).await {
+            Ok(frame) => frame,
+            Err(error) => break Err(error),
+        };
+        match frame::decode(&body) {
+            Ok(ask) => conversation.hear(id, ask).await,
+            Err(error) => break Err(error),
+        }
+    };
+    writing.abort();
+    match ended {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        other => other,
+    }
+}
+
+type Halves = (
+    BufReader<ReadHalf<TlsStream<TcpStream>>>,
+    WriteHalf<TlsStream<TcpStream>>,
+);
+
+/// Admits a replica that means this one.
+async fn greet(tcp: TcpStream, acceptor: TlsAcceptor, desk: &Desk) -> io::Result<Halves> {
+    let stream = acceptor.accept(tcp).await?;
+    ensure_replica(&stream)?;
+    let (reader, writer) = tokio::io::split(stream);
+    let mut reader = BufReader::new(reader);
+    let (_, body) = frame::read(&mut reader).await?;
+    let hello: Hello = frame::decode(&body)?;
+    let me = desk.core.get().map(|core| (core.cluster_id, core.id));
+    if hello.protocol != PROTOCOL {
+        return Err(io::Error::other(format!(
+            "it speaks protocol {}",
+            hello.protocol
+        )));
+    }
+    if hello.to.is_some() && hello.to != me {
+        return Err(io::Error::other(format!(
+            "it looks for {:?}, this is {me:?}",
+            hello.to
+        )));
+    }
+    Ok((reader, writer))
+}
+
+/// Agents and users have certificates of the same authority: only a replica's carries the peer name.
+fn ensure_replica(stream: &TlsStream<TcpStream>) -> io::Result<()> {
+    let (_, connection) = stream.get_ref();
+    let certificate = connection
+        .peer_certificates()
+        .and_then(|chain| chain.first());
+    let certificate = certificate.ok_or_else(|| io::Error::other("it shows no certificate"))?;
+    let parsed =
+        rustls::server::ParsedCertificate::try_from(certificate).map_err(io::Error::other)?;
+    let name = ServerName::try_from(PEER_SERVER_NAME).map_err(io::Error::other)?;
+    rustls::client::verify_server_name(&parsed, &name).map_err(io::Error::other)
+}
+
+async fn write_answers(
+    writer: WriteHalf<TlsStream<TcpStream>>,
+    mut queued: mpsc::Receiver<(u64, Answer)>,
+) -> io::Result<()> {
+    let mut writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
+    while let Some((id, answer)) = queued.recv().await {
+        writer.write_all(&frame::encode(id, &answer)?).await?;
+        while let Ok((id, answer)) = queued.try_recv() {
+            writer.write_all(&frame::encode(id, &answer)?).await?;
+        }
+        writer.flush().await?;
+    }
+    Ok(())
+}
+
+/// One connection's state: snapshots in either direction are bound to it.
+struct Conversation {
+    desk: Arc<Desk>,
+    answers: Answers,
+    asks: Arc<Semaphore>,
+    assembly: Option<Assembly>,
+    cutter: Option<Cutter>,
+}
+
+impl Conversation {
+    async fn hear(&mut self, id: u64, ask: Ask) {
+        if let Ask::Probe(probe) = ask {
+            let probed = self.desk.door.answer(&probe);
+            return self.say(id, Answer::Probed(probed)).await;
+        }
+        let Some(core) = self.desk.core.get().cloned() else {
+            return self
+                .say(
+                    id,
+                    Answer::Failed("this replica is not a member yet".into()),
+                )
+                .await;
+        };
+        match ask {
+            Ask::SnapshotBegin(_)
+            | Ask::SnapshotItems(_)
+            | Ask::SnapshotRequests(_)
+            | Ask::SnapshotEnd(_)
+            | Ask::PullBegin
+            | Ask::PullNext => {
+                let answer = self.snapshot(&core, ask).await;
+                self.say(id, answer).await;
+            }
+            Ask::Append(_)
+            | Ask::Vote(_)
+            | Ask::PreVote(_)
+            | Ask::Transfer(_)
+            | Ask::Propose(_)
+            | Ask::ReadIndex
+            | Ask::Status
+            | Ask::Call(_)
+            | Ask::Change(_)
+            | Ask::Probe(_) => self.answer_later(id, core, ask).await,
+        }
+    }
+
+    /// Starts the answer here, so that appends reach the core in the order they came, and finishes
+    /// it elsewhere, so that they are made durable together.
+    async fn answer_later(&self, id: u64, core: Arc<Core>, ask: Ask) {
+        let Ok(place) = Arc::clone(&self.asks).acquire_owned().await else {
+            return;
+        };
+        let mut work = Box::pin(answer(core, ask));
+        let started =
+            futures::future::poll_fn(|context| Poll::Ready(work.poll_unpin(context))).await;
+        match started {
+            Poll::Ready(answer) => self.say(id, answer).await,
+            Poll::Pending => {
+                let answers = self.answers.clone();
+                tokio::spawn(async move {
+                    answers.send((id, work.await)).await.ok();
+                    drop(place);
+                });
+            }
+        }
+    }
+
+    async fn say(&self, id: u64, answer: Answer) {
+        self.answers.send((id, answer)).await.ok();
+    }
+
+    async fn snapshot(&mut self, core: &Core, ask: Ask) -> Answer {
+        let result = match ask {
+            Ask::SnapshotBegin(header) if header.cluster_id == core.cluster_id => {
+                self.assembly = Some(Assembly::new(header));
+                Ok(Answer::Done)
+            }
+            Ask::SnapshotItems(items) => self.add(Piece::Items(items)),
+            Ask::SnapshotRequests(requests) => self.add(Piece::Requests(requests)),
+            Ask::SnapshotEnd(vote) => self.install(core, vote).await,
+            Ask::PullBegin => self.pull_begin(core).await,
+            Ask::PullNext => Ok(self.pull_next()),
+            other => Err(format!("not now: {other:?}")),
+        };
+        result.unwrap_or_else(Answer::Failed)
+    }
+
+    fn add(&mut self, piece: Piece) -> Result<Answer, String> {
+        self.assembly
+            .as_mut()
+            .ok_or("no snapshot was begun")?
+            .add(piece);
+        Ok(Answer::Done)
+    }
+
+    async fn install(&mut self, core: &Core, vote: Vote) -> Result<Answer, String> {
+        let image = self
+            .assembly
+            .take()
+            .ok_or("no snapshot was begun")?
+            .finish()?;
+        let meta = SnapshotMeta {
+            last_log_id: image.applied,
+            last_membership: image.membership.clone(),
+        };
+        let snapshot = Snapshot {
+            meta,
+            snapshot: Arc::new(image),
+        };
+        let installed = core.raft.install_full_snapshot(vote, snapshot).await;
+        installed
+            .map(Answer::Snapshot)
+            .map_err(|fatal| fatal.to_string())
+    }
+
+    async fn pull_begin(&mut self, core: &Core) -> Result<Answer, String> {
+        let image = match core.checkpointer.latest() {
+            Some(image) => image,
+            None => return Err("nothing is applied here yet".into()),
+        };
+        let header = image.header(core.cluster_id);
+        self.cutter = Some(Cutter::new(Arc::new(image)));
+        Ok(Answer::Header(header))
+    }
+
+    fn pull_next(&mut self) -> Answer {
+        match self.cutter.as_mut().and_then(Iterator::next) {
+            Some(Piece::Items(items)) => Answer::Items(items),
+            Some(Piece::Requests(requests)) => Answer::Requests(requests),
+            None => Answer::Done,
+        }
+    }
+}
+
+async fn answer(core: Arc<Core>, ask: Ask) -> Answer {
+    let failed = |error: String| Answer::Failed(error);
+    match ask {
+        Ask::Append(rpc) => {
+            let appended = core.raft.append_entries(rpc).await;
+            appended.map_or_else(|error| failed(error.to_string()), Answer::Append)
+        }
+        Ask::Vote(rpc) => core
+            .raft
+            .vote(rpc)
+            .await
+            .map_or_else(|error| failed(error.to_string()), Answer::Vote),
+        Ask::PreVote(rpc) => core
+            .raft
+            .pre_vote(rpc)
+            .await
+            .map_or_else(|error| failed(error.to_string()), Answer::Vote),
+        Ask::Transfer(rpc) => match core.raft.handle_transfer_leader(rpc).await {
+            Ok(response) => Answer::Transfer(response.map_err(|error| error.to_string())),
+            Err(fatal) => failed(fatal.to_string()),
+        },
+        Ask::Propose(bytes) => match postcard::from_bytes::<Txn>(&bytes) {
+            Ok(txn) => Answer::Outcome(core.propose(txn, bytes.len()).await),
+            Err(error) => failed(error.to_string()),
+        },
+        // Never passed on: a chain of replicas that take each other for the leader must end.
+        Ask::ReadIndex if core.leadership.borrow().is_local => {
+            Answer::Index(core.read_index().await)
+        }
+        Ask::ReadIndex => Answer::Index(Err(Refusal::NotLeader)),
+        Ask::Status => Answer::Status(core.status(), std::process::id()),
+        Ask::Call(payload) => Answer::Called(core.call_here(payload).await),
+        Ask::Change(change) => Answer::Changed(core.change(change).await),
+        Ask::Probe(_)
+        | Ask::SnapshotBegin(_)
+        | Ask::SnapshotItems(_)
+        | Ask::SnapshotRequests(_)
+        | Ask::SnapshotEnd(_)
+        | Ask::PullBegin
+        | Ask::PullNext => failed("answered by the connection itself".into()),
+    }
+}

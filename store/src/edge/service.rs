@@ -1,0 +1,244 @@
+//! The tasks of a running replica and their orderly end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::edge::core::Core;
+use crate::edge::identity;
+use crate::edge::membership;
+use crate::edge::propose::{self, Proposed};
+use crate::edge::reads::{self, ReadIndex};
+use crate::error::TxnError;
+use crate::item::NodeId;
+use crate::member::Leadership;
+use crate::wire::MemberChange;
+
+/// Leadership is handed over before a planned stop, if that is quick.
+const HAND_OVER_MAX: Duration = Duration::from_secs(2);
+const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+/// After a checkpoint failed, e.g. for lack of space.
+const CHECKPOINT_RETRY: Duration = Duration::from_secs(10);
+const ANNOUNCE_RETRY: Duration = Duration::from_millis(500);
+
+/// Drives a replica. Dropping it without running it ends the replica as a crash would.
+#[derive(Debug)]
+pub struct Service {
+    core: Arc<Core>,
+    tasks: Tasks,
+    stop: CancellationToken,
+}
+
+/// The replica's own tasks.
+#[derive(Debug)]
+pub(crate) struct Tasks(JoinSet<()>);
+
+impl Service {
+    pub(crate) fn new(core: Arc<Core>, tasks: Tasks, stop: CancellationToken) -> Self {
+        Self { core, tasks, stop }
+    }
+
+    /// Runs until `shutdown` is cancelled, then hands leadership over and stops in order. Returns an
+    /// error when the replica had to stop by itself, e.g. because its log cannot be written.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), TxnError> {
+        let failed = tokio::select! {
+            () = shutdown.cancelled() => None,
+            reason = self.core.failed() => Some(reason),
+        };
+        if failed.is_none() {
+            self.core.hand_over().await;
+        }
+        let reason = failed
+            .clone()
+            .unwrap_or_else(|| TxnError::Stopped("it was shut down".into()));
+        self.core.fault.set(reason);
+        self.stop.cancel();
+        if tokio::time::timeout(SHUTDOWN_MAX, self.core.raft.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("consensus did not stop in time");
+        }
+        self.core.log.close();
+        self.tasks.0.shutdown().await;
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.core.log.close();
+        let raft = self.core.raft.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { raft.shutdown().await.ok() });
+        }
+    }
+}
+
+impl Tasks {
+    pub(crate) fn spawn(
+        core: &Arc<Core>,
+        proposed: mpsc::Receiver<Proposed>,
+        asked: mpsc::Receiver<ReadIndex>,
+        leads: watch::Sender<Leadership>,
+        stop: CancellationToken,
+    ) -> Self {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(propose::run(
+            core.raft.clone(),
+            Arc::clone(&core.fault),
+            proposed,
+        ));
+        tasks.spawn(reads::run(Arc::clone(core), asked));
+        tasks.spawn(watch_server(Arc::clone(core), leads));
+        tasks.spawn(checkpoints(Arc::clone(core)));
+        tasks.spawn(announce(Arc::clone(core)));
+        tasks.spawn(membership::steward(Arc::clone(core), stop));
+        Self(tasks)
+    }
+}
+
+impl Core {
+    /// Resolves when consensus has stopped by itself.
+    async fn failed(&self) -> TxnError {
+        let mut metrics = self.raft.metrics();
+        loop {
+            let fatal = metrics.borrow_watched().running_state.clone().err();
+            if let Some(fatal) = fatal {
+                return self.stopped(&fatal);
+            }
+            if metrics.changed().await.is_err() {
+                return self.stopped(&"consensus ended");
+            }
+        }
+    }
+
+    async fn hand_over(&self) {
+        if !self.leadership.borrow().is_local {
+            return;
+        }
+        let Some(heir) = self.heir() else { return };
+        let transfer = self.change(MemberChange::Transfer(heir));
+        if !matches!(
+            tokio::time::timeout(HAND_OVER_MAX, transfer).await,
+            Ok(Ok(_))
+        ) {
+            tracing::warn!(heir, "leadership could not be handed over before the stop");
+        }
+    }
+
+    /// The voter that has come furthest.
+    fn heir(&self) -> Option<NodeId> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let voters = metrics
+            .membership_config
+            .voter_ids()
+            .filter(|id| *id != self.id);
+        let matched = |id: &NodeId| metrics.replication.as_ref()?.get(id).copied().flatten();
+        voters
+            .filter(|id| matched(id).is_some())
+            .max_by_key(matched)
+    }
+}
+
+/// Publishes who leads, and keeps the peers' addresses on disk.
+async fn watch_server(core: Arc<Core>, leads: watch::Sender<Leadership>) {
+    let mut metrics = core.raft.server_metrics();
+    let mut peers = Vec::new();
+    loop {
+        let (now, members) = {
+            let server = metrics.borrow_watched();
+            let is_local =
+                server.state == ServerState::Leader && server.current_leader == Some(core.id);
+            let epoch = server.vote.leader_id.term;
+            let leader = server.current_leader;
+            (
+                Leadership {
+                    epoch,
+                    leader,
+                    is_local,
+                },
+                server.committed_membership_config.clone(),
+            )
+        };
+        leads.send_if_modified(|known| std::mem::replace(known, now) != now);
+        let others = members.nodes().filter(|(id, _)| **id != core.id);
+        let others: Vec<String> = others.map(|(_, node)| node.peer_addr.clone()).collect();
+        if !others.is_empty() && others != peers {
+            if let Err(error) = identity::write_peers(&core.data_dir, &others) {
+                tracing::warn!(%error, "the peers' addresses cannot be saved");
+            }
+            peers = others;
+        }
+        if metrics.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Writes checkpoints by entries and bytes, and forgets the log behind two of them.
+async fn checkpoints(core: Arc<Core>) {
+    let mut progress = core.published.subscribe();
+    loop {
+        let (entries, bytes) = core.checkpointer.pending();
+        if entries >= core.limits.checkpoint_entries || bytes >= core.limits.checkpoint_bytes {
+            if let Err(error) = checkpoint(&core).await {
+                tracing::error!(%error, "no checkpoint; the log keeps growing until one succeeds");
+                tokio::time::sleep(CHECKPOINT_RETRY).await;
+            }
+        } else if progress.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn checkpoint(core: &Core) -> std::io::Result<()> {
+    let Some(latest) = core.checkpointer.latest() else {
+        return Ok(());
+    };
+    core.checkpointer.checkpoint(latest).await?;
+    core.checkpointer.announce();
+    core.raft
+        .trigger()
+        .snapshot()
+        .await
+        .map_err(std::io::Error::other)?;
+    let purgeable = core
+        .checkpointer
+        .purgeable()
+        .and_then(|at| at.checked_sub(core.limits.keep_entries));
+    match purgeable {
+        Some(upto) => core
+            .raft
+            .trigger()
+            .purge_log(upto)
+            .await
+            .map_err(std::io::Error::other),
+        None => Ok(()),
+    }
+}
+
+/// Tells the leader when this replica came back under other addresses.
+async fn announce(core: Arc<Core>) {
+    loop {
+        let membership = core.membership();
+        match membership.get_node(&core.id) {
+            Some(known) if *known == core.me => return,
+            Some(_) => {
+                let change = MemberChange::Announce(core.id, core.me.clone());
+                if core.change_anywhere(change).await.is_ok() {
+                    return;
+                }
+            }
+            None => {}
+        }
+        tokio::time::sleep(ANNOUNCE_RETRY).await;
+    }
+}

@@ -1,0 +1,365 @@
+//! Starting a replica: identity, log, state, consensus, in this order.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, RwLock};
+use std::time::Duration;
+
+use openraft::{Config, SnapshotPolicy};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::edge::checkpoint::Checkpointer;
+use crate::edge::core::{Core, Fault};
+use crate::edge::formation::{self, Door};
+use crate::edge::handle::Store;
+use crate::edge::identity::{self, Identity};
+use crate::edge::link::{Link, Target};
+use crate::edge::log::{self, LogStore};
+use crate::edge::machine::Machine;
+use crate::edge::network::Network;
+use crate::edge::options::{Bootstrap, Limits, Options, PeerTls};
+use crate::edge::peers::Peers;
+use crate::edge::published::Published;
+use crate::edge::server::{Desk, serve};
+use crate::edge::service::{Service, Tasks};
+use crate::edge::wal::{DiskWal, Wal};
+use crate::edge::{propose, reads, transfer};
+use crate::error::StartError;
+use crate::image::Image;
+use crate::item::NodeId;
+use crate::member::{Leadership, Node};
+use crate::raft::RaftHandle;
+use crate::wire::{Formed, Founder};
+
+/// Beyond this a recovery from peers is given up; the operator decides then.
+const RECOVER_ROUNDS: usize = 20;
+const RECOVER_PAUSE: Duration = Duration::from_millis(500);
+
+/// Starts a replica. See `Store::start`.
+pub(crate) async fn start(options: Options) -> Result<(Store, Service), StartError> {
+    check(&options)?;
+    let dir = options.data_dir.clone();
+    fs::create_dir_all(&dir).map_err(at(&dir))?;
+    let me = Node {
+        name: options.name.clone(),
+        peer_addr: options.peer_addr.clone(),
+        api_addr: options.api_addr.clone(),
+    };
+    let door = Door::new(me.clone(), identity::nonce(&dir).map_err(at(&dir))?);
+    let desk = Arc::new(Desk {
+        door,
+        core: OnceLock::new(),
+    });
+    let stop = CancellationToken::new();
+    // From here on an early return must end the listener.
+    let guard = stop.clone().drop_guard();
+    let listening = serve(
+        options.peer_listener,
+        options.tls.server.clone(),
+        Arc::clone(&desk),
+        stop.clone(),
+    );
+    tokio::spawn(listening);
+
+    let identity = ensure_identity(&dir, &options.bootstrap, &options.tls, &desk.door).await?;
+    let founders = formation::read_founders(&dir).map_err(at(&dir))?;
+    desk.door.set_formed(Formed {
+        cluster_id: identity.cluster_id,
+        founders: founders.clone(),
+    });
+
+    let wal = open_log(&dir).await?;
+    let opened = Opened {
+        dir,
+        me,
+        identity,
+        limits: options.limits,
+        tls: options.tls,
+    };
+    let (core, tasks) = opened.run(wal, &founders, stop.clone()).await?;
+    desk.core.set(Arc::clone(&core)).ok();
+    guard.disarm();
+    Ok((
+        Store::new(Arc::clone(&core)),
+        Service::new(core, tasks, stop),
+    ))
+}
+
+fn check(options: &Options) -> Result<(), StartError> {
+    let words = [&options.name, &options.peer_addr, &options.api_addr];
+    if words
+        .iter()
+        .any(|word| word.is_empty() || word.contains(char::is_whitespace))
+    {
+        return Err(StartError::Invalid(
+            "name, peer address and API address must not be empty or contain blanks".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// The identity on disk, or the one the bootstrap gives. Written last: it commits the bootstrap.
+async fn ensure_identity(
+    dir: &Path,
+    bootstrap: &Bootstrap,
+    tls: &PeerTls,
+    door: &Door,
+) -> Result<Identity, StartError> {
+    let name = door.name().to_owned();
+    if let Some(identity) = Identity::read(dir).map_err(at(dir))? {
+        if identity.name != name {
+            return Err(StartError::Invalid(format!(
+                "{} belongs to replica `{}`, not to `{name}`: check --name and --data-dir",
+                dir.display(),
+                identity.name
+            )));
+        }
+        return Ok(identity);
+    }
+    let identity = match bootstrap {
+        Bootstrap::Static { initial } => {
+            let (identity, founders) = formation::form(door, initial, tls).await?;
+            formation::write_founders(dir, &founders).map_err(at(dir))?;
+            identity
+        }
+        Bootstrap::Join {
+            node_id,
+            cluster_id,
+            peers,
+        } => {
+            identity::write_peers(dir, peers).map_err(at(dir))?;
+            Identity {
+                cluster_id: *cluster_id,
+                node_id: *node_id,
+                name,
+            }
+        }
+    };
+    // The log's directory exists before the identity does: an identity without a log means that the
+    // log was deleted, and with it votes this replica must not forget.
+    fs::create_dir_all(log_dir(dir)).map_err(at(dir))?;
+    identity.write(dir).map_err(at(dir))?;
+    Ok(identity)
+}
+
+fn log_dir(dir: &Path) -> PathBuf {
+    dir.join("log")
+}
+
+async fn open_log(dir: &Path) -> Result<DiskWal, StartError> {
+    let dir = log_dir(dir);
+    let damaged = |detail: String| StartError::LogDamaged {
+        dir: dir.clone(),
+        detail,
+    };
+    if !dir.is_dir() {
+        return Err(damaged(
+            "the directory is gone, and with it this replica's votes".into(),
+        ));
+    }
+    let open = dir.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        std::panic::catch_unwind(|| DiskWal::open(&open))
+            .unwrap_or_else(|_| Err(io::Error::other("its reader panicked")))
+    });
+    opened
+        .await
+        .map_err(|error| damaged(error.to_string()))?
+        .map_err(|error| damaged(error.to_string()))
+}
+
+/// Everything known once identity and log are there.
+struct Opened {
+    dir: PathBuf,
+    me: Node,
+    identity: Identity,
+    limits: Limits,
+    tls: PeerTls,
+}
+
+impl Opened {
+    async fn run(
+        self,
+        mut wal: DiskWal,
+        founders: &[Founder],
+        stop: CancellationToken,
+    ) -> Result<(Arc<Core>, Tasks), StartError> {
+        let checkpointer = Arc::new(Checkpointer::in_dir(&self.dir, self.identity.cluster_id));
+        let image = self.image(&checkpointer, &mut wal).await?;
+        let fault = Arc::new(Fault::default());
+        let on_fault = {
+            let fault = Arc::clone(&fault);
+            Arc::new(move |error: &io::Error| {
+                tracing::error!(%error, "the log cannot be written; this replica stops");
+                fault.set(Fault::of_io(error));
+            })
+        };
+        let log = LogStore::new(Box::new(wal), on_fault).map_err(at(&self.dir))?;
+        let published = Arc::new(Published::new(
+            self.limits.history_bytes,
+            self.limits.history_age_ms,
+        ));
+        let machine = Machine::new(image, Arc::clone(&published), Arc::clone(&checkpointer));
+        let raft = self.raft(log.clone(), machine).await?;
+        ensure_initialized(&raft, founders).await?;
+        Ok(self.core(raft, log, published, checkpointer, fault, stop))
+    }
+
+    async fn raft(&self, log: LogStore, machine: Machine) -> Result<RaftHandle, StartError> {
+        let cluster_id = self.identity.cluster_id;
+        let peers = Arc::new(Peers::new(cluster_id, self.tls.client.clone()));
+        let config = config(&self.limits).validate().map_err(raft_error)?;
+        RaftHandle::new(
+            self.identity.node_id,
+            Arc::new(config),
+            Network { peers, cluster_id },
+            log,
+            machine,
+        )
+        .await
+        .map_err(raft_error)
+    }
+
+    fn core(
+        self,
+        raft: RaftHandle,
+        log: LogStore,
+        published: Arc<Published>,
+        checkpointer: Arc<Checkpointer>,
+        fault: Arc<Fault>,
+        stop: CancellationToken,
+    ) -> (Arc<Core>, Tasks) {
+        let (proposals, proposed) = mpsc::channel(propose::QUEUE);
+        let (reads, asked) = mpsc::channel(reads::QUEUE);
+        let (leads, leadership) = watch::channel(Leadership::default());
+        let core = Arc::new(Core {
+            id: self.identity.node_id,
+            me: self.me,
+            cluster_id: self.identity.cluster_id,
+            data_dir: self.dir,
+            limits: self.limits,
+            peers: Peers::new(self.identity.cluster_id, self.tls.client),
+            raft,
+            log,
+            published,
+            checkpointer,
+            proposals,
+            reads,
+            leadership,
+            handler: RwLock::default(),
+            fault,
+        });
+        let tasks = Tasks::spawn(&core, proposed, asked, leads, stop);
+        (core, tasks)
+    }
+
+    /// The state as far as it is on disk; from a peer when it is not and the log cannot rebuild it.
+    async fn image(
+        &self,
+        checkpointer: &Arc<Checkpointer>,
+        wal: &mut DiskWal,
+    ) -> Result<Image, StartError> {
+        let purged = wal.state().purged.map(|(_, index)| index);
+        let loader = Arc::clone(checkpointer);
+        let loaded = tokio::task::spawn_blocking(move || loader.load(purged));
+        let lost = |detail: String| StartError::StateLost {
+            dir: self.dir.clone(),
+            purged: purged.unwrap_or(0),
+            detail,
+        };
+        match loaded.await.map_err(|error| lost(error.to_string()))? {
+            Ok(Some(image)) => return Ok(image),
+            Ok(None) if purged.is_none() => return Ok(Image::default()),
+            Ok(None) => {}
+            Err(doubt) => return Err(lost(doubt.to_string())),
+        }
+        let image = self.pull(purged).await.map_err(lost)?;
+        log::align(wal, image.applied).map_err(at(&self.dir))?;
+        checkpointer
+            .replace(image.clone())
+            .await
+            .map_err(at(&self.dir))?;
+        Ok(image)
+    }
+
+    /// A peer's state that reaches this replica's log. Everything in it is committed, so taking it
+    /// over is what installing a leader's snapshot would do.
+    async fn pull(&self, purged: Option<u64>) -> Result<Image, String> {
+        let peers = identity::read_peers(&self.dir).map_err(|error| error.to_string())?;
+        let mut reason = "no peer is known".to_owned();
+        for _ in 0..RECOVER_ROUNDS {
+            for addr in &peers {
+                tracing::warn!(addr, "the state is lost here and is fetched from a peer");
+                match self.pull_from(addr).await {
+                    Ok(image) if image.applied_index() >= purged => return Ok(image),
+                    Ok(_) => reason = format!("{addr} is further behind"),
+                    Err(error) => reason = format!("{addr}: {error}"),
+                }
+            }
+            tokio::time::sleep(RECOVER_PAUSE).await;
+        }
+        Err(reason)
+    }
+
+    async fn pull_from(&self, addr: &str) -> Result<Image, String> {
+        // The peer's id is not known here; its certificate and the header's cluster are checked.
+        let tls = Arc::clone(&self.tls.client);
+        let link = Link::open(Target {
+            addr: addr.to_owned(),
+            to: None,
+            tls,
+        });
+        transfer::pull(&link, self.identity.cluster_id).await
+    }
+}
+
+/// Proposes the founders as the first membership; whoever does it first, they all propose the same.
+async fn ensure_initialized(raft: &RaftHandle, founders: &[Founder]) -> Result<(), StartError> {
+    let initialized = raft.is_initialized().await.map_err(raft_error)?;
+    if initialized || founders.is_empty() {
+        return Ok(());
+    }
+    let members: BTreeMap<NodeId, Node> = founders
+        .iter()
+        .map(|founder| (founder.id, founder.node.clone()))
+        .collect();
+    match raft.initialize(members).await {
+        Ok(()) => Ok(()),
+        // Another founder was faster and its log has arrived.
+        Err(openraft::errors::RaftError::APIError(
+            openraft::errors::InitializeError::NotAllowed(_),
+        )) => Ok(()),
+        Err(error) => Err(raft_error(error)),
+    }
+}
+
+fn config(limits: &Limits) -> Config {
+    Config {
+        cluster_name: "stoa".into(),
+        heartbeat_interval: limits.heartbeat_ms,
+        election_timeout_min: limits.election_ms.0,
+        election_timeout_max: limits.election_ms.1,
+        install_snapshot_timeout: u64::try_from(limits.snapshot.as_millis()).unwrap_or(u64::MAX),
+        // Checkpoints have their own policy, by entries and bytes, and purge explicitly.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        broadcast_submitted_on_append: Some(true),
+        enable_pre_vote: Some(true),
+        ..Config::default()
+    }
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> StartError + use<> {
+    let path = path.to_owned();
+    move |source| StartError::Io {
+        path: path.clone(),
+        source,
+    }
+}
+
+fn raft_error(error: impl std::fmt::Display) -> StartError {
+    StartError::Raft(error.to_string())
+}

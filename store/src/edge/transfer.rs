@@ -1,0 +1,182 @@
+//! Snapshots between replicas: streamed from the persistent map in pieces, checked by digest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::raft::SnapshotResponse;
+
+use crate::dedupe::Request;
+use crate::edge::link::{Link, LinkError, Pending, received};
+use crate::image::{Header, Image};
+use crate::item::Item;
+use crate::raft::{Types, Vote};
+use crate::wire::{Answer, Ask};
+
+/// One piece holds about this much.
+const PIECE_BYTES: usize = 512 << 10;
+const PIECE_REQUESTS: usize = 4096;
+/// Pieces sent ahead of their acknowledgement.
+const AHEAD: usize = 4;
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// A part of an image.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    Items(Vec<Item>),
+    Requests(Vec<Request>),
+}
+
+/// Cuts an image into pieces, in the order in which they rebuild it.
+#[derive(Debug)]
+pub(crate) struct Cutter {
+    image: Arc<Image>,
+    after: Option<bytes::Bytes>,
+    items_done: bool,
+    requests: Vec<Request>,
+}
+
+impl Cutter {
+    pub(crate) fn new(image: Arc<Image>) -> Self {
+        let mut requests: Vec<Request> = image.state.dedupe().requests().collect();
+        // Taken from the back below.
+        requests.reverse();
+        Self {
+            image,
+            after: None,
+            items_done: false,
+            requests,
+        }
+    }
+
+    fn items(&mut self) -> Vec<Item> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let start = self.after.as_deref().map_or(Unbounded, Excluded);
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        for item in self.image.state.view().range(start, Unbounded) {
+            bytes += item.key.len() + item.value.len() + 64;
+            items.push(item);
+            if bytes >= PIECE_BYTES {
+                break;
+            }
+        }
+        self.after = items.last().map(|item| item.key.clone());
+        items
+    }
+}
+
+impl Iterator for Cutter {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        if !self.items_done {
+            let items = self.items();
+            self.items_done = items.is_empty();
+            if !self.items_done {
+                return Some(Piece::Items(items));
+            }
+        }
+        let rest = self.requests.len().saturating_sub(PIECE_REQUESTS);
+        let mut requests = self.requests.split_off(rest);
+        requests.reverse();
+        (!requests.is_empty()).then_some(Piece::Requests(requests))
+    }
+}
+
+/// An image arriving in pieces.
+#[derive(Debug)]
+pub(crate) struct Assembly {
+    header: Header,
+    image: Image,
+}
+
+impl Assembly {
+    pub(crate) fn new(header: Header) -> Self {
+        Self {
+            image: header.begin(),
+            header,
+        }
+    }
+
+    pub(crate) fn add(&mut self, piece: Piece) {
+        match piece {
+            Piece::Items(items) => items
+                .into_iter()
+                .for_each(|item| self.image.state.restore_item(item)),
+            Piece::Requests(requests) => {
+                requests
+                    .into_iter()
+                    .for_each(|request| self.image.state.restore_request(request));
+            }
+        }
+    }
+
+    /// The image, if it is the one the header described.
+    pub(crate) fn finish(self) -> Result<Image, String> {
+        self.header.finish(self.image)
+    }
+}
+
+/// Sends the image to a follower, which installs it before it answers.
+pub(crate) async fn push(
+    link: &Link,
+    vote: Vote,
+    image: &Arc<Image>,
+    cluster_id: u128,
+) -> Result<SnapshotResponse<Types>, String> {
+    let begin = link
+        .send(Ask::SnapshotBegin(image.header(cluster_id)))
+        .await;
+    let mut ahead = std::collections::VecDeque::from([begin.map_err(text)?]);
+    for piece in Cutter::new(Arc::clone(image)) {
+        let ask = match piece {
+            Piece::Items(items) => Ask::SnapshotItems(items),
+            Piece::Requests(requests) => Ask::SnapshotRequests(requests),
+        };
+        ahead.push_back(link.send(ask).await.map_err(text)?);
+        if ahead.len() > AHEAD {
+            acknowledged(ahead.pop_front()).await?;
+        }
+    }
+    while let Some(pending) = ahead.pop_front() {
+        acknowledged(Some(pending)).await?;
+    }
+    // Installing includes writing a checkpoint; the caller bounds the whole.
+    match received(link.send(Ask::SnapshotEnd(vote)).await.map_err(text)?.await).map_err(text)? {
+        Answer::Snapshot(response) => Ok(response),
+        other => Err(format!("an answer that does not fit: {other:?}")),
+    }
+}
+
+async fn acknowledged(pending: Option<Pending>) -> Result<(), String> {
+    let Some(pending) = pending else {
+        return Ok(());
+    };
+    let answer = tokio::time::timeout(ANSWER_MAX, pending)
+        .await
+        .map_err(|_elapsed| text(LinkError::Timeout))?;
+    match received(answer).map_err(text)? {
+        Answer::Done => Ok(()),
+        other => Err(format!("an answer that does not fit: {other:?}")),
+    }
+}
+
+/// Fetches the whole state of a peer of this cluster.
+pub(crate) async fn pull(link: &Link, cluster_id: u128) -> Result<Image, String> {
+    let header = match link.ask(Ask::PullBegin, ANSWER_MAX).await.map_err(text)? {
+        Answer::Header(header) if header.cluster_id == cluster_id => header,
+        other => return Err(format!("an answer that does not fit: {other:?}")),
+    };
+    let mut assembly = Assembly::new(header);
+    loop {
+        match link.ask(Ask::PullNext, ANSWER_MAX).await.map_err(text)? {
+            Answer::Items(items) => assembly.add(Piece::Items(items)),
+            Answer::Requests(requests) => assembly.add(Piece::Requests(requests)),
+            Answer::Done => return assembly.finish(),
+            other => return Err(format!("an answer that does not fit: {other:?}")),
+        }
+    }
+}
+
+fn text(error: LinkError) -> String {
+    error.to_string()
+}

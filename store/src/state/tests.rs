@@ -1,0 +1,253 @@
+//! Tables over the state machine: guards, operations, retries and the digest.
+
+use super::*;
+
+fn key(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+fn put(name: &str, value: &str) -> Op {
+    Op::Put {
+        key: key(name),
+        value: key(value),
+    }
+}
+
+fn delete(name: &str) -> Op {
+    Op::Delete { key: key(name) }
+}
+
+fn txn(id: u128, guards: Vec<Guard>, ops: Vec<Op>) -> Command {
+    Command::Txns(vec![Txn {
+        request_id: id,
+        stamp_ms: 7,
+        guards,
+        ops,
+    }])
+}
+
+fn apply(state: &mut State, command: Command) -> (TxnOutcome, Vec<Change>) {
+    let mut changes = Vec::new();
+    match state.apply(3, command, &mut changes) {
+        Response::Txns(mut outcomes) => (outcomes.remove(0), changes),
+        other @ (Response::None | Response::Node(_)) => panic!("{other:?}"),
+    }
+}
+
+/// Revision 1 is `a`, revision 2 is `b`.
+fn two_keys() -> State {
+    let mut state = State::default();
+    apply(
+        &mut state,
+        txn(0, vec![], vec![put("a", "1"), put("b", "1")]),
+    );
+    state
+}
+
+#[test]
+fn operations_take_revisions_only_for_changes() {
+    let cases = [
+        (vec![put("c", "1")], vec![3], 3),
+        (vec![put("a", "1")], vec![1], 2),
+        (
+            vec![put("a", "2"), put("a", "2"), put("a", "1")],
+            vec![3, 3, 4],
+            4,
+        ),
+        (vec![delete("a")], vec![3], 3),
+        (vec![delete("x")], vec![0], 2),
+        (vec![delete("a"), put("a", "1")], vec![3, 4], 4),
+        (vec![], vec![], 2),
+    ];
+    for (ops, revisions, revision) in cases {
+        let mut state = two_keys();
+        let (outcome, changes) = apply(&mut state, txn(0, vec![], ops.clone()));
+        assert_eq!(
+            outcome,
+            TxnOutcome::Applied {
+                revision,
+                revisions
+            },
+            "{ops:?}"
+        );
+        assert_eq!(changes.len() as u64, revision - 2, "{ops:?}");
+        assert!(
+            changes
+                .iter()
+                .zip(3..)
+                .all(|(change, at)| change.revision == at && change.stamp_ms == 7)
+        );
+    }
+}
+
+#[test]
+fn guards_hold_or_refuse_everything() {
+    let at = |name: &str, revision| Guard::Revision {
+        key: key(name),
+        revision,
+    };
+    let cases = [
+        (vec![Guard::Exists(key("a")), Guard::Absent(key("x"))], None),
+        (vec![at("a", 1), at("b", 2), Guard::Epoch(3)], None),
+        (
+            vec![Guard::Exists(key("a")), Guard::Exists(key("x"))],
+            Some(1),
+        ),
+        (vec![Guard::Absent(key("a"))], Some(0)),
+        (vec![at("a", 2)], Some(0)),
+        (vec![at("x", 0)], Some(0)),
+        (vec![Guard::Epoch(2)], Some(0)),
+    ];
+    for (guards, refused) in cases {
+        let mut state = two_keys();
+        let before = state.digest();
+        let (outcome, changes) = apply(&mut state, txn(0, guards.clone(), vec![put("a", "9")]));
+        match outcome {
+            TxnOutcome::Applied { .. } => assert_eq!(refused, None, "{guards:?}"),
+            TxnOutcome::Refused {
+                guard,
+                current,
+                revision,
+            } => {
+                assert_eq!(Some(guard), refused, "{guards:?}");
+                assert_eq!(
+                    current,
+                    guards[guard].key().and_then(|key| state.view().get(key))
+                );
+                assert_eq!((revision, state.digest(), changes.len()), (2, before, 0));
+            }
+        }
+    }
+}
+
+#[test]
+fn guards_see_the_state_before_the_operations() {
+    let mut state = State::default();
+    let both = txn(
+        0,
+        vec![Guard::Absent(key("a"))],
+        vec![put("a", "1"), delete("a")],
+    );
+    assert_eq!(
+        apply(&mut state, both).0,
+        TxnOutcome::Applied {
+            revision: 2,
+            revisions: vec![1, 2]
+        }
+    );
+}
+
+#[test]
+fn versions_count_from_creation() {
+    let mut state = two_keys();
+    apply(
+        &mut state,
+        txn(0, vec![], vec![put("a", "2"), delete("b"), put("b", "3")]),
+    );
+    let a = state
+        .view()
+        .get(b"a")
+        .map(|item| (item.create_revision, item.mod_revision, item.version));
+    let b = state
+        .view()
+        .get(b"b")
+        .map(|item| (item.create_revision, item.mod_revision, item.version));
+    assert_eq!((a, b), (Some((1, 3, 2)), Some((5, 5, 1))));
+}
+
+#[test]
+fn a_request_id_applies_once_and_a_retry_gets_the_first_answer() {
+    let mut state = two_keys();
+    let write = txn(77, vec![Guard::Absent(key("c"))], vec![put("c", "1")]);
+    let first = apply(&mut state, write.clone());
+    apply(&mut state, txn(78, vec![], vec![delete("c")]));
+    let digest = state.digest();
+    let again = apply(&mut state, write);
+    assert_eq!((first.0, vec![]), again);
+    assert_eq!(state.digest(), digest);
+
+    let refused = txn(79, vec![Guard::Exists(key("z"))], vec![put("z", "1")]);
+    let first = apply(&mut state, refused.clone()).0;
+    apply(&mut state, txn(80, vec![], vec![put("z", "2")]));
+    let again = apply(&mut state, refused).0;
+    assert!(matches!(
+        (&first, &again),
+        (
+            TxnOutcome::Refused { current: None, .. },
+            TxnOutcome::Refused {
+                current: Some(_),
+                ..
+            }
+        )
+    ));
+    assert_eq!(first.revision(), again.revision());
+}
+
+#[test]
+fn the_digest_depends_on_the_content_alone() {
+    let state = two_keys();
+    let mut copy = State::default();
+    for item in state
+        .view()
+        .prefix(b"")
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+    {
+        copy.restore_item(item);
+    }
+    copy.restore_counters(state.counters());
+    assert_eq!(copy.digest(), state.digest());
+    let mut changed = two_keys();
+    apply(&mut changed, txn(0, vec![], vec![put("a", "2")]));
+    assert_ne!(changed.digest(), state.digest());
+}
+
+#[test]
+fn node_ids_are_never_reused() {
+    let mut state = State::default();
+    state.note_node(3);
+    let mut changes = Vec::new();
+    for id in [4, 5] {
+        assert_eq!(
+            state.apply(1, Command::AllocateNode, &mut changes),
+            Response::Node(id)
+        );
+    }
+    state.note_node(2);
+    assert_eq!(
+        state.apply(1, Command::AllocateNode, &mut changes),
+        Response::Node(6)
+    );
+}
+
+#[test]
+fn history_rewinds_a_view() {
+    let mut state = State::default();
+    let mut history = crate::history::History::new(0, 1 << 20, 1 << 20);
+    let mut views = vec![state.view().clone()];
+    for ops in [
+        vec![put("a", "1")],
+        vec![put("a", "2")],
+        vec![delete("a")],
+        vec![put("a", "3")],
+        vec![put("b", "1")],
+    ] {
+        let (_, changes) = apply(&mut state, txn(0, vec![], ops));
+        changes
+            .into_iter()
+            .for_each(|change| history.push(Arc::new(change)));
+        views.push(state.view().clone());
+    }
+    for view in &views {
+        let changes = history
+            .after(view.revision(), usize::MAX)
+            .unwrap_or_default();
+        let rebuilt = crate::history::History::rewind(state.view(), view.revision(), &changes);
+        assert!(
+            rebuilt.prefix(b"").eq(view.prefix(b"")),
+            "{}",
+            view.revision()
+        );
+    }
+}

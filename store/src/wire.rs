@@ -1,0 +1,127 @@
+//! What replicas say to one another. Encoded with postcard; variants are only ever appended.
+
+use bytes::Bytes;
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    VoteRequest, VoteResponse,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::dedupe::Request as Remembered;
+use crate::error::TxnError;
+use crate::image::Header;
+use crate::item::{Item, NodeId};
+use crate::member::{NewMember, Node, Status};
+use crate::raft::{Types, Vote};
+use crate::txn::TxnOutcome;
+
+/// The first message on every connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    /// Raised when old and new replicas could not understand each other.
+    pub(crate) protocol: u16,
+    /// Whom the dialler means to reach. None only while members first look for each other: an
+    /// address may since belong to another replica, and Raft must never talk to the wrong one.
+    pub(crate) to: Option<(u128, NodeId)>,
+}
+
+pub(crate) const PROTOCOL: u16 = 1;
+
+/// A question. On one connection `Append` and the snapshot messages are answered in order.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    Append(AppendEntriesRequest<Types>),
+    Vote(VoteRequest<Types>),
+    PreVote(VoteRequest<Types>),
+    Transfer(TransferLeaderRequest<Types>),
+    /// Pushes a snapshot: a header, then its contents, then the vote it is sent under.
+    SnapshotBegin(Header),
+    SnapshotItems(Vec<Item>),
+    SnapshotRequests(Vec<Remembered>),
+    SnapshotEnd(Vote),
+    /// Pulls a snapshot, for a replica whose own state is damaged.
+    PullBegin,
+    PullNext,
+    Propose(Bytes),
+    ReadIndex,
+    Status,
+    Call(Bytes),
+    Change(MemberChange),
+    Probe(Probe),
+}
+
+/// An answer. Each fits one question.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Append(AppendEntriesResponse<Types>),
+    Vote(VoteResponse<Types>),
+    /// The transfer was accepted, or why not.
+    Transfer(Result<(), String>),
+    Snapshot(SnapshotResponse<Types>),
+    Header(Header),
+    Items(Vec<Item>),
+    Requests(Vec<Remembered>),
+    /// Everything asked for is done or sent.
+    Done,
+    Outcome(Result<TxnOutcome, Refusal>),
+    Index(Result<u64, Refusal>),
+    Status(Status, u32),
+    Called(Result<Bytes, Refusal>),
+    Changed(Result<NodeId, Refusal>),
+    Probed(Probed),
+    /// The question could not be answered at all.
+    Failed(String),
+}
+
+/// Why the leader did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Refusal {
+    /// It does not lead. Nothing happened; ask another.
+    NotLeader,
+    /// It may or may not have happened.
+    Unknown,
+    /// It did not happen and asking again will not help.
+    Error(TxnError),
+}
+
+/// A change of the membership, carried out by the leader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum MemberChange {
+    Add(NewMember),
+    Promote(NodeId),
+    Remove(NodeId),
+    Transfer(NodeId),
+    /// The member found its addresses changed at start.
+    Announce(NodeId, Node),
+}
+
+/// "Who are you?", asked while the first members look for each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Probe {
+    pub(crate) name: String,
+}
+
+/// The answer to a probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Probed {
+    pub(crate) node: Node,
+    pub(crate) nonce: u128,
+    /// The cluster it belongs to, if it was formed already.
+    pub(crate) formed: Option<Formed>,
+}
+
+/// One of the first members, with the nonce its directory had then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Founder {
+    pub(crate) id: NodeId,
+    pub(crate) node: Node,
+    pub(crate) nonce: u128,
+}
+
+/// What a formed member tells one that asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Formed {
+    pub(crate) cluster_id: u128,
+    /// Empty on members that joined later.
+    pub(crate) founders: Vec<Founder>,
+}
