@@ -1,6 +1,12 @@
 //! The life of a task: its states, what can happen to it, and the one table of legal moves.
 
+mod moves;
+mod retry;
+
 use std::fmt;
+
+pub use moves::{Illegal, TaskEvent, next, settle};
+pub use retry::should_retry;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
