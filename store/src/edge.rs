@@ -28,3 +28,6 @@ pub(crate) mod transfer;
 
 pub(crate) mod files;
 pub(crate) mod identity;
+
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,12 @@ pub enum StartError {
     /// The options contradict themselves or the data directory.
     #[error("{0}")]
     Invalid(String),
+    /// Another process has the data directory open.
+    #[error("{dir} is in use by another process: stop it first, or use another --data-dir")]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The log cannot be opened.
     #[error(
         "the log in {dir} cannot be read: {detail}. The replica must not continue on it. Move {dir} away and rejoin \

@@ -1,0 +1,91 @@
+//! Measures durable puts per second on three replicas in this process, over TLS on loopback.
+//!
+//! `cargo run -p stoa-store --release --example puts`
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints")]
+
+#[path = "../tests/cluster/support.rs"]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use store::Store;
+use support::{Cluster, converged, leader, must_put};
+
+const RUN: Duration = Duration::from_secs(3);
+const VALUE: usize = 1024;
+
+#[tokio::main]
+async fn main() {
+    for names in [&["a"][..], &["a", "b", "c"]] {
+        let mut cluster = Cluster::new(names).await;
+        cluster.limits = store::Limits::default();
+        let replicas = cluster.start_all().await;
+        let leading = leader(&replicas).await;
+        let follower = (leading + 1) % replicas.len();
+        for writers in [1, 64, 256] {
+            measure("leader", names.len(), &replicas[leading].store, writers).await;
+            measure("follower", names.len(), &replicas[follower].store, writers).await;
+        }
+        barriers(&replicas[follower].store).await;
+        converged(
+            &replicas
+                .iter()
+                .map(|replica| &replica.store)
+                .collect::<Vec<_>>(),
+        )
+        .await;
+    }
+    if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
+        status
+            .lines()
+            .filter(|line| line.starts_with("VmRSS"))
+            .for_each(|line| println!("{line}"));
+    }
+}
+
+async fn measure(through: &str, replicas: usize, store: &Store, writers: usize) {
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..writers)
+        .map(|writer| tokio::spawn(write(store.clone(), writer, started)))
+        .collect();
+    let mut latencies = Vec::new();
+    for task in tasks {
+        latencies.extend(task.await.unwrap());
+    }
+    let rate = latencies.len() as f64 / started.elapsed().as_secs_f64();
+    latencies.sort_unstable();
+    let at = |part: usize| latencies[(latencies.len() - 1) * part / 100];
+    println!(
+        "{replicas} replicas, {writers} writers through the {through}: {rate:.0} puts/s, p50 {:?}, p99 {:?}",
+        at(50),
+        at(99)
+    );
+}
+
+async fn write(store: Store, writer: usize, started: Instant) -> Vec<Duration> {
+    let mut latencies = Vec::new();
+    while started.elapsed() < RUN {
+        let begun = Instant::now();
+        let value = vec![latencies.len() as u8; VALUE];
+        must_put(
+            &store,
+            format!("key-{writer}-{}", latencies.len() % 100),
+            value,
+        )
+        .await;
+        latencies.push(begun.elapsed());
+    }
+    latencies
+}
+
+async fn barriers(store: &Store) {
+    let (started, mut count) = (Instant::now(), 0_u32);
+    while started.elapsed() < RUN {
+        store.barrier().await.unwrap();
+        count += 1;
+    }
+    println!(
+        "barriers one by one: {:.0}/s",
+        f64::from(count) / started.elapsed().as_secs_f64()
+    );
+}

@@ -1,0 +1,47 @@
+//! openraft's own conformance suite over our log, state machine and checkpoints.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Arc;
+
+use openraft::StorageError;
+use openraft::testing::log::{StoreBuilder, Suite};
+use tempfile::TempDir;
+
+use crate::edge::checkpoint::Checkpointer;
+use crate::edge::log::LogStore;
+use crate::edge::machine::Machine;
+use crate::edge::published::Published;
+use crate::edge::wal::DiskWal;
+use crate::image::Image;
+use crate::raft::Types;
+
+struct Builder;
+
+/// Closes the log before its directory goes.
+struct Guard(LogStore, TempDir);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.close();
+        assert!(self.1.path().exists());
+    }
+}
+
+impl StoreBuilder<Types, LogStore, Machine, Guard> for Builder {
+    async fn build(&self) -> Result<(Guard, LogStore, Machine), StorageError<Types>> {
+        let dir = TempDir::new().unwrap();
+        let log_dir = dir.path().join("log");
+        std::fs::create_dir(&log_dir).unwrap();
+        let log =
+            LogStore::new(Box::new(DiskWal::open(&log_dir).unwrap()), Arc::new(|_| {})).unwrap();
+        let checkpointer = Arc::new(Checkpointer::in_dir(dir.path(), 1));
+        let published = Arc::new(Published::new(1 << 20, 1 << 20));
+        let machine = Machine::new(Image::default(), published, checkpointer);
+        Ok((Guard(log.clone(), dir), log, machine))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openraft_conformance() {
+    Suite::test_all(Builder).await.unwrap();
+}
