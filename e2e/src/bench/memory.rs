@@ -1,0 +1,39 @@
+//! Resident memory of servers and agents that have nothing to do.
+
+use std::time::Duration;
+
+use crate::bench::figure::{Bar, Figure};
+use crate::{Cluster, Outcome, process};
+
+/// Allocators give back what start-up needed only after a while.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// The largest server and the largest agent, in MB, before any work was given to them.
+///
+/// # Errors
+/// When a process has gone.
+pub async fn idle(cluster: &Cluster) -> Outcome<Vec<Figure>> {
+    tokio::time::sleep(SETTLE).await;
+    Ok(vec![
+        Figure::new(
+            "idle server, resident",
+            largest(cluster, 's')?,
+            "MB",
+            Bar::AtMost(40.0),
+        ),
+        Figure::new(
+            "idle agent, resident",
+            largest(cluster, 'a')?,
+            "MB",
+            Bar::AtMost(15.0),
+        ),
+    ])
+}
+
+fn largest(cluster: &Cluster, initial: char) -> Outcome<f64> {
+    let mut largest = 0;
+    for name in cluster.names().filter(|name| name.starts_with(initial)) {
+        largest = largest.max(process::resident_kib(cluster.pid(name)?)?);
+    }
+    Ok(f64::from(u32::try_from(largest).unwrap_or(u32::MAX)) * 1_024.0 / 1_000_000.0)
+}
