@@ -44,14 +44,30 @@ impl Progress {
         }
     }
 
+    /// Waits until the tasks that exist already are known, so that none of what happens from now on
+    /// is missed.
+    pub(crate) async fn first_list(&mut self, limit: Duration) {
+        let first = tokio::time::timeout(limit, self.news.recv()).await;
+        if let Ok(Some(news)) = first {
+            self.take(news);
+        }
+    }
+
+    fn take(&mut self, news: News) {
+        let now = now_ms();
+        let lines = news
+            .into_events()
+            .into_iter()
+            .flat_map(|e| self.board.observe(e, now));
+        self.screen.print(&lines.collect::<Vec<_>>());
+    }
+
     /// Takes in the next piece of news or the next tick. True when every task came to its end.
     /// Dropping the future loses nothing.
     pub(crate) async fn step(&mut self) -> bool {
         tokio::select! {
             news = self.news.recv() => if let Some(news) = news {
-                let now = now_ms();
-                let lines = news.into_events().into_iter().flat_map(|e| self.board.observe(e, now));
-                self.screen.print(&lines.collect::<Vec<_>>());
+                self.take(news);
             },
             _ = self.tick.tick() => {
                 let lines = self.board.tick(now_ms());

@@ -16,15 +16,16 @@ use std::time::Duration;
 
 use apiserver::pki::Authority;
 use manifests::duration::Span;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{self, Applied};
 use crate::cluster::{Ask, Cluster};
-use crate::command::apply::{judge, tasks};
+use crate::command::apply::{self as command, judge};
 use crate::connect::Connect;
 use crate::exit::{Code, Failure, Outcome};
-use crate::progress::Progress;
+use crate::progress::{Key, Progress};
 use crate::runtime;
 use crate::source::{Files, Loaded, Validation};
 use crate::{ambient, output};
@@ -37,6 +38,9 @@ pub(crate) const DATA_DIR: &str = "stoa-data";
 
 /// Longest start of the servers: the slow part is syncing the disk for the first log entries.
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Stands for no bound: a year.
+const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 
 /// Pause between two questions whether the servers are ready.
 const POLL: Duration = Duration::from_millis(50);
@@ -161,6 +165,15 @@ fn announce(layout: &Layout, plan: &Plan) -> Outcome {
     output::line(&format!("  kubeconfig  {}", layout.kubeconfig().display()))
 }
 
+/// The tasks that the manifests ask for.
+fn goals(cluster: &Cluster, loaded: &Loaded) -> Vec<Key> {
+    let each = loaded.objects.iter().flat_map(|given| {
+        let namespace = given.object["metadata"]["namespace"].as_str();
+        command::goals(&given.object, namespace.unwrap_or(&cluster.namespace))
+    });
+    each.collect()
+}
+
 /// One run of `up`, from the first process to the verdict.
 struct Session<'a> {
     args: &'a Args,
@@ -179,8 +192,7 @@ impl Session<'_> {
         };
         fleet.start_agents()?;
         output::line(&format!("ready at {}", self.plan.url(0)))?;
-        let applied = self.apply(&clusters[0], loaded).await?;
-        self.follow(fleet, clusters, &applied).await
+        self.follow(fleet, clusters, loaded).await
     }
 
     /// Waits until every server answers; one client for each.
@@ -231,32 +243,51 @@ impl Session<'_> {
         }
     }
 
-    async fn apply(&self, cluster: &Cluster, loaded: Loaded) -> Outcome<Vec<Applied>> {
-        if loaded.objects.is_empty() {
-            return Ok(Vec::new());
-        }
-        if self.args.exit_when_done {
-            verdict::make_room(cluster, &loaded.objects).await?;
-        }
+    /// Applies the manifests while the display already follows their tasks from the first state on.
+    async fn apply(&self, cluster: &Cluster, loaded: Loaded, progress: &mut Progress) -> Outcome {
         let options = apply::Options {
             validation: self.args.validate,
             ..apply::Options::default()
         };
-        let mut told =
-            |one: &Applied| output::line(&format!("{} {}", one.label(), one.change.as_str()));
-        apply::all(cluster, loaded.objects, options, &mut told).await
+        let (sender, mut results) = mpsc::unbounded_channel();
+        let mut told = |one: &Applied| {
+            let line = format!("{} {}", one.label(), one.change.as_str());
+            sender
+                .send(line)
+                .map_err(|e| Failure::new("the display has gone").because(e))
+        };
+        let mut applying = std::pin::pin!(apply::all(cluster, loaded.objects, options, &mut told));
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                Some(line) = results.recv() => progress.say(&line),
+                outcome = &mut applying => break outcome,
+                () = self.interrupted.cancelled() => break Err(Failure::new("interrupted while applying")),
+                _ = progress.step() => {}
+            }
+        };
+        while let Ok(line) = results.try_recv() {
+            progress.say(&line);
+        }
+        if outcome.is_err() {
+            progress.stop();
+        }
+        outcome.map(|_| ())
     }
 
-    /// Shows how the tasks fare, until they have ended (if that is to be the end), or until Ctrl-C.
-    async fn follow(
-        &self,
-        fleet: &mut Fleet,
-        clusters: Vec<Cluster>,
-        applied: &[Applied],
-    ) -> Outcome {
-        let goals = tasks(applied);
+    /// Applies, and shows how the tasks fare until they have ended (if that is to be the end), or
+    /// until Ctrl-C.
+    async fn follow(&self, fleet: &mut Fleet, clusters: Vec<Cluster>, loaded: Loaded) -> Outcome {
+        if self.args.exit_when_done {
+            verdict::make_room(&clusters[0], &loaded.objects).await?;
+        }
+        let goals = goals(&clusters[0], &loaded);
         let mut open = !goals.is_empty();
         let mut progress = Progress::start(clusters.clone(), goals);
+        if !loaded.objects.is_empty() {
+            progress.first_list(START_LIMIT).await;
+            self.apply(&clusters[0], loaded, &mut progress).await?;
+        }
         if !self.args.exit_when_done {
             progress.say(&format!(
                 "running until Ctrl-C; in another terminal: export KUBECONFIG={}",
@@ -264,10 +295,15 @@ impl Session<'_> {
             ));
         }
         let limit = self.args.timeout.map(Span::as_duration);
-        let deadline = Instant::now() + limit.unwrap_or(Duration::from_secs(365 * 86_400));
+        let deadline = Instant::now() + limit.unwrap_or(FOREVER);
         while open || !self.args.exit_when_done {
             tokio::select! {
-                done = progress.step(), if open => open = !done,
+                done = progress.step(), if open => {
+                    open = !done;
+                    if done {
+                        progress.say(&format!("all ended: {}", progress.summary()));
+                    }
+                }
                 news = fleet.news() => match news {
                     News::Said(text) => progress.say(&text),
                     News::Hopeless(failure) => return Err(failure),

@@ -230,24 +230,31 @@ async fn ended(cluster: &Cluster, applied: &[Applied], deadline: tokio::time::In
 }
 
 /// The tasks that follow from what was applied: tasks, and the members of groups.
-pub(crate) fn tasks(applied: &[Applied]) -> Vec<Key> {
-    let mut keys = Vec::new();
-    for one in applied {
-        let key = |name: String| Key {
-            namespace: one.namespace().to_owned(),
-            name,
-        };
-        match one.kind.kind.as_str() {
-            "Task" => keys.push(key(one.name().to_owned())),
-            "TaskGroup" => {
-                let members = one.object["spec"]["tasks"]
-                    .as_array()
-                    .map_or(&[][..], Vec::as_slice);
-                let names = members.iter().filter_map(|member| member["name"].as_str());
-                keys.extend(names.map(|member| key(format!("{}-{member}", one.name()))));
-            }
-            _ => {}
+fn tasks(applied: &[Applied]) -> Vec<Key> {
+    applied
+        .iter()
+        .flat_map(|one| goals(&one.object, one.namespace()))
+        .collect()
+}
+
+/// The tasks that follow from one object.
+pub(crate) fn goals(object: &Value, namespace: &str) -> Vec<Key> {
+    let key = |name: String| Key {
+        namespace: namespace.to_owned(),
+        name,
+    };
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    match object["kind"].as_str() {
+        Some("Task") => vec![key(name.to_owned())],
+        Some("TaskGroup") => {
+            let members = object["spec"]["tasks"]
+                .as_array()
+                .map_or(&[][..], Vec::as_slice);
+            let names = members.iter().filter_map(|member| member["name"].as_str());
+            names
+                .map(|member| key(format!("{name}-{member}")))
+                .collect()
         }
+        Some(_) | None => Vec::new(),
     }
-    keys
 }

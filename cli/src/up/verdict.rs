@@ -27,7 +27,6 @@ const ROOM_LIMIT: Duration = Duration::from_secs(30);
 
 /// Says how the tasks ended. An error when any ended badly.
 pub(super) async fn print(clusters: &[Cluster], progress: &Progress, layout: &Layout) -> Outcome {
-    output::line(&format!("done: {}", progress.summary()))?;
     let failures = progress.failures();
     for ended in &failures {
         output::line(&format!("\n{} failed: {}", ended.key, ended.why))?;
