@@ -1,0 +1,413 @@
+//! `Core`: the pure heart. Events in, effects out; `now` is told, and so is when to wake it.
+//!
+//! An event changes the world and marks what depends on it; a step then looks at the present state
+//! and plans. A hint, a timer and a restart take the same path.
+
+use std::collections::BTreeSet;
+
+use crate::allocator::Allocator;
+use crate::counts::Counts;
+use crate::effect::{Effect, Lane, Record, Refusal, Token, Write};
+use crate::event::{Event, Seen};
+use crate::garbage::Garbage;
+use crate::model::{Key, Name};
+use crate::outbox::{Outbox, Settled};
+use crate::scheduler::{self, Queue, Waits};
+use crate::world::{Change, World};
+use crate::{finalize, groups, liveness, reservations, retry};
+
+/// A task whose acceptance was refused is tried again after this: by then its present version has
+/// been seen.
+const BOUNCE_MS: u64 = 50;
+
+/// A namespace that still holds something is emptied again after this.
+const EMPTY_AGAIN_MS: u64 = 500;
+
+/// A write that was refused is looked at again after this, if its cause persists.
+const AGAIN_MS: u64 = 1_000;
+
+/// What the core needs to know from outside.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Leadership epoch; part of the names of offers.
+    pub epoch: u64,
+    /// Silence after which an agent is unreachable.
+    pub agent_timeout_ms: u64,
+    /// How long offers stand where the framework does not say.
+    pub offer_timeout_ms: u64,
+}
+
+/// The pure heart of the controllers.
+#[derive(Debug)]
+pub struct Core {
+    /// What is known.
+    pub world: World,
+    /// Who is offered what.
+    pub allocator: Allocator,
+    /// Who waits.
+    pub queue: Queue,
+    waits: Waits,
+    counts: Counts,
+    garbage: Garbage,
+    outbox: Outbox,
+    settings: Settings,
+    records: Vec<Record>,
+    /// Tasks to look at: over, killed or being deleted.
+    tasks: BTreeSet<Key>,
+    groups: BTreeSet<Key>,
+    agents_moved: bool,
+    reservations_moved: bool,
+    /// Writes under way that must not be made twice.
+    flying: BTreeSet<Token>,
+    emptying: BTreeSet<(u64, Name)>,
+    again_ms: Option<u64>,
+    complete: bool,
+}
+
+/// What a step asks for.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// To be done now.
+    pub effects: Vec<Effect>,
+    /// Look again at this time, if nothing happens before.
+    pub wake_ms: Option<u64>,
+}
+
+impl Core {
+    /// A core that knows nothing yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            world: World::default(),
+            allocator: Allocator::new(settings.epoch, settings.offer_timeout_ms),
+            queue: Queue::default(),
+            waits: Waits::default(),
+            counts: Counts::default(),
+            garbage: Garbage::default(),
+            outbox: Outbox::default(),
+            settings,
+            records: Vec::new(),
+            tasks: BTreeSet::new(),
+            groups: BTreeSet::new(),
+            agents_moved: false,
+            reservations_moved: false,
+            flying: BTreeSet::new(),
+            emptying: BTreeSet::new(),
+            again_ms: None,
+            complete: false,
+        }
+    }
+
+    /// True when no write waits or is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.outbox.is_idle()
+    }
+
+    /// Takes an event in. Nothing is decided until the next [`Core::step`].
+    pub fn handle(&mut self, event: Event, now_ms: u64) {
+        match event {
+            Event::Done(batch, answer) => {
+                for settled in self.outbox.settle(batch, answer) {
+                    self.settled(settled, now_ms);
+                }
+            }
+            Event::Heartbeats(beats) => {
+                if self.complete {
+                    let timeout_ms = self.settings.agent_timeout_ms;
+                    let (writes, records) =
+                        liveness::agents(&self.world, &beats, timeout_ms, now_ms);
+                    self.once(writes);
+                    self.records.extend(records);
+                }
+            }
+            Event::Emptied(namespace, done) => self.emptied(&namespace, done, now_ms),
+            Event::Tick => {}
+            seen @ (Event::Pool(_)
+            | Event::Framework(_)
+            | Event::Task(_)
+            | Event::Group(_)
+            | Event::Reservation(_)
+            | Event::Offer(_)
+            | Event::Agent(_)
+            | Event::Namespace(_)) => {
+                let offers_listed = matches!(seen, Event::Offer(Seen::Synced(_)));
+                for change in self.world.apply(seen, now_ms) {
+                    self.observe(&change, now_ms);
+                }
+                if offers_listed {
+                    self.allocator.offers_listed(&self.world);
+                }
+            }
+        }
+    }
+
+    fn observe(&mut self, change: &Change, now_ms: u64) {
+        self.garbage.observe(change);
+        let writes = match change {
+            Change::Pool(delta) => {
+                let pool = delta.new.as_ref().or(delta.old.as_ref()).map(|p| p.name.clone());
+                self.reline_pool(pool.as_ref(), now_ms);
+                self.counts.touch();
+                self.allocator.observe_pool(&self.world, delta)
+            }
+            Change::Framework(delta) => {
+                self.counts.touch();
+                if let Some(key) = delta.new.as_ref().or(delta.old.as_ref()).map(|f| f.key.clone()) {
+                    self.queue.reline(&self.world, &key, now_ms);
+                }
+                self.allocator.observe_framework(&self.world, delta)
+            }
+            Change::Task(delta) => {
+                self.queue.observe(&self.world, delta, now_ms);
+                self.counts.observe(delta);
+                for task in [&delta.old, &delta.new].into_iter().flatten() {
+                    self.groups.extend(task.group.clone());
+                    self.tasks.insert(task.key.clone());
+                    self.agents_moved |= task.is_active();
+                }
+                self.allocator.dirty = true;
+                self.allocator.observe_task(&self.world, delta)
+            }
+            Change::Group(delta) => {
+                if let Some(group) = delta.new.as_ref().or(delta.old.as_ref()) {
+                    self.groups.insert(group.key.clone());
+                    let framework = group.key.sibling(&group.spec.framework);
+                    self.queue.reline(&self.world, &framework, now_ms);
+                }
+                self.allocator.dirty = true;
+                Vec::new()
+            }
+            Change::Reservation(delta) => {
+                self.reservations_moved = true;
+                self.allocator.observe_reservation(&self.world, delta)
+            }
+            Change::Offer(delta) => {
+                self.allocator.dirty = true;
+                self.allocator.observe_offer(&self.world, delta, now_ms)
+            }
+            Change::Agent(delta) => {
+                (self.agents_moved, self.reservations_moved) = (true, true);
+                self.counts.touch();
+                self.allocator.observe_agent(&self.world, delta)
+            }
+            Change::Namespace(delta) => {
+                let going = delta.new.as_ref().filter(|namespace| namespace.meta.deleting);
+                self.emptying.extend(going.map(|namespace| (now_ms, namespace.name.clone())));
+                Vec::new()
+            }
+        };
+        self.push(writes);
+    }
+
+    fn reline_pool(&mut self, pool: Option<&Name>, now_ms: u64) {
+        let frameworks = self.world.frameworks.iter().filter(|f| Some(&f.pool) == pool);
+        let keys: Vec<Key> = frameworks.map(|f| f.key.clone()).collect();
+        for key in keys {
+            self.queue.reline(&self.world, &key, now_ms);
+        }
+    }
+
+    fn push(&mut self, writes: impl IntoIterator<Item = Write>) {
+        for write in writes {
+            self.outbox.push(write);
+        }
+    }
+
+    /// Pushes those whose like is not under way already.
+    fn once(&mut self, writes: impl IntoIterator<Item = Write>) {
+        for write in writes {
+            if self.flying.insert(write.token.clone()) {
+                self.outbox.push(write);
+            }
+        }
+    }
+
+    /// A write ended.
+    fn settled(&mut self, settled: Settled, now_ms: u64) {
+        let Settled { token, result } = settled;
+        self.flying.remove(&token);
+        match &token {
+            Token::Create(key) => {
+                let (writes, freed) = self.allocator.created(&self.world, key, &result, now_ms);
+                self.give_back(writes, &freed, now_ms);
+            }
+            Token::Accept(keys) => {
+                let (writes, freed) = self.allocator.answered(&self.world, keys, &result, now_ms);
+                self.give_back(writes, &freed, now_ms);
+            }
+            Token::Withdraw(key) => {
+                self.allocator.withdrawn(&self.world, key, &result, now_ms);
+                self.allocator.dirty = true;
+            }
+            Token::Explain(key) => self.waits.settled(key),
+            Token::Retry(key) | Token::Task(key) => {
+                self.tasks.insert(key.clone());
+                self.refused(&token, &result, now_ms);
+            }
+            Token::Liveness(_) => {
+                self.agents_moved = true;
+                self.refused(&token, &result, now_ms);
+            }
+            Token::Reservation(_) => {
+                self.reservations_moved = true;
+                self.refused(&token, &result, now_ms);
+            }
+            Token::Group(key) => {
+                if result.is_err() {
+                    self.groups.insert(key.clone());
+                }
+                self.refused(&token, &result, now_ms);
+            }
+            Token::Counts(name) => {
+                self.counts.settled(name);
+                self.counts.touch();
+            }
+            Token::Garbage(_) => self.refused(&token, &result, now_ms),
+        }
+    }
+
+    /// A refusal is looked at again a little later, whatever its cause: the present state decides.
+    fn refused<T>(&mut self, token: &Token, result: &Result<T, Refusal>, now_ms: u64) {
+        if let Err(refusal) = result {
+            tracing::debug!(?token, code = refusal.code, message = refusal.message, "write refused");
+            self.again_ms = Some(now_ms + AGAIN_MS);
+        }
+    }
+
+    fn give_back(&mut self, writes: Vec<Write>, tasks: &[Key], now_ms: u64) {
+        for task in tasks {
+            self.queue.release(&self.world, task, now_ms, now_ms + BOUNCE_MS);
+        }
+        self.allocator.dirty = true;
+        self.push(writes);
+    }
+
+    fn emptied(&mut self, namespace: &str, done: bool, now_ms: u64) {
+        let going = self.world.namespaces.get(namespace).filter(|n| n.meta.deleting);
+        if let (Some(namespace), false) = (going, done) {
+            self.emptying.insert((now_ms + EMPTY_AGAIN_MS, namespace.name.clone()));
+        }
+    }
+
+    /// Looks at the present state and plans. Cheap when nothing changed.
+    pub fn step(&mut self, now_ms: u64) -> Step {
+        if !self.world.is_complete() {
+            return Step::default();
+        }
+        if !std::mem::replace(&mut self.complete, true) {
+            (self.agents_moved, self.reservations_moved) = (true, true);
+            self.allocator.freed = true;
+        }
+        self.allocate(now_ms);
+        self.tend(now_ms);
+        let writes = self.waits.look(&self.world, &mut self.allocator, &self.queue, now_ms);
+        self.push(writes);
+        let mut effects = self.outbox.flush();
+        effects.extend(self.records.drain(..).map(Effect::Record));
+        effects.extend(self.empty(now_ms));
+        Step { effects, wake_ms: self.wake_ms() }
+    }
+
+    /// The hot path: expiry, rounds, acceptances.
+    fn allocate(&mut self, now_ms: u64) {
+        self.queue.wake(&self.world, now_ms);
+        let writes = self.allocator.expire(&self.world, now_ms);
+        self.push(writes);
+        let due = self.allocator.dirty || self.allocator.freed || !self.queue.contenders().is_empty();
+        // While a transaction of offers waits, whatever arrives joins the next round.
+        if due && self.outbox.has_room(Lane::Offer) {
+            let writes = self.allocator.round(&self.world, &mut self.queue, now_ms);
+            self.push(writes);
+            let writes = self.allocator.contest(&self.world, &self.queue);
+            self.push(writes);
+        }
+        let opened = &mut self.allocator.opened;
+        let (writes, useless) = scheduler::accept(&self.world, &mut self.allocator.book, opened);
+        self.push(writes);
+        for key in useless {
+            let (writes, freed) = self.allocator.useless(&self.world, &key);
+            self.give_back(writes, &freed, now_ms);
+        }
+    }
+
+    /// Everything that may wait a moment.
+    fn tend(&mut self, now_ms: u64) {
+        if self.again_ms.is_some_and(|at| at <= now_ms) {
+            self.again_ms = None;
+            (self.agents_moved, self.reservations_moved) = (true, true);
+        }
+        for key in std::mem::take(&mut self.tasks) {
+            let Some(task) = self.world.tasks.get(&key) else { continue };
+            let writes = finalize::finalize(task, now_ms).or_else(|| retry::retry(task, now_ms));
+            self.once(writes);
+        }
+        if std::mem::take(&mut self.agents_moved) {
+            let writes = liveness::tasks(&self.world, now_ms);
+            self.once(writes);
+        }
+        for key in std::mem::take(&mut self.groups) {
+            let writes = groups::reconcile(&self.world, &key);
+            self.once(writes);
+        }
+        if std::mem::take(&mut self.reservations_moved) || self.has_unbound() {
+            self.bind(now_ms);
+        }
+        let writes = self.garbage.reconcile(&self.world);
+        self.once(writes);
+        let ledger = self.allocator.ledger.total();
+        let writes = self.counts.reconcile(&self.world, &self.allocator.usage, ledger, now_ms);
+        self.push(writes);
+    }
+
+    fn has_unbound(&self) -> bool {
+        let bound = |phase: &Option<String>| phase.as_deref() == Some("Bound");
+        self.world.reservations.iter().any(|r| !bound(&r.status.phase))
+    }
+
+    fn bind(&mut self, now_ms: u64) {
+        let flying = self.flying.iter().filter_map(|token| match token {
+            Token::Reservation(key) => Some(key.clone()),
+            Token::Create(_)
+            | Token::Accept(_)
+            | Token::Withdraw(_)
+            | Token::Explain(_)
+            | Token::Retry(_)
+            | Token::Task(_)
+            | Token::Liveness(_)
+            | Token::Counts(_)
+            | Token::Group(_)
+            | Token::Garbage(_) => None,
+        });
+        let flying = flying.collect();
+        let ledger = &mut self.allocator.ledger;
+        let (writes, records) = reservations::reconcile(&self.world, ledger, &flying, now_ms);
+        self.once(writes);
+        self.records.extend(records);
+    }
+
+    fn empty(&mut self, now_ms: u64) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        while let Some((at, _)) = self.emptying.first()
+            && *at <= now_ms
+        {
+            let Some((_, namespace)) = self.emptying.pop_first() else { break };
+            effects.push(Effect::Empty(namespace.to_string()));
+        }
+        effects
+    }
+
+    fn wake_ms(&self) -> Option<u64> {
+        let times = [
+            self.queue.next_ms(),
+            self.allocator.book.next_ms(),
+            self.allocator.filters.next_ms(),
+            self.allocator.resting.values().min().copied(),
+            self.waits.next_ms(),
+            self.counts.next_ms(),
+            self.emptying.first().map(|(at, _)| *at),
+            self.again_ms,
+        ];
+        times.into_iter().flatten().min()
+    }
+}

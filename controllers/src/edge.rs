@@ -1,0 +1,10 @@
+//! The edge: watches in, transactions out, a clock and a timer. It decides nothing.
+
+mod beats;
+mod empty;
+mod record;
+mod send;
+mod service;
+mod watch;
+
+pub use service::{Error, Options, Service};

@@ -1,0 +1,314 @@
+//! Why a task waits, from the very checks that placed it nowhere.
+
+use std::collections::BTreeMap;
+
+use manifests::explain::{Cause, Explanation, Refused};
+use manifests::resources::{Resources, Short};
+use serde_json::json;
+
+use super::place::{Ask, Obstacle, judge};
+use super::queue::{Queue, Unit};
+use crate::allocator::{Allocator, Headroom, within_limits};
+use crate::effect::{Token, Write};
+use crate::model::{Agent, Key, Name, Task};
+use crate::ops;
+use crate::world::World;
+
+/// Names given for each class of agents.
+const EXAMPLES_MAX: usize = 3;
+
+/// Most waits are shorter than this, and need no explanation.
+const PATIENCE_MS: u64 = 300;
+
+/// How often explanations are looked at.
+const LOOK_MS: u64 = 250;
+
+/// Explanations written in one look: 200 each second.
+const WRITES_MAX: usize = 50;
+
+/// New particulars of the same causes are written no more often than this.
+const REWRITE_MS: u64 = 10_000;
+
+/// Why the unit cannot be placed now.
+pub fn explain(world: &World, allocator: &mut Allocator, framework: &Key, unit: &Unit) -> Explanation {
+    let Some(pool) = pool_of(world, framework) else { return homeless(world, framework) };
+    let Some(task) = unit.tasks.first() else { return Explanation::default() };
+    if let Some(fault) = &task.fault {
+        return simple(Cause::TooLarge, format!("its resources cannot be read: {fault}"), None);
+    }
+    let resources = if unit.together { sum(unit) } else { task.shape.resources.clone() };
+    if let Err(hit) = within_limits(world, &allocator.usage, &pool, &resources) {
+        let detail = format!(
+            "pool {} has {} of at most {} {}",
+            hit.pool, hit.has, hit.limit, hit.resource
+        );
+        let relief = format!("tasks of pool {} to end, or its limit to be raised", hit.pool);
+        return simple(Cause::QuotaLimit, detail, Some(relief));
+    }
+    let constraints = unit.tasks.iter().take(if unit.together { usize::MAX } else { 1 });
+    let constraints = constraints.map(|task| task.shape.constraints.as_slice()).collect();
+    let ask = Ask { resources: &resources, constraints, pool: &pool, pin: unit.pin.as_ref() };
+    let mut refusals = survey(world, allocator, &ask);
+    if refusals.fits > 0 {
+        refusals.found.push(fitting(allocator, world, &pool, &resources, unit, refusals.fits));
+    }
+    summarise(refusals.found, &resources)
+}
+
+fn sum(unit: &Unit) -> Resources {
+    unit.tasks.iter().fold(Resources::default(), |sum, task| crate::model::plus(&sum, &task.shape.resources))
+}
+
+fn pool_of(world: &World, framework: &Key) -> Option<Name> {
+    let pool = &world.frameworks.get(framework)?.pool;
+    world.pools.get(pool).map(|pool| pool.name.clone())
+}
+
+fn homeless(world: &World, framework: &Key) -> Explanation {
+    let detail = match world.frameworks.get(framework) {
+        None => format!("framework {} does not exist", framework.name),
+        Some(known) => {
+            format!("framework {} names pool {}, which does not exist", framework.name, known.pool)
+        }
+    };
+    simple(Cause::NoFramework, detail, Some("it to be created".to_owned()))
+}
+
+fn simple(cause: Cause, detail: String, waits_for: Option<String>) -> Explanation {
+    let refused = Refused { agents: 0, examples: Vec::new(), cause, detail: detail.clone() };
+    Explanation { summary: detail, waits_for, refusals: vec![refused] }
+}
+
+struct Survey {
+    found: Vec<Refused>,
+    fits: u32,
+}
+
+/// Every agent judged, those refused alike together, the largest class first.
+fn survey(world: &World, allocator: &mut Allocator, ask: &Ask<'_>) -> Survey {
+    let mut classes: BTreeMap<(Cause, String), Vec<&Name>> = BTreeMap::new();
+    let mut fits = 0;
+    for agent in world.agents.iter() {
+        let account = allocator.ledger.account(&agent.name);
+        match judge(agent, account, ask) {
+            Ok(_) => fits += 1,
+            Err(obstacle) => {
+                let free = account.free(&None).clone();
+                let why = particulars(&obstacle, agent, &free, &account.total, ask);
+                classes.entry(why).or_default().push(&agent.name);
+            }
+        }
+    }
+    let mut found: Vec<Refused> = classes
+        .into_iter()
+        .map(|((cause, detail), agents)| Refused {
+            agents: u32::try_from(agents.len()).unwrap_or(u32::MAX),
+            examples: agents.iter().take(EXAMPLES_MAX).map(ToString::to_string).collect(),
+            cause,
+            detail,
+        })
+        .collect();
+    found.sort_by_key(|refused| std::cmp::Reverse(refused.agents));
+    Survey { found, fits }
+}
+
+fn particulars(
+    obstacle: &Obstacle,
+    agent: &Agent,
+    free: &Resources,
+    total: &Resources,
+    ask: &Ask<'_>,
+) -> (Cause, String) {
+    match obstacle {
+        Obstacle::NotReady => (Cause::AgentNotReady, format!("is {:?}", agent.phase)),
+        Obstacle::Closed => (Cause::Cordoned, "is cordoned".to_owned()),
+        Obstacle::Elsewhere => (Cause::Group, "the rest of the group is elsewhere".to_owned()),
+        Obstacle::Constraint(c) => {
+            let values = if c.values.is_empty() { String::new() } else { format!(" [{}]", c.values.join(", ")) };
+            (Cause::Constraint, format!("wants {} {:?}{values}", c.attribute, c.operator))
+        }
+        Obstacle::TooLarge => {
+            let shorts = ask.resources.fits_in(total).err().unwrap_or_default();
+            (Cause::TooLarge, shortages(&shorts, "in all"))
+        }
+        Obstacle::Reserved(reservation, pool) => {
+            (Cause::Reserved, format!("reservation {reservation} holds resources for pool {pool}"))
+        }
+        Obstacle::Insufficient => {
+            let shorts = ask.resources.fits_in(free).err().unwrap_or_default();
+            (Cause::Insufficient, shortages(&shorts, "free"))
+        }
+    }
+}
+
+fn shortages(shorts: &[Short], what: &str) -> String {
+    let one = |s: &Short| format!("needs {} {}, {} {what}", s.need, s.resource, s.have);
+    shorts.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// There are agents that would do: something else than room is in the way.
+fn fitting(
+    allocator: &mut Allocator,
+    world: &World,
+    pool: &Name,
+    resources: &Resources,
+    unit: &Unit,
+    agents: u32,
+) -> Refused {
+    let headroom = Headroom::of(world, &allocator.usage);
+    let free = allocator.free_in_all();
+    let (cause, detail) = match headroom.keeper(pool, &free, resources) {
+        Some(owed) => (Cause::Guaranteed, format!("free resources are guaranteed to pool {owed}")),
+        None if unit.tasks.len() > 1 => {
+            let count = unit.tasks.len();
+            (Cause::Group, format!("all {count} tasks of the group have to fit at the same time"))
+        }
+        None => (Cause::FairShare, format!("it is not the turn of pool {pool} yet")),
+    };
+    Refused { agents, examples: Vec::new(), cause, detail }
+}
+
+fn summarise(found: Vec<Refused>, resources: &Resources) -> Explanation {
+    let Some(first) = found.first() else {
+        let detail = "there is no agent".to_owned();
+        return simple(Cause::NoAgents, detail, Some("an agent to join".to_owned()));
+    };
+    let hopeless = found.iter().all(|refused| {
+        matches!(refused.cause, Cause::TooLarge | Cause::Constraint)
+    });
+    // A reservation in the way is what a person can change: it is named first.
+    let lead = found.iter().find(|r| matches!(r.cause, Cause::Reserved | Cause::Guaranteed)).unwrap_or(first);
+    let agents: u32 = found.iter().map(|refused| refused.agents).sum();
+    let agents = if agents == 1 { "the only agent".to_owned() } else { format!("none of {agents} agents") };
+    let verb = if agents.starts_with("none") { "can take it now" } else { "cannot take it now" };
+    let summary = format!("{agents} {verb}: {}", lead.detail);
+    let waits_for = if hopeless {
+        format!("an agent that meets its constraints and has {resources}")
+    } else {
+        match lead.cause {
+            Cause::Reserved => "that reservation to end, or other resources to become free".to_owned(),
+            Cause::Guaranteed => "that guarantee to be used or lowered".to_owned(),
+            Cause::AgentNotReady | Cause::Cordoned => "an agent to become ready".to_owned(),
+            Cause::NoFramework
+            | Cause::NoAgents
+            | Cause::Constraint
+            | Cause::TooLarge
+            | Cause::Insufficient
+            | Cause::QuotaLimit
+            | Cause::FairShare
+            | Cause::Backoff
+            | Cause::Group => format!("{resources} to become free"),
+        }
+    };
+    Explanation { summary, waits_for: Some(waits_for), refusals: found }
+}
+
+/// Which explanations were written when.
+#[derive(Debug, Default)]
+pub struct Waits {
+    next_ms: u64,
+    since: BTreeMap<Key, u64>,
+    written: BTreeMap<Key, u64>,
+    flying: BTreeMap<Key, ()>,
+}
+
+impl Waits {
+    /// When to look again; `None` while nobody waits.
+    #[must_use]
+    pub fn next_ms(&self) -> Option<u64> {
+        (!self.since.is_empty()).then_some(self.next_ms)
+    }
+
+    /// Explanations to be written now.
+    pub fn look(
+        &mut self,
+        world: &World,
+        allocator: &mut Allocator,
+        queue: &Queue,
+        now_ms: u64,
+    ) -> Vec<Write> {
+        if now_ms < self.next_ms {
+            return Vec::new();
+        }
+        self.next_ms = now_ms + LOOK_MS;
+        let mut waiting: Vec<(Vec<Key>, Explanation)> = Vec::new();
+        for (framework, class, blocked, tasks) in queue.waiting() {
+            let tasks: Vec<Key> = tasks.cloned().collect();
+            let placeable = !blocked && pool_of(world, framework).is_some();
+            if placeable {
+                continue;
+            }
+            let explanation = match queue.sample(world, framework, class) {
+                Some(unit) => explain(world, allocator, framework, &unit),
+                None => simple(Cause::Group, "waits for the other tasks of its group to exist".to_owned(), None),
+            };
+            waiting.push((tasks, explanation));
+        }
+        for (at, key) in queue.parked() {
+            let text = format!("its next run begins not before {}", ops::time(at));
+            waiting.push((vec![key.clone()], simple(Cause::Backoff, text, None)));
+        }
+        self.compare(world, waiting, now_ms)
+    }
+
+    fn compare(
+        &mut self,
+        world: &World,
+        waiting: Vec<(Vec<Key>, Explanation)>,
+        now_ms: u64,
+    ) -> Vec<Write> {
+        let before = std::mem::take(&mut self.since);
+        let mut writes = Vec::new();
+        for (keys, explanation) in waiting {
+            for key in keys {
+                let since = before.get(&key).copied().unwrap_or(now_ms);
+                self.since.insert(key.clone(), since);
+                let Some(task) = world.tasks.get(&key) else { continue };
+                let patient = now_ms < since + PATIENCE_MS;
+                if patient || writes.len() >= WRITES_MAX || self.flying.contains_key(&key) {
+                    continue;
+                }
+                if self.is_news(task, &explanation, now_ms) {
+                    self.written.insert(key.clone(), now_ms);
+                    self.flying.insert(key.clone(), ());
+                    writes.push(write(task, &explanation));
+                }
+            }
+        }
+        let since = &self.since;
+        self.written.retain(|key, _| since.contains_key(key));
+        writes
+    }
+
+    fn is_news(&self, task: &Task, explanation: &Explanation, now_ms: u64) -> bool {
+        let Some(known) = &task.waiting else { return true };
+        if known == explanation {
+            return false;
+        }
+        let causes = |e: &Explanation| e.refusals.iter().map(|r| r.cause).collect::<Vec<_>>();
+        let aged = self.written.get(&task.key).is_none_or(|at| now_ms >= at + REWRITE_MS);
+        aged || causes(known) != causes(explanation)
+    }
+
+    /// A write was answered.
+    pub fn settled(&mut self, task: &Key) {
+        self.flying.remove(task);
+    }
+
+    /// True while an explanation of the task is being written: its version is about to change.
+    #[must_use]
+    pub fn is_writing(&self, task: &Key) -> bool {
+        self.flying.contains_key(task)
+    }
+}
+
+fn write(task: &Task, explanation: &Explanation) -> Write {
+    // A merge patch keeps what it does not name: fields that are empty now are named as null.
+    let waiting = json!({
+        "summary": explanation.summary,
+        "waitsFor": explanation.waits_for,
+        "refusals": explanation.refusals,
+    });
+    let body = json!({ "metadata": ops::guarded(task), "status": { "waiting": waiting } });
+    Write::cold(Token::Explain(task.key.clone()), vec![ops::patch_status("tasks", &task.key, body)])
+}
