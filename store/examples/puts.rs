@@ -1,7 +1,12 @@
 //! Measures durable puts per second on three replicas in this process, over TLS on loopback.
 //!
 //! `cargo run -p stoa-store --release --example puts`
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a bench reads the clock and prints"
+)]
 
 #[path = "../tests/cluster/support.rs"]
 mod support;
@@ -9,7 +14,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use store::Store;
-use support::{Cluster, converged, leader, must_put};
+use support::{Cluster, Replica, converged, leader, must_put};
 
 const RUN: Duration = Duration::from_secs(3);
 const VALUE: usize = 1024;
@@ -21,12 +26,19 @@ async fn main() {
         cluster.limits = store::Limits::default();
         let replicas = cluster.start_all().await;
         let leading = leader(&replicas).await;
+        rss("idle");
         let follower = (leading + 1) % replicas.len();
         for writers in [1, 64, 256] {
             measure("leader", names.len(), &replicas[leading].store, writers).await;
             measure("follower", names.len(), &replicas[follower].store, writers).await;
         }
         barriers(&replicas[follower].store).await;
+        rss("loaded");
+        let replicas = if replicas.len() == 3 {
+            fail_over(&cluster, replicas).await
+        } else {
+            replicas
+        };
         converged(
             &replicas
                 .iter()
@@ -35,12 +47,40 @@ async fn main() {
         )
         .await;
     }
+}
+
+fn rss(when: &str) {
     if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
         status
             .lines()
-            .filter(|line| line.starts_with("VmRSS"))
-            .for_each(|line| println!("{line}"));
+            .filter(|line| line.starts_with("VmRSS") || line.starts_with("RssAnon"))
+            .for_each(|line| println!("{when}: {line}"));
     }
+}
+
+/// Kills the leader a few times and measures until a follower's write is acknowledged.
+async fn fail_over(cluster: &Cluster, mut replicas: Vec<Replica>) -> Vec<Replica> {
+    for _ in 0..5 {
+        let leading = leader(&replicas).await;
+        let victim = replicas.remove(leading);
+        let name = victim.store.status().name;
+        let killed = Instant::now();
+        victim.kill().await;
+        must_put(&replicas[0].store, "failover", name.clone()).await;
+        println!(
+            "leader killed, next write acknowledged after {:?}",
+            killed.elapsed()
+        );
+        replicas.push(cluster.start(&name).await);
+        converged(
+            &replicas
+                .iter()
+                .map(|replica| &replica.store)
+                .collect::<Vec<_>>(),
+        )
+        .await;
+    }
+    replicas
 }
 
 async fn measure(through: &str, replicas: usize, store: &Store, writers: usize) {

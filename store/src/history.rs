@@ -146,7 +146,6 @@ fn weight(change: &Change) -> usize {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn change(revision: Revision, stamp_ms: u64) -> Arc<Change> {

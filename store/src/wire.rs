@@ -34,20 +34,32 @@ pub(crate) enum Ask {
     Vote(VoteRequest<Types>),
     PreVote(VoteRequest<Types>),
     Transfer(TransferLeaderRequest<Types>),
-    /// Pushes a snapshot: a header, then its contents, then the vote it is sent under.
-    SnapshotBegin(Header),
-    SnapshotItems(Vec<Item>),
-    SnapshotRequests(Vec<Remembered>),
-    SnapshotEnd(Vote),
-    /// Pulls a snapshot, for a replica whose own state is damaged.
-    PullBegin,
-    PullNext,
+    Snapshot(SnapshotAsk),
     Propose(Bytes),
     ReadIndex,
     Status,
     Call(Bytes),
     Change(MemberChange),
     Probe(Probe),
+}
+
+/// Snapshots in both directions.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum SnapshotAsk {
+    /// Pushes: a header, then the pieces, then the vote it is sent under.
+    Begin(Header),
+    Piece(Piece),
+    End(Vote),
+    /// Pulls, for a replica whose own state is damaged.
+    PullBegin,
+    PullNext,
+}
+
+/// A part of an image.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Piece {
+    Items(Vec<Item>),
+    Requests(Vec<Remembered>),
 }
 
 /// An answer. Each fits one question.
@@ -59,10 +71,10 @@ pub(crate) enum Answer {
     Transfer(Result<(), String>),
     Snapshot(SnapshotResponse<Types>),
     Header(Header),
-    Items(Vec<Item>),
-    Requests(Vec<Remembered>),
-    /// Everything asked for is done or sent.
-    Done,
+    /// None when all were sent.
+    Piece(Option<Piece>),
+    /// A piece was taken.
+    Taken,
     Outcome(Result<TxnOutcome, Refusal>),
     Index(Result<u64, Refusal>),
     Status(Status, u32),

@@ -189,10 +189,11 @@ impl Checkpointer {
     ) -> io::Result<Arc<Image>> {
         let image = Arc::new(image);
         let (generation, writes) = (Arc::clone(&self.generations[target]), Arc::clone(&image));
-        let result =
-            tokio::task::spawn_blocking(move || write_or_rewrite(&*generation, &writes, changed))
-                .await
-                .map_err(io::Error::other)?;
+        let result = tokio::task::spawn_blocking(move || {
+            write_or_rewrite(&*generation, &writes, changed.as_ref())
+        })
+        .await
+        .map_err(io::Error::other)?;
         let mut tracked = self.tracked();
         if let Err(error) = result {
             tracked.changed[target] = None;
@@ -233,9 +234,9 @@ impl Tracked {
 fn write_or_rewrite(
     generation: &dyn Materialised,
     image: &Image,
-    changed: Option<BTreeSet<Bytes>>,
+    changed: Option<&BTreeSet<Bytes>>,
 ) -> io::Result<()> {
-    let Err(doubt) = generation.write(image, changed.as_ref()) else {
+    let Err(doubt) = generation.write(image, changed) else {
         return Ok(());
     };
     tracing::warn!(%doubt, "a checkpoint failed and is written anew in full");

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::edge::core::Core;
+use crate::edge::identity;
 use crate::edge::link::LinkError;
 use crate::edge::options::Options;
 use crate::edge::reads::final_error;
@@ -61,7 +62,7 @@ impl Store {
     /// Retried across leader changes under one request id, at most `Limits::request` long.
     pub async fn txn(&self, mut txn: Txn) -> Result<TxnOutcome, TxnError> {
         if txn.request_id == 0 {
-            txn.request_id = rand::random();
+            txn.request_id = identity::random();
         }
         let bytes = encode(&txn)?;
         let max = self.core.limits.txn_bytes_max;
@@ -275,9 +276,11 @@ impl Core {
         if at.is_local {
             return self.propose(txn.clone(), bytes.len()).await;
         }
-        match self.ask_leader(at, Ask::Propose(bytes.clone())).await? {
-            Answer::Outcome(outcome) => outcome,
-            other => Err(unfit(&other)),
+        let answer = self.ask_leader(at, Ask::Propose(bytes.clone())).await?;
+        if let Answer::Outcome(outcome) = answer {
+            outcome
+        } else {
+            Err(unfit(&answer))
         }
     }
 
@@ -285,9 +288,11 @@ impl Core {
         if at.is_local {
             return self.call_here(payload).await;
         }
-        match self.ask_leader(at, Ask::Call(payload)).await? {
-            Answer::Called(answer) => answer,
-            other => Err(unfit(&other)),
+        let answer = self.ask_leader(at, Ask::Call(payload)).await?;
+        if let Answer::Called(called) = answer {
+            called
+        } else {
+            Err(unfit(&answer))
         }
     }
 
@@ -319,9 +324,11 @@ impl Core {
         if at.is_local {
             return self.change(change).await;
         }
-        match self.ask_leader(at, Ask::Change(change)).await? {
-            Answer::Changed(changed) => changed,
-            other => Err(unfit(&other)),
+        let answer = self.ask_leader(at, Ask::Change(change)).await?;
+        if let Answer::Changed(changed) = answer {
+            changed
+        } else {
+            Err(unfit(&answer))
         }
     }
 

@@ -59,9 +59,14 @@ pub(crate) fn nonce(dir: &Path) -> io::Result<u128> {
         return nonce
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a formation file"));
     }
-    let nonce: u128 = rand::rng().random();
+    let nonce = random();
     files::replace(&path, format!("nonce = {nonce:032x}\n").as_bytes())?;
     Ok(nonce)
+}
+
+/// A random number nobody else has, for nonces and request ids.
+pub(crate) fn random() -> u128 {
+    rand::rng().random()
 }
 
 /// Peer addresses last known, for a replica that lost its state and log.

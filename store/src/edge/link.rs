@@ -3,7 +3,7 @@
 //! A link connects when it is first needed and again after it broke. Questions asked while the peer
 //! cannot be reached fail at once; the caller decides about retries.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -63,7 +63,7 @@ struct Call {
 /// An answer on its way.
 pub(crate) type Pending = oneshot::Receiver<Result<Answer, LinkError>>;
 
-type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Answer, LinkError>>>>>;
+type Waiting = Arc<Mutex<BTreeMap<u64, oneshot::Sender<Result<Answer, LinkError>>>>>;
 
 impl Link {
     pub(crate) fn open(target: Target) -> Self {
@@ -168,8 +168,10 @@ async fn read_answers(reader: ReadHalf<TlsStream<TcpStream>>, waiting: Waiting) 
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&id);
-        // An asker that gave up is gone; its answer is dropped.
-        asker.map(|asker| asker.send(Ok(answer)));
+        if let Some(asker) = asker {
+            // An asker that gave up is gone; its answer is dropped.
+            asker.send(Ok(answer)).ok();
+        }
     }
 }
 

@@ -92,7 +92,7 @@ impl LogStore {
     ) -> io::Result<()> {
         let mut inner = self.shared.lock();
         inner.healthy()?;
-        if let Err(error) = inner.wal().and_then(|wal| write(wal)) {
+        if let Err(error) = inner.wal().and_then(write) {
             inner.fault = Some(error.to_string());
             drop(inner);
             (self.shared.on_fault)(&error);
@@ -215,10 +215,10 @@ pub(crate) fn align(wal: &mut dyn Wal, applied: Option<LogId>) -> io::Result<()>
 }
 
 fn copy(result: &io::Result<()>) -> io::Result<()> {
-    result
-        .as_ref()
-        .map(|()| ())
-        .map_err(|error| io::Error::new(error.kind(), error.to_string()))
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+    }
 }
 
 fn half_open(range: &impl RangeBounds<u64>) -> (u64, u64) {

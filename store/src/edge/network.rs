@@ -164,9 +164,11 @@ impl RaftNetworkV2<Types> for Client {
         req: TransferLeaderRequest<Types>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
-        match self.ask(Ask::Transfer(req), &option).await? {
-            Answer::Transfer(Ok(())) => Ok(Ok(())),
-            other => Err(unexpected(&other)),
+        let answer = self.ask(Ask::Transfer(req), &option).await?;
+        if let Answer::Transfer(Ok(())) = answer {
+            Ok(Ok(()))
+        } else {
+            Err(unexpected(&answer))
         }
     }
 }
@@ -183,16 +185,19 @@ fn ends(rpc: &AppendEntriesRequest<Types>) -> (Option<LogId>, Option<LogId>) {
 fn appended(
     answer: Result<Answer, LinkError>,
 ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
-    match answer.map_err(rpc_error)? {
-        Answer::Append(response) => Ok(response),
-        other => Err(unexpected(&other)),
+    let answer = answer.map_err(rpc_error)?;
+    if let Answer::Append(response) = answer {
+        Ok(response)
+    } else {
+        Err(unexpected(&answer))
     }
 }
 
 fn voted(answer: Answer) -> Result<VoteResponse<Types>, RPCError<Types>> {
-    match answer {
-        Answer::Vote(response) => Ok(response),
-        other => Err(unexpected(&other)),
+    if let Answer::Vote(response) = answer {
+        Ok(response)
+    } else {
+        Err(unexpected(&answer))
     }
 }
 

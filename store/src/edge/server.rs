@@ -18,11 +18,12 @@ use tokio_util::sync::CancellationToken;
 use crate::edge::core::Core;
 use crate::edge::formation::Door;
 use crate::edge::options::PEER_SERVER_NAME;
-use crate::edge::transfer::{Assembly, Cutter, Piece};
+use crate::edge::transfer::{Assembly, Cutter};
 use crate::edge::{frame, link};
+use crate::image::Header;
 use crate::raft::{SnapshotMeta, Vote};
 use crate::txn::Txn;
-use crate::wire::{Answer, Ask, Hello, PROTOCOL, Refusal};
+use crate::wire::{Answer, Ask, Hello, PROTOCOL, Piece, Refusal, SnapshotAsk};
 
 const CONNECTIONS_MAX: usize = 512;
 const ANSWERS_QUEUED: usize = 1024;
@@ -188,27 +189,14 @@ impl Conversation {
                 )
                 .await;
         };
-        match ask {
-            Ask::SnapshotBegin(_)
-            | Ask::SnapshotItems(_)
-            | Ask::SnapshotRequests(_)
-            | Ask::SnapshotEnd(_)
-            | Ask::PullBegin
-            | Ask::PullNext => {
-                let answer = self.snapshot(&core, ask).await;
-                self.say(id, answer).await;
-            }
-            Ask::Append(_)
-            | Ask::Vote(_)
-            | Ask::PreVote(_)
-            | Ask::Transfer(_)
-            | Ask::Propose(_)
-            | Ask::ReadIndex
-            | Ask::Status
-            | Ask::Call(_)
-            | Ask::Change(_)
-            | Ask::Probe(_) => self.answer_later(id, core, ask).await,
+        if let Ask::Snapshot(ask) = ask {
+            let answer = self
+                .snapshot(&core, ask)
+                .await
+                .unwrap_or_else(Answer::Failed);
+            return self.say(id, answer).await;
         }
+        self.answer_later(id, core, ask).await;
     }
 
     /// Starts the answer here, so that appends reach the core in the order they came, and finishes
@@ -236,20 +224,24 @@ impl Conversation {
         self.answers.send((id, answer)).await.ok();
     }
 
-    async fn snapshot(&mut self, core: &Core, ask: Ask) -> Answer {
-        let result = match ask {
-            Ask::SnapshotBegin(header) if header.cluster_id == core.cluster_id => {
-                self.assembly = Some(Assembly::new(header));
-                Ok(Answer::Done)
+    async fn snapshot(&mut self, core: &Core, ask: SnapshotAsk) -> Result<Answer, String> {
+        match ask {
+            SnapshotAsk::Begin(header) => self.begin(core, header),
+            SnapshotAsk::Piece(piece) => self.add(piece),
+            SnapshotAsk::End(vote) => self.install(core, vote).await,
+            SnapshotAsk::PullBegin => self.pull_begin(core),
+            SnapshotAsk::PullNext => {
+                Ok(Answer::Piece(self.cutter.as_mut().and_then(Iterator::next)))
             }
-            Ask::SnapshotItems(items) => self.add(Piece::Items(items)),
-            Ask::SnapshotRequests(requests) => self.add(Piece::Requests(requests)),
-            Ask::SnapshotEnd(vote) => self.install(core, vote).await,
-            Ask::PullBegin => self.pull_begin(core).await,
-            Ask::PullNext => Ok(self.pull_next()),
-            other => Err(format!("not now: {other:?}")),
-        };
-        result.unwrap_or_else(Answer::Failed)
+        }
+    }
+
+    fn begin(&mut self, core: &Core, header: Header) -> Result<Answer, String> {
+        if header.cluster_id != core.cluster_id {
+            return Err("the snapshot is of another cluster".into());
+        }
+        self.assembly = Some(Assembly::new(header));
+        Ok(Answer::Taken)
     }
 
     fn add(&mut self, piece: Piece) -> Result<Answer, String> {
@@ -257,7 +249,7 @@ impl Conversation {
             .as_mut()
             .ok_or("no snapshot was begun")?
             .add(piece);
-        Ok(Answer::Done)
+        Ok(Answer::Taken)
     }
 
     async fn install(&mut self, core: &Core, vote: Vote) -> Result<Answer, String> {
@@ -280,22 +272,14 @@ impl Conversation {
             .map_err(|fatal| fatal.to_string())
     }
 
-    async fn pull_begin(&mut self, core: &Core) -> Result<Answer, String> {
-        let image = match core.checkpointer.latest() {
-            Some(image) => image,
-            None => return Err("nothing is applied here yet".into()),
-        };
+    fn pull_begin(&mut self, core: &Core) -> Result<Answer, String> {
+        let image = core
+            .checkpointer
+            .latest()
+            .ok_or("nothing is applied here yet")?;
         let header = image.header(core.cluster_id);
         self.cutter = Some(Cutter::new(Arc::new(image)));
         Ok(Answer::Header(header))
-    }
-
-    fn pull_next(&mut self) -> Answer {
-        match self.cutter.as_mut().and_then(Iterator::next) {
-            Some(Piece::Items(items)) => Answer::Items(items),
-            Some(Piece::Requests(requests)) => Answer::Requests(requests),
-            None => Answer::Done,
-        }
     }
 }
 
@@ -332,12 +316,6 @@ async fn answer(core: Arc<Core>, ask: Ask) -> Answer {
         Ask::Status => Answer::Status(core.status(), std::process::id()),
         Ask::Call(payload) => Answer::Called(core.call_here(payload).await),
         Ask::Change(change) => Answer::Changed(core.change(change).await),
-        Ask::Probe(_)
-        | Ask::SnapshotBegin(_)
-        | Ask::SnapshotItems(_)
-        | Ask::SnapshotRequests(_)
-        | Ask::SnapshotEnd(_)
-        | Ask::PullBegin
-        | Ask::PullNext => failed("answered by the connection itself".into()),
+        Ask::Probe(_) | Ask::Snapshot(_) => failed("answered by the connection itself".into()),
     }
 }

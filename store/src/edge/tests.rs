@@ -1,5 +1,4 @@
 //! openraft's own conformance suite over our log, state machine and checkpoints.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use crate::edge::link::{Link, LinkError, Pending, received};
 use crate::image::{Header, Image};
 use crate::item::Item;
 use crate::raft::{Types, Vote};
-use crate::wire::{Answer, Ask};
+use crate::wire::{Answer, Ask, Piece, SnapshotAsk};
 
 /// One piece holds about this much.
 const PIECE_BYTES: usize = 512 << 10;
@@ -18,13 +18,6 @@ const PIECE_REQUESTS: usize = 4096;
 /// Pieces sent ahead of their acknowledgement.
 const AHEAD: usize = 4;
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-
-/// A part of an image.
-#[derive(Debug)]
-pub(crate) enum Piece {
-    Items(Vec<Item>),
-    Requests(Vec<Request>),
-}
 
 /// Cuts an image into pieces, in the order in which they rebuild it.
 #[derive(Debug)]
@@ -124,14 +117,11 @@ pub(crate) async fn push(
     cluster_id: u128,
 ) -> Result<SnapshotResponse<Types>, String> {
     let begin = link
-        .send(Ask::SnapshotBegin(image.header(cluster_id)))
+        .send(Ask::Snapshot(SnapshotAsk::Begin(image.header(cluster_id))))
         .await;
     let mut ahead = std::collections::VecDeque::from([begin.map_err(text)?]);
     for piece in Cutter::new(Arc::clone(image)) {
-        let ask = match piece {
-            Piece::Items(items) => Ask::SnapshotItems(items),
-            Piece::Requests(requests) => Ask::SnapshotRequests(requests),
-        };
+        let ask = Ask::Snapshot(SnapshotAsk::Piece(piece));
         ahead.push_back(link.send(ask).await.map_err(text)?);
         if ahead.len() > AHEAD {
             acknowledged(ahead.pop_front()).await?;
@@ -141,9 +131,15 @@ pub(crate) async fn push(
         acknowledged(Some(pending)).await?;
     }
     // Installing includes writing a checkpoint; the caller bounds the whole.
-    match received(link.send(Ask::SnapshotEnd(vote)).await.map_err(text)?.await).map_err(text)? {
-        Answer::Snapshot(response) => Ok(response),
-        other => Err(format!("an answer that does not fit: {other:?}")),
+    let pending = link
+        .send(Ask::Snapshot(SnapshotAsk::End(vote)))
+        .await
+        .map_err(text)?;
+    let answer = received(pending.await).map_err(text)?;
+    if let Answer::Snapshot(response) = answer {
+        Ok(response)
+    } else {
+        Err(unfit(&answer))
     }
 }
 
@@ -151,30 +147,46 @@ async fn acknowledged(pending: Option<Pending>) -> Result<(), String> {
     let Some(pending) = pending else {
         return Ok(());
     };
-    let answer = tokio::time::timeout(ANSWER_MAX, pending)
-        .await
-        .map_err(|_elapsed| text(LinkError::Timeout))?;
-    match received(answer).map_err(text)? {
-        Answer::Done => Ok(()),
-        other => Err(format!("an answer that does not fit: {other:?}")),
+    let answer = tokio::time::timeout(ANSWER_MAX, pending).await;
+    let answer = received(answer.map_err(|_elapsed| text(LinkError::Timeout))?).map_err(text)?;
+    if let Answer::Taken = answer {
+        Ok(())
+    } else {
+        Err(unfit(&answer))
     }
 }
 
 /// Fetches the whole state of a peer of this cluster.
 pub(crate) async fn pull(link: &Link, cluster_id: u128) -> Result<Image, String> {
-    let header = match link.ask(Ask::PullBegin, ANSWER_MAX).await.map_err(text)? {
-        Answer::Header(header) if header.cluster_id == cluster_id => header,
-        other => return Err(format!("an answer that does not fit: {other:?}")),
+    let answer = pull_ask(link, SnapshotAsk::PullBegin).await?;
+    let Answer::Header(header) = answer else {
+        return Err(unfit(&answer));
     };
+    if header.cluster_id != cluster_id {
+        return Err(format!("it belongs to cluster {:032x}", header.cluster_id));
+    }
     let mut assembly = Assembly::new(header);
     loop {
-        match link.ask(Ask::PullNext, ANSWER_MAX).await.map_err(text)? {
-            Answer::Items(items) => assembly.add(Piece::Items(items)),
-            Answer::Requests(requests) => assembly.add(Piece::Requests(requests)),
-            Answer::Done => return assembly.finish(),
-            other => return Err(format!("an answer that does not fit: {other:?}")),
+        let answer = pull_ask(link, SnapshotAsk::PullNext).await?;
+        let Answer::Piece(piece) = answer else {
+            return Err(unfit(&answer));
+        };
+        match piece {
+            Some(piece) => assembly.add(piece),
+            None => return assembly.finish(),
         }
     }
+}
+
+async fn pull_ask(link: &Link, ask: SnapshotAsk) -> Result<Answer, String> {
+    link.ask(Ask::Snapshot(ask), ANSWER_MAX).await.map_err(text)
+}
+
+fn unfit(answer: &Answer) -> String {
+    if let Answer::Failed(reason) = answer {
+        return reason.clone();
+    }
+    format!("an answer that does not fit: {answer:?}")
 }
 
 fn text(error: LinkError) -> String {
