@@ -1,0 +1,292 @@
+//! Who may do what: one pure policy, asked for every request and for every operation of a
+//! transaction. What it does not allow is forbidden.
+
+use serde_json::Value;
+
+use crate::authn::JOINERS;
+use crate::status::{Failure, Gr};
+use crate::user::{AGENTS, Attributes, CONTROLLERS, MASTERS, Policy, SERVERS, User};
+
+const GROUP: &str = "stoa.dev";
+
+/// What answers to strangers.
+const PUBLIC: [&str; 4] = ["version", "healthz", "livez", "readyz"];
+
+/// The policy as the engine asks it.
+#[must_use]
+pub fn policy() -> Policy {
+    Policy { authorize, owns }
+}
+
+/// May the user do this?
+///
+/// # Errors
+/// 403 with Kubernetes' text.
+pub fn authorize(user: &User, attributes: &Attributes) -> Result<(), Failure> {
+    if is_all_powerful(user)
+        || agent_name(user).is_some_and(|agent| agent_may(agent, attributes))
+        || user.is_in(JOINERS) && joiner_may(attributes)
+    {
+        return Ok(());
+    }
+    Err(refusal(user, attributes))
+}
+
+/// May the user, or a stranger, GET this path that names no resource?
+///
+/// # Errors
+/// 401 for a stranger, 403 for a joiner.
+pub fn authorize_path(user: Option<&User>, path: &str) -> Result<(), Failure> {
+    let first = path
+        .trim_start_matches('/')
+        .split('/')
+        .next()
+        .unwrap_or_default();
+    match user {
+        _ if PUBLIC.contains(&first) => Ok(()),
+        None => Err(Failure::unauthorized()),
+        Some(user) if user.is_in(JOINERS) => Err(Failure::forbidden_text(format!(
+            "forbidden: User \"{}\" cannot get path \"{path}\"",
+            user.name
+        ))),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Asked for agents only: is the object one of the user's own? Tasks belong to the agent they
+/// are bound to, an Agent object to the agent of its name, and events to everybody.
+#[must_use]
+pub fn owns(user: &User, object: &Value) -> bool {
+    let Some(agent) = agent_name(user) else {
+        return true;
+    };
+    let text = |path: &str| {
+        object
+            .pointer(path)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    match text("/kind") {
+        "Task" => text("/spec/agent") == agent,
+        "Agent" => text("/metadata/name") == agent,
+        "Event" => true,
+        _ => false,
+    }
+}
+
+/// The name of the agent a user is.
+#[must_use]
+pub fn agent_name(user: &User) -> Option<&str> {
+    user.name
+        .strip_prefix("stoa:agent:")
+        .filter(|_| user.is_in(AGENTS))
+}
+
+fn is_all_powerful(user: &User) -> bool {
+    [MASTERS, SERVERS, CONTROLLERS]
+        .into_iter()
+        .any(|group| user.is_in(group))
+}
+
+fn joiner_may(attributes: &Attributes) -> bool {
+    attributes.group == GROUP && attributes.resource == "join" && attributes.verb == "create"
+}
+
+fn agent_may(agent: &str, asked: &Attributes) -> bool {
+    let verb = asked.verb.as_str();
+    match (
+        asked.group.as_str(),
+        asked.resource.as_str(),
+        asked.subresource.as_str(),
+    ) {
+        (GROUP, "agents", "" | "status") => own_agent(agent, verb, asked),
+        (GROUP, "agents", "heartbeat") => asked.name == agent && verb == "create",
+        (GROUP, "tasks", "") => match verb {
+            // Whose task it is shows in the object: the engine asks `owns` about it.
+            "get" => !asked.name.is_empty(),
+            "list" | "watch" => selects(&asked.field_selector, "spec.agent", agent),
+            _ => false,
+        },
+        (GROUP, "tasks", "status") => matches!(verb, "get" | "update" | "patch"),
+        (GROUP, "transactions", "") => verb == "create",
+        ("" | "events.k8s.io", "events", "") => matches!(verb, "create" | "patch" | "update"),
+        _ => false,
+    }
+}
+
+fn own_agent(agent: &str, verb: &str, asked: &Attributes) -> bool {
+    match verb {
+        "get" | "update" | "patch" => asked.name == agent,
+        "list" | "watch" => {
+            asked.name == agent || selects(&asked.field_selector, "metadata.name", agent)
+        }
+        // A POST names its object in the body alone: the edge and the engine ask `owns` about it.
+        "create" => asked.name.is_empty() || asked.name == agent,
+        _ => false,
+    }
+}
+
+/// True if the selector demands that the field has the value. Terms are joined by "and", so one
+/// such term is enough. Escapes could hide where a term ends, and names need none.
+fn selects(selector: &str, field: &str, value: &str) -> bool {
+    let demands = |term: &str| {
+        let exact = term.split_once("==").or_else(|| term.split_once('='));
+        exact.is_some_and(|(path, wanted)| path.trim() == field && wanted.trim() == value)
+    };
+    !selector.contains('\\') && selector.split(',').any(demands)
+}
+
+fn refusal(user: &User, asked: &Attributes) -> Failure {
+    let slash = if asked.subresource.is_empty() {
+        ""
+    } else {
+        "/"
+    };
+    let resource = format!("{}{slash}{}", asked.resource, asked.subresource);
+    let place = match asked.namespace.as_str() {
+        "" => "at the cluster scope".to_owned(),
+        namespace => format!("in the namespace \"{namespace}\""),
+    };
+    let text = format!(
+        "User \"{}\" cannot {} resource \"{resource}\" in API group \"{}\" {place}",
+        user.name, asked.verb, asked.group
+    );
+    Failure::forbidden(&Gr::new(&asked.group, &asked.resource), &asked.name, &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn asked(verb: &str, resource: &str, name: &str, field_selector: &str) -> Attributes {
+        let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        let core = matches!(resource, "events" | "secrets" | "configmaps");
+        Attributes {
+            verb: verb.into(),
+            group: if core { "" } else { GROUP }.into(),
+            version: "v1".into(),
+            resource: resource.into(),
+            subresource: subresource.into(),
+            name: name.into(),
+            field_selector: field_selector.into(),
+            ..Attributes::default()
+        }
+    }
+
+    #[test]
+    fn agents() {
+        let a1 = User::new("stoa:agent:a1", AGENTS);
+        for (verb, resource, name, fields, allowed) in [
+            ("get", "agents", "a1", "", true),
+            ("get", "agents", "a2", "", false),
+            ("patch", "agents/status", "a1", "", true),
+            ("patch", "agents/status", "a2", "", false),
+            ("create", "agents", "", "", true),
+            ("create", "agents", "a2", "", false),
+            ("delete", "agents", "a1", "", false),
+            ("watch", "agents", "", "metadata.name=a1", true),
+            ("watch", "agents", "", "", false),
+            ("create", "agents/heartbeat", "a1", "", true),
+            ("create", "agents/heartbeat", "a2", "", false),
+            ("list", "tasks", "", "spec.agent=a1", true),
+            (
+                "watch",
+                "tasks",
+                "",
+                "status.state!=Lost,spec.agent==a1",
+                true,
+            ),
+            ("list", "tasks", "", "spec.agent=a2", false),
+            ("list", "tasks", "", "spec.agent!=a1", false),
+            ("list", "tasks", "", "spec.agent=a11", false),
+            (
+                "list",
+                "tasks",
+                "",
+                "metadata.name!=x\\,spec.agent=a1",
+                false,
+            ),
+            ("list", "tasks", "", "", false),
+            ("get", "tasks", "t", "", true),
+            ("create", "tasks", "", "", false),
+            ("patch", "tasks", "t", "", false),
+            ("patch", "tasks/status", "t", "", true),
+            ("delete", "tasks", "t", "", false),
+            ("create", "events", "", "", true),
+            ("get", "secrets", "s", "", false),
+            ("create", "transactions", "", "", true),
+            ("list", "members", "", "", false),
+            ("create", "join", "", "", false),
+            ("create", "offers/accept", "o", "", false),
+        ] {
+            let answer = authorize(&a1, &asked(verb, resource, name, fields));
+            assert_eq!(answer.is_ok(), allowed, "{verb} {resource} {name} {fields}");
+        }
+    }
+
+    #[test]
+    fn others() {
+        let everything = asked("delete", "members", "s1", "");
+        for (user, allowed) in [
+            (User::new("admin", MASTERS), true),
+            (User::new("stoa:server:s1", SERVERS), true),
+            (User::controllers(), true),
+            (User::new("stoa:agent:a1", AGENTS), false),
+            (User::new("stoa:joiner:server", JOINERS), false),
+            (User::new("system:masters", "people"), false),
+        ] {
+            assert_eq!(
+                authorize(&user, &everything).is_ok(),
+                allowed,
+                "{}",
+                user.name
+            );
+        }
+        let joiner = User::new("stoa:joiner:agent", JOINERS);
+        assert!(authorize(&joiner, &asked("create", "join", "", "")).is_ok());
+        assert!(authorize(&joiner, &asked("list", "tasks", "", "")).is_err());
+        let mallory = User::new("mallory", "people");
+        let mut list = asked("list", "tasks", "", "");
+        list.namespace = "ns".into();
+        assert_eq!(
+            authorize(&mallory, &list).unwrap_err().message(),
+            "tasks.stoa.dev is forbidden: User \"mallory\" cannot list resource \"tasks\" in API group \
+             \"stoa.dev\" in the namespace \"ns\""
+        );
+    }
+
+    #[test]
+    fn paths() {
+        let joiner = User::new("stoa:joiner:agent", JOINERS);
+        let admin = User::new("admin", MASTERS);
+        for (user, path, code) in [
+            (None, "/version", 200),
+            (None, "/readyz/ping", 200),
+            (None, "/apis", 401),
+            (None, "/", 401),
+            (Some(&joiner), "/healthz", 200),
+            (Some(&joiner), "/openapi/v3", 403),
+            (Some(&admin), "/openapi/v3", 200),
+        ] {
+            let answer = authorize_path(user, path).map_or_else(|f| f.code(), |()| 200);
+            assert_eq!(answer, code, "{path}");
+        }
+    }
+
+    #[test]
+    fn ownership() {
+        let a1 = User::new("stoa:agent:a1", AGENTS);
+        for (object, owned) in [
+            (json!({"kind": "Task", "spec": {"agent": "a1"}}), true),
+            (json!({"kind": "Task", "spec": {"agent": "a2"}}), false),
+            (json!({"kind": "Task", "spec": {}}), false),
+            (json!({"kind": "Agent", "metadata": {"name": "a1"}}), true),
+            (json!({"kind": "Agent", "metadata": {"name": "a2"}}), false),
+            (json!({"kind": "Secret"}), false),
+        ] {
+            assert_eq!(owns(&a1, &object), owned, "{object}");
+            assert!(owns(&User::new("admin", MASTERS), &object));
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! HTTP and TLS: everything between a socket and the engine. It decides nothing about objects.
+//!
+//! A request meets `listener.rs` (TLS, bounds), `front.rs` (id, audit, panics, identity), then
+//! `info.rs` (what the URL names) and one of: `documents.rs`, `health.rs`, `extras.rs` (verbs of
+//! our own), `resources.rs` (the engine) or `watch.rs`.
+
+pub(crate) mod ambient;
+
+pub(crate) mod listener;
+
+pub(crate) mod front;
+
+pub(crate) mod info;
+
+pub(crate) mod negotiate;
+
+pub(crate) mod documents;
+
+pub(crate) mod health;
+
+pub(crate) mod resources;
+
+pub(crate) mod watch;
+
+pub(crate) mod extras;
+
+pub(crate) mod join;
+
+pub(crate) mod logs;
+
+pub(crate) mod body;
+
+pub(crate) mod answer;
+
+pub(crate) mod context;
+
+pub(crate) mod local;
+
+pub(crate) mod enlist;

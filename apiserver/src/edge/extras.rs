@@ -1,0 +1,160 @@
+//! Verbs of our own beside the resources: transactions, joining, heartbeats, members, logs.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::Response;
+use http::header;
+use manifests::wire::{Heartbeat, HeartbeatAck, HeartbeatAges};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::answer::Look;
+use super::context::Context;
+use super::info::Place;
+use super::negotiate::{self, Answer};
+use super::resources::{Asked, text};
+use super::{ambient, answer, body, join, logs};
+use crate::call::{Body, Media, TransactionCall};
+use crate::heartbeats::Ask;
+use crate::members;
+use crate::registry::Descriptor;
+use crate::status::{Failure, Gr};
+
+/// True if the place is one of ours and not a plain resource.
+pub(crate) fn serves(place: &Place) -> bool {
+    let resource = (
+        place.resource.as_str(),
+        place.subresource.as_deref().unwrap_or_default(),
+    );
+    place.group == manifests::kinds::GROUP
+        && place.version == manifests::kinds::VERSION
+        && matches!(
+            resource,
+            ("transactions" | "join" | "heartbeats" | "members", _)
+                | ("agents", "heartbeat")
+                | ("tasks", "log")
+        )
+}
+
+/// Answers it.
+pub(crate) async fn answer(
+    context: &Arc<Context>,
+    asked: Asked,
+    request: Request,
+) -> Result<Response, Failure> {
+    let place = &asked.place;
+    let (name, sub) = (place.name.as_deref(), place.subresource.as_deref());
+    match (asked.verb, place.resource.as_str(), name, sub) {
+        ("create", "transactions", None, None) => transaction(context, asked, request).await,
+        ("create", "join", None, None) => join::answer(context, &asked.user, request).await,
+        ("create", "agents", Some(agent), Some("heartbeat")) => beat(context, agent, request).await,
+        ("list", "heartbeats", None, None) => ages(context).await,
+        ("list", "members", None, None) => {
+            let all = context.store().members().await?;
+            Ok(answer::value(200, &members::list(&all)))
+        }
+        ("create", "members", Some(name), Some(change @ ("promote" | "transfer"))) => {
+            change_member(context, name, change).await
+        }
+        ("delete", "members", Some(name), None) => change_member(context, name, "remove").await,
+        ("get", "tasks", Some(_), Some("log")) => logs::answer(context, asked).await,
+        (verb, resource, _, _) => {
+            let gr = Gr::new(&place.group, resource);
+            Err(Failure::method_not_allowed(&gr, verb))
+        }
+    }
+}
+
+async fn transaction(
+    context: &Context,
+    asked: Asked,
+    request: Request,
+) -> Result<Response, Failure> {
+    let accept = text(request.headers(), header::ACCEPT);
+    let (encoding, shape) = negotiate::accept(accept, Answer::Plain)?;
+    let media = negotiate::body_media(text(request.headers(), header::CONTENT_TYPE))?;
+    let limit = context.limits.transaction_bytes;
+    let bytes = body::read(request.into_body(), limit, &context.limits).await?;
+    let call = TransactionCall {
+        user: asked.user,
+        body: Body { bytes, media },
+        params: asked.params.clone(),
+        now: ambient::now(),
+        seed: ambient::seed(),
+    };
+    let late = || Failure::timeout("the transaction took too long; its outcome is unknown");
+    let reply = tokio::time::timeout(context.limits.request, context.engine.transaction(call))
+        .await
+        .map_err(|_elapsed| late())??;
+    let resource = Descriptor::default();
+    answer::reply(
+        reply,
+        Look {
+            resource: &resource,
+            params: &asked.params,
+            encoding,
+            shape,
+        },
+    )
+}
+
+/// The body as JSON of this type.
+pub(crate) async fn json<T: DeserializeOwned>(
+    context: &Context,
+    request: Request,
+) -> Result<T, Failure> {
+    let media = negotiate::body_media(text(request.headers(), header::CONTENT_TYPE))?;
+    let bytes = body::read(
+        request.into_body(),
+        context.limits.body_bytes,
+        &context.limits,
+    )
+    .await?;
+    if media != Media::Json {
+        return Err(Failure::unsupported_media(&["application/json"]));
+    }
+    let wrong = |error| Failure::bad_request(format!("the body does not parse: {error}"));
+    serde_json::from_slice(&bytes).map_err(wrong)
+}
+
+async fn beat(context: &Context, agent: &str, request: Request) -> Result<Response, Failure> {
+    let heartbeat: Heartbeat = json(context, request).await?;
+    ask_leader(
+        context,
+        &Ask::Beat {
+            agent: agent.to_owned(),
+            boot_id: heartbeat.boot_id,
+        },
+    )
+    .await?;
+    let servers = context.servers().await;
+    answer::object(200, &HeartbeatAck { servers })
+}
+
+async fn ages(context: &Context) -> Result<Response, Failure> {
+    let answer = ask_leader(context, &Ask::Ages).await?;
+    let ages: HeartbeatAges = serde_json::from_slice(&answer).map_err(Failure::internal)?;
+    answer::object(200, &ages)
+}
+
+async fn ask_leader(context: &Context, ask: &Ask) -> Result<bytes::Bytes, Failure> {
+    let payload = serde_json::to_vec(ask).map_err(Failure::internal)?;
+    Ok(context.store().call_leader(payload.into()).await?)
+}
+
+async fn change_member(context: &Context, name: &str, change: &str) -> Result<Response, Failure> {
+    let store = context.store();
+    let all = store.members().await?;
+    let member = members::find(&all, name)?;
+    match change {
+        "promote" => store.promote(member.id).await?,
+        "transfer" => store.transfer(member.id).await?,
+        _ => store.remove(member.id).await?,
+    }
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+        "details": {"group": "stoa.dev", "kind": "members", "name": name},
+    });
+    Ok(answer::value(200, &status))
+}

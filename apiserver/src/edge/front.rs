@@ -1,0 +1,190 @@
+//! The way of every request: id and audit, panics, identity, and then to what its URL names.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::{Extension, Router};
+use futures::FutureExt;
+use http::{HeaderName, HeaderValue, Method, header};
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::info::{self, Target};
+use super::{ambient, answer, documents, health, resources};
+use crate::authn;
+use crate::authorize;
+use crate::status::{Failure, Gr};
+use crate::user::User;
+
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+
+/// Where a request came from. Only our own code can attach it: it is no header.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// A connection, with the user of its verified certificate.
+    Network(Option<User>),
+    /// A caller inside this process.
+    Local(User),
+}
+
+/// Who asks; none: a stranger.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller(pub(crate) Option<User>);
+
+/// The whole API as one service. Layers are met from the last to the first.
+pub(crate) fn router(context: Arc<Context>) -> Router {
+    Router::new()
+        .fallback(dispatch)
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&context),
+            identify,
+        ))
+        .layer(middleware::from_fn(envelope))
+        .with_state(context)
+}
+
+/// Gives the request an id, writes the audit line, and turns a panic into a 500.
+async fn envelope(request: Request, next: Next) -> Response {
+    let id = request
+        .headers()
+        .get(AUDIT_ID)
+        .filter(|id| id.len() <= 64)
+        .cloned();
+    let id = id.unwrap_or_else(|| {
+        let text = uuid::Builder::from_random_bytes(ambient::seed().to_be_bytes()).into_uuid();
+        HeaderValue::from_str(&text.to_string()).unwrap_or(HeaderValue::from_static("-"))
+    });
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let started = Instant::now();
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_panic| {
+        tracing::error!(%method, %uri, "a request panicked; see the line above");
+        answer::failure(&Failure::internal("the server failed on this request"))
+    });
+    audit(&id, &method, &uri, &response, started);
+    if method == Method::HEAD {
+        *response.body_mut() = Body::empty();
+    }
+    let headers = response.headers_mut();
+    headers.insert(AUDIT_ID, id);
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+fn audit(
+    id: &HeaderValue,
+    method: &Method,
+    uri: &http::Uri,
+    response: &Response,
+    started: Instant,
+) {
+    let (id, code) = (id.to_str().unwrap_or("-"), response.status().as_u16());
+    let user = response
+        .extensions()
+        .get::<Caller>()
+        .and_then(|caller| caller.0.as_ref());
+    let user = user.map_or("-", |user| user.name.as_str());
+    let ms = started.elapsed().as_millis();
+    if matches!(*method, Method::GET | Method::HEAD) {
+        tracing::trace!(target: "audit", id, user, %method, %uri, code, ms);
+    } else {
+        tracing::debug!(target: "audit", id, user, %method, %uri, code, ms);
+    }
+}
+
+/// Finds out who asks.
+async fn identify(
+    State(context): State<Arc<Context>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let caller = match request.extensions().get::<Origin>() {
+        Some(Origin::Local(user)) => Ok(Some(user.clone())),
+        Some(Origin::Network(certificate)) => authenticated(&context, certificate, &request),
+        None => Err(Failure::unauthorized()),
+    };
+    match caller {
+        Ok(user) => {
+            let caller = Caller(user);
+            request.extensions_mut().insert(caller.clone());
+            let mut response = next.run(request).await;
+            response.extensions_mut().insert(caller);
+            response
+        }
+        Err(failure) => answer::failure(&failure),
+    }
+}
+
+fn authenticated(
+    context: &Context,
+    certificate: &Option<User>,
+    request: &Request,
+) -> Result<Option<User>, Failure> {
+    let authorization = request.headers().get(header::AUTHORIZATION);
+    let authorization = authorization.map(|value| value.to_str().unwrap_or(""));
+    authn::authenticate(
+        certificate.as_ref(),
+        authorization,
+        &context.authority,
+        ambient::now_s(),
+    )
+}
+
+async fn dispatch(
+    State(context): State<Arc<Context>>,
+    Extension(Caller(user)): Extension<Caller>,
+    request: Request,
+) -> Response {
+    let target = info::target(request.uri().path());
+    let answered = match target {
+        Target::Resource(place) => resources::answer(&context, user, place, request).await,
+        other => {
+            // A body may be tied to one thread, so only the head goes along.
+            let (head, _body) = request.into_parts();
+            fixed(&context, user.as_ref(), other, &head).await
+        }
+    };
+    answered.unwrap_or_else(|failure| answer::failure(&failure))
+}
+
+/// Everything that is no resource: GET only.
+async fn fixed(
+    context: &Context,
+    user: Option<&User>,
+    target: Target,
+    head: &http::request::Parts,
+) -> Result<Response, Failure> {
+    authorize::authorize_path(user, head.uri.path())?;
+    if target != Target::Unknown && !matches!(head.method, Method::GET | Method::HEAD) {
+        let verb = head.method.as_str();
+        return Err(Failure::method_not_allowed(
+            &Gr::new("", head.uri.path()),
+            verb,
+        ));
+    }
+    let headers = &head.headers;
+    let query = head.uri.query().unwrap_or_default();
+    Ok(match target {
+        Target::Root => documents::root(context),
+        Target::Version => health::version(),
+        Target::Health(kind, check) => {
+            health::health(context, &kind, check.as_deref(), query).await
+        }
+        Target::Metrics => health::metrics(context),
+        Target::CoreVersions => documents::groups(context, true, headers)?,
+        Target::Groups => documents::groups(context, false, headers)?,
+        Target::Group(name) => documents::group(context, &name),
+        Target::Resources(group, version) => documents::resources(context, &group, &version),
+        Target::OpenApi => documents::openapi_index(context, headers),
+        Target::OpenApiDocument(group, version) => {
+            documents::openapi(context, &group, &version, query)
+        }
+        Target::Resource(_) | Target::Unknown => answer::unknown_path(),
+    })
+}

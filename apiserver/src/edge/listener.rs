@@ -1,0 +1,175 @@
+//! The API's listener: TLS, identity by certificate, HTTP/1.1 and HTTP/2, and bounds on all that a
+//! stranger could hold: connections, handshakes, heads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use super::context::Limits;
+use super::front::Origin;
+use crate::pki;
+
+/// Bytes of a request's head, on both protocols.
+const HEAD_BYTES: u32 = 64 << 10;
+
+/// Streams on one HTTP/2 connection: a controller may well hold a watch for each of many kinds.
+const STREAMS: u32 = 512;
+
+/// An HTTP/2 peer is asked this often whether it is still there.
+const PING: Duration = Duration::from_secs(30);
+
+/// Pause after a failed accept: the usual reason is that file descriptors ran out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts and serves connections.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) tcp: TcpListener,
+    pub(crate) tls: Arc<rustls::ServerConfig>,
+    pub(crate) router: Router,
+    pub(crate) limits: Limits,
+}
+
+impl Listener {
+    /// Serves until `shutdown`, then lets open connections finish what they are at.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let Self {
+            tcp,
+            tls,
+            router,
+            limits,
+        } = self;
+        let room = Arc::new(Semaphore::new(limits.connections));
+        let connection = Arc::new(Connection {
+            acceptor: TlsAcceptor::from(tls),
+            router,
+            limits,
+            shutdown,
+        });
+        let tasks = TaskTracker::new();
+        while let Some((stream, permit)) = accept(&tcp, &room, &connection.shutdown).await {
+            let connection = Arc::clone(&connection);
+            tasks.spawn(async move {
+                connection.serve(stream).await;
+                drop(permit);
+            });
+        }
+        drop(tcp);
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+/// The next connection, once there is room for it; none at shutdown.
+async fn accept(
+    tcp: &TcpListener,
+    room: &Arc<Semaphore>,
+    shutdown: &CancellationToken,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let next = async {
+        let permit = Arc::clone(room).acquire_owned().await.ok()?;
+        loop {
+            match tcp.accept().await {
+                Ok((stream, _)) => return Some((stream, permit)),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => None,
+        next = next => next,
+    }
+}
+
+struct Connection {
+    acceptor: TlsAcceptor,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+}
+
+impl Connection {
+    async fn serve(&self, stream: TcpStream) {
+        // Small answers must not wait for a full packet.
+        let _best_effort = stream.set_nodelay(true);
+        let handshake = tokio::time::timeout(self.limits.handshake, self.acceptor.accept(stream));
+        let stream = tokio::select! {
+            () = self.shutdown.cancelled() => return,
+            stream = handshake => stream,
+        };
+        match stream {
+            Ok(Ok(stream)) => self.http(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(_elapsed) => tracing::debug!("TLS handshake took too long"),
+        }
+    }
+
+    async fn http(&self, stream: TlsStream<TcpStream>) {
+        let session = stream.get_ref().1;
+        let certificate = session.peer_certificates().and_then(<[_]>::first);
+        let origin = Origin::Network(certificate.and_then(pki::user_of));
+        let http2 = session.alpn_protocol() == Some(b"h2");
+        let service = self
+            .router
+            .clone()
+            .map_request(move |request: http::Request<_>| {
+                let mut request = request.map(Body::new);
+                request.extensions_mut().insert(origin.clone());
+                request
+            });
+        let builder = self.builder(http2);
+        let service = TowerToHyperService::new(service);
+        let mut connection =
+            std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let ended = tokio::select! {
+            ended = &mut connection => Some(ended),
+            () = self.shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::time::timeout(self.limits.drain, connection).await.ok()
+            }
+        };
+        if let Some(Err(error)) = ended {
+            tracing::debug!(error, "connection ended");
+        }
+    }
+
+    /// The protocol is what the handshake agreed on: looking for it in the first bytes would wait
+    /// for a silent client without bound.
+    fn builder(&self, http2: bool) -> auto::Builder<TokioExecutor> {
+        let builder = auto::Builder::new(TokioExecutor::new());
+        let mut builder = if http2 {
+            builder.http2_only()
+        } else {
+            builder.http1_only()
+        };
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head)
+            .max_buf_size(HEAD_BYTES as usize);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(HEAD_BYTES)
+            .max_concurrent_streams(STREAMS)
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING);
+        builder
+    }
+}
