@@ -1,4 +1,8 @@
 //! The kinds of the group `stoa.dev`, one file each.
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "each printcolumn repeats its keys, which the lint takes for attributes of one list"
+)]
 
 pub mod pool;
 
@@ -49,3 +53,6 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         Agent::crd(),
     ]
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,3 +31,5 @@ pub mod token;
 pub mod decode;
 
 pub mod schema;
+
+pub mod validate;

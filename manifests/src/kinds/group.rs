@@ -19,6 +19,9 @@ use super::task::TaskSpec;
     namespaced,
     status = "TaskGroupStatus",
     derive = "PartialEq",
+    selectable = ".spec.framework",
+    validation = kube::core::Rule::new("self.spec.framework == oldSelf.spec.framework")
+        .message("framework is immutable; create another group instead"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Framework", type_ = "string", json_path = ".spec.framework"),
     printcolumn(name = "Placement", type_ = "string", json_path = ".spec.placement"),
@@ -55,6 +58,7 @@ pub struct GroupMember {
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
     /// What to run. `framework` must equal the group's.
+    #[schemars(schema_with = "super::task::member_spec")]
     pub spec: TaskSpec,
 }
 

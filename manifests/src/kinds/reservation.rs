@@ -23,6 +23,8 @@ use crate::resources::ResourceList;
     status = "ReservationStatus",
     derive = "PartialEq",
     selectable = ".spec.pool",
+    validation = kube::core::Rule::new("self.spec.pool == oldSelf.spec.pool")
+        .message("pool is immutable; create another reservation instead"),
     printcolumn(name = "Pool", type_ = "string", json_path = ".spec.pool"),
     printcolumn(name = "Count", type_ = "integer", json_path = ".spec.count"),
     printcolumn(name = "Bound", type_ = "integer", json_path = ".status.bound"),

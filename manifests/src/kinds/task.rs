@@ -42,11 +42,14 @@ use crate::resources::ResourceList;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = require_framework)]
 pub struct TaskSpec {
     /// The Framework, in the same namespace, that schedules this task.
+    // Read without it, since a member of a group or of an acceptance may leave it out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(min = 1))]
     pub framework: String,
-    /// Program and arguments, run without a shell.
+    /// Program and arguments, run without a shell, e.g. `["/bin/sh", "-c", "echo hello"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1))]
     pub command: Vec<String>,
@@ -86,6 +89,17 @@ pub struct TaskSpec {
     /// True asks the agent to stop the task (a delete does the same).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub killed: bool,
+}
+
+fn require_framework(schema: &mut schemars::Schema) {
+    schema.insert("required".to_owned(), serde_json::json!(["framework"]));
+}
+
+/// The schema of a task's spec whose framework is said elsewhere.
+pub(super) fn member_spec(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let mut schema = TaskSpec::json_schema(generator);
+    schema.remove("required");
+    schema
 }
 
 /// A requirement on an agent's attribute.
