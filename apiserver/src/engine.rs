@@ -1,32 +1,63 @@
-//! The engine: every verb but watch, on every kind, over the store. Added next.
+//! The engine: every verb but watch, on every kind, over the store.
+//!
+//! A write reads the local view, computes what follows, and commits under guards on everything it
+//! read. A refused guard means that the view was stale or somebody was faster: it is computed again.
+//! So any replica computes, and only the leader orders.
+
+pub mod commit;
+
+pub mod served;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use store::Store;
+use store::{Store, View};
 
-use crate::call::{Call, Reply, TransactionCall};
+use crate::body::{self, Input};
+use crate::call::{Body, Call, Reply, TransactionCall, Verb};
+use crate::ids::{self, Ids};
+use crate::keys;
+use crate::object::Form;
+use crate::params::{FieldValidation, Params};
+use crate::read::{self, At};
 use crate::registry::Registry;
+use crate::selector::Selector;
 use crate::status::Failure;
 use crate::user::Policy;
+use crate::verbs::{Action, Context, Write, collection, delete, patch, scale, transaction};
+
+/// Longest wait for a revision of the future, as Kubernetes.
+const WAIT: Duration = Duration::from_secs(3);
+
+/// Largest body of one object.
+pub const BODY_BYTES_MAX: usize = 3 << 20;
+
+/// Largest body of a transaction.
+pub const TRANSACTION_BYTES_MAX: usize = 16 << 20;
 
 /// Answers calls. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Engine {
     store: Store,
     policy: Policy,
+    served: Arc<served::Served>,
 }
 
 impl Engine {
     /// An engine over a store.
     #[must_use]
     pub fn new(store: Store, policy: Policy) -> Self {
-        Self { store, policy }
+        Self {
+            store,
+            policy,
+            served: Arc::default(),
+        }
     }
 
-    /// The resources served at this moment.
+    /// The resources served at this moment, by what this replica has seen of the definitions.
     #[must_use]
     pub fn registry(&self) -> Arc<Registry> {
-        Arc::default()
+        self.served.at(&self.store.view())
     }
 
     /// The store below.
@@ -39,16 +70,230 @@ impl Engine {
     ///
     /// # Errors
     /// Whatever the client did wrong, or what kept us from answering.
-    pub async fn call(&self, _call: Call) -> Result<Reply, Failure> {
-        let _pending = self.policy;
-        Err(Failure::unavailable("the engine is not built yet"))
+    pub async fn call(&self, call: Call) -> Result<Reply, Failure> {
+        match call.verb {
+            Verb::Get => self.get(&call).await,
+            Verb::List => self.list(&call).await,
+            Verb::DeleteCollection => self.delete_collection(&call).await,
+            Verb::Create | Verb::Update | Verb::Patch | Verb::Delete => self.write(&call).await,
+        }
+    }
+
+    async fn get(&self, call: &Call) -> Result<Reply, Failure> {
+        let (resource, name) = (&call.resource, call.name.as_deref().unwrap_or_default());
+        if !resource.serves("get") {
+            return Err(Failure::method_not_allowed(&resource.gr(), "get"));
+        }
+        let view = self.view(read::at(&call.params)?).await?;
+        let item = view.get(&keys::of(resource, call.namespace.as_deref(), name));
+        let item = item.ok_or_else(|| Failure::not_found(&resource.gr(), name))?;
+        let object = Form::Stored(item);
+        if call.user.is_in(crate::user::AGENTS) {
+            self.context(call, &Registry::default())
+                .check_owner(resource, &object.to_value())?;
+        }
+        let object = match call.subresource.as_deref().unwrap_or_default() {
+            "" => object,
+            "status" if resource.has_subresource("status") => object,
+            "scale" => Form::Value(scale::read(resource, &object.to_value())?),
+            other if resource.has_subresource(other) => {
+                return Err(Failure::method_not_allowed(&resource.gr(), "get"));
+            }
+            _ => return Err(Failure::no_such_resource()),
+        };
+        Ok(Reply::Object {
+            code: 200,
+            object,
+            warnings: Vec::new(),
+        })
+    }
+
+    async fn list(&self, call: &Call) -> Result<Reply, Failure> {
+        let resource = &call.resource;
+        if !resource.serves("list") {
+            return Err(Failure::method_not_allowed(&resource.gr(), "list"));
+        }
+        let params = &call.params;
+        let selector = Selector::parse(&params.label_selector, &params.field_selector, resource)?;
+        let wanted = read::wanted(params)?;
+        let view = match self.view(wanted.at).await {
+            Err(failure) if wanted.continued && failure.code() == 410 => {
+                return Err(Failure::expired_continue(read::token(None, &wanted.start)));
+            }
+            other => other?,
+        };
+        let list = read::list(
+            &view,
+            resource,
+            call.namespace.as_deref(),
+            &selector,
+            &wanted,
+        );
+        Ok(Reply::List(list))
+    }
+
+    /// The view a read wants, waited for if need be.
+    ///
+    /// # Errors
+    /// 410 when it is past, 504 when it lies in the future, 503 without a leader.
+    pub async fn view(&self, at: At) -> Result<View, Failure> {
+        match at {
+            At::Any => Ok(self.store.view()),
+            At::Latest => {
+                self.store.barrier().await?;
+                Ok(self.store.view())
+            }
+            At::NotOlderThan(revision) => self.reach(revision).await,
+            At::Exact(revision) => {
+                self.reach(revision).await?;
+                let view = self.store.view_at(revision);
+                view.map_err(|compacted| Failure::expired(revision, compacted.oldest))
+            }
+        }
+    }
+
+    async fn reach(&self, revision: u64) -> Result<View, Failure> {
+        let view = self.store.wait_revision(revision, WAIT).await;
+        view.map_err(|too_new| Failure::timeout_too_new(revision, too_new.current))
+    }
+
+    async fn write(&self, call: &Call) -> Result<Reply, Failure> {
+        let write = parse(call)?;
+        let registry = self.registry();
+        let dry_run = call.params.dry_run || is_dry_run(&write.action);
+        let request = commit::Request {
+            ids: Ids::new(call.seed),
+            now: call.now,
+            dry_run,
+            named: false,
+        };
+        let plan = |world: &mut crate::world::World| {
+            let mut context = self.context(call, &registry);
+            crate::verbs::run(world, &write, &mut context).map(|answer| vec![answer])
+        };
+        let mut settled = self.commit(plan, &request).await?.answers;
+        let one = settled
+            .pop()
+            .ok_or_else(|| Failure::internal("a write has no answer"))?;
+        Ok(one.reply())
+    }
+
+    async fn delete_collection(&self, call: &Call) -> Result<Reply, Failure> {
+        let params = &call.params;
+        let resource = Arc::clone(&call.resource);
+        let input = parse_body(&call.body, BODY_BYTES_MAX)?;
+        let wanted = collection::Collection {
+            selector: Selector::parse(&params.label_selector, &params.field_selector, &resource)?,
+            options: delete::Options::of(&input.value, params)?,
+            namespace: call.namespace.clone(),
+            resource,
+        };
+        let registry = self.registry();
+        let dry_run = params.dry_run || wanted.options.is_dry_run();
+        let request = commit::Request {
+            ids: Ids::new(call.seed),
+            now: call.now,
+            dry_run,
+            named: false,
+        };
+        let plan = |world: &mut crate::world::World| {
+            collection::run(world, &wanted, &self.context(call, &registry))
+        };
+        let settled = self.commit(plan, &request).await?;
+        Ok(settled.list(&wanted.resource))
     }
 
     /// Answers a transaction.
     ///
     /// # Errors
     /// As `call`; `details.causes[].field` names the operation or guard.
-    pub async fn transaction(&self, _call: TransactionCall) -> Result<Reply, Failure> {
-        Err(Failure::unavailable("the engine is not built yet"))
+    pub async fn transaction(&self, call: TransactionCall) -> Result<Reply, Failure> {
+        let input = parse_body(&call.body, TRANSACTION_BYTES_MAX)?;
+        let bundle: manifests::bundle::Transaction =
+            serde_json::from_value(input.value).map_err(|error| {
+                Failure::bad_request(format!("the transaction does not decode: {error}"))
+            })?;
+        let named = bundle.request_id.as_deref().map(ids::seed_of);
+        let registry = self.registry();
+        let validation = call.params.field_validation;
+        let plan = transaction::plan(bundle, &registry, validation, &call.user, self.policy)?;
+        let ids = Ids::new(named.unwrap_or(call.seed));
+        let dry_run = call.params.dry_run;
+        let request = commit::Request {
+            ids: ids.clone(),
+            now: call.now,
+            dry_run,
+            named: named.is_some(),
+        };
+        let compute = |world: &mut crate::world::World| {
+            let mut context = Context {
+                user: &call.user,
+                policy: self.policy,
+                now: call.now,
+                ids: ids.clone(),
+                registry: &registry,
+            };
+            transaction::run(world, &plan, &mut context)
+        };
+        Ok(self.commit(compute, &request).await?.transaction_result())
+    }
+
+    fn context<'a>(&self, call: &'a Call, registry: &'a Registry) -> Context<'a> {
+        let ids = Ids::new(call.seed);
+        Context {
+            user: &call.user,
+            policy: self.policy,
+            now: call.now,
+            ids,
+            registry,
+        }
     }
 }
+
+fn is_dry_run(action: &Action) -> bool {
+    match action {
+        Action::Delete(options) => options.is_dry_run(),
+        Action::Create | Action::Update | Action::Patch(_) | Action::Apply => false,
+    }
+}
+
+fn parse_body(body: &Body, bytes_max: usize) -> Result<Input, Failure> {
+    if body.bytes.len() > bytes_max {
+        let text = format!("Request entity too large: limit is {bytes_max}");
+        return Err(Failure::too_large(text));
+    }
+    body::parse(body)
+}
+
+fn parse(call: &Call) -> Result<Write, Failure> {
+    let mut write = Write {
+        action: Action::Create,
+        resource: Arc::clone(&call.resource),
+        namespace: call.namespace.clone().filter(|_| call.resource.namespaced),
+        name: call.name.clone().unwrap_or_default(),
+        subresource: call.subresource.clone().unwrap_or_default(),
+        input: Input::default(),
+        validation: call.params.field_validation,
+    };
+    if call.verb == Verb::Patch {
+        patch::check_media(&write, call.body.media)?;
+    }
+    write.input = parse_body(&call.body, BODY_BYTES_MAX)?;
+    write.action = action(call.verb, &call.body, &write.input, &call.params)?;
+    if matches!(write.action, Action::Delete(_)) {
+        write.validation = FieldValidation::Ignore;
+    }
+    Ok(write)
+}
+
+fn action(verb: Verb, body: &Body, input: &Input, params: &Params) -> Result<Action, Failure> {
+    Ok(match verb {
+        Verb::Update => Action::Update,
+        Verb::Patch => Action::Patch(body.media),
+        Verb::Delete => Action::Delete(delete::Options::of(&input.value, params)?),
+        Verb::Create | Verb::Get | Verb::List | Verb::DeleteCollection => Action::Create,
+    })
+}
+
+#[cfg(test)]
+mod tests;

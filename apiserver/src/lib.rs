@@ -42,3 +42,47 @@ pub mod render;
 pub mod cel;
 
 pub mod engine;
+
+pub mod verbs;
+
+pub mod read;
+
+pub mod world;
+
+pub mod admission;
+
+pub mod metadata;
+
+pub mod body;
+
+pub mod ids;
+
+pub mod special;
+
+pub mod strategic;
+
+pub mod bootstrap;
+
+pub mod pki;
+
+pub mod authn;
+
+pub mod authorize;
+
+pub mod discovery;
+
+pub mod openapi;
+
+pub mod hub;
+
+pub mod heartbeats;
+
+pub mod members;
+
+pub mod edge;
+
+pub mod service;
+
+pub use service::{
+    Bootstrap, EnlistError, Handle, Leadership, Limits, Options, RunError, Service, StartError,
+};

@@ -1,0 +1,198 @@
+//! From a body to an object that may be stored: decode, drop what the schema does not know, fill
+//! in defaults, and judge. Everything here is a function of the object and its description.
+
+use manifests::{schema, validate};
+use serde_json::{Map, Value};
+
+use crate::body::Input;
+use crate::metadata;
+use crate::params::FieldValidation;
+use crate::registry::{Descriptor, Origin};
+use crate::special;
+use crate::status::{Cause, Failure};
+
+/// Decodes a whole object: type, metadata, unknown fields, pruning and defaults.
+/// Answers the object and the warnings for the client.
+///
+/// # Errors
+/// 400 when the object is of another kind, does not decode, or (Strict) has unknown fields.
+pub fn decode(
+    resource: &Descriptor,
+    input: Input,
+    validation: FieldValidation,
+) -> Result<(Value, Vec<String>), Failure> {
+    let mut object = input.value;
+    if !object.is_object() {
+        return Err(Failure::bad_request(
+            "the body must be an object with apiVersion, kind and metadata",
+        ));
+    }
+    check_type(resource, &mut object)?;
+    let mut unknown = Vec::new();
+    metadata::decode(&mut object, &mut unknown)?;
+    unknown.extend(clean(resource, &mut object));
+    let problems = problems(&unknown, &input.duplicates);
+    match validation {
+        FieldValidation::Strict if !problems.is_empty() => {
+            let text = format!("strict decoding error: {}", problems.join(", "));
+            let (kind, version) = (&resource.kind, &resource.version);
+            let intro = format!("{kind} in version {version:?} cannot be handled as a {kind}");
+            Err(Failure::bad_request(format!("{intro}: {text}")))
+        }
+        FieldValidation::Warn => Ok((object, problems)),
+        FieldValidation::Strict | FieldValidation::Ignore => Ok((object, Vec::new())),
+    }
+}
+
+fn problems(unknown: &[String], duplicates: &[String]) -> Vec<String> {
+    let unknown = unknown.iter().map(|path| format!("unknown field {path:?}"));
+    unknown
+        .chain(
+            duplicates
+                .iter()
+                .map(|path| format!("duplicate field {path:?}")),
+        )
+        .collect()
+}
+
+/// apiVersion and kind must be those of the URL; absent ones are filled in.
+fn check_type(resource: &Descriptor, object: &mut Value) -> Result<(), Failure> {
+    let own = [
+        ("apiVersion", resource.api_version(), "API version"),
+        ("kind", resource.kind.clone(), "kind"),
+    ];
+    for (field, expected, what) in own {
+        let found = match object.get(field) {
+            None | Some(Value::Null) => "",
+            Some(Value::String(text)) => text,
+            Some(_) => return Err(Failure::bad_request(format!("{field} must be a string"))),
+        };
+        if !found.is_empty() && found != expected {
+            let text = format!(
+                "the {what} in the data ({found}) does not match the expected {what} ({expected})"
+            );
+            return Err(Failure::bad_request(text));
+        }
+        // Stored under the storage version, whatever version the client speaks.
+        let stored = if field == "apiVersion" {
+            storage_api_version(resource)
+        } else {
+            expected
+        };
+        object[field] = stored.into();
+    }
+    Ok(())
+}
+
+fn storage_api_version(resource: &Descriptor) -> String {
+    match (resource.group.as_str(), resource.storage_version.as_str()) {
+        ("", version) => version.to_owned(),
+        (group, version) => format!("{group}/{version}"),
+    }
+}
+
+/// The part of an object its schema speaks of: all but type and metadata.
+fn split(object: &mut Value) -> Map<String, Value> {
+    let mut head = Map::new();
+    if let Some(map) = object.as_object_mut() {
+        for field in ["apiVersion", "kind", "metadata"] {
+            if let Some(value) = map.remove(field) {
+                head.insert(field.to_owned(), value);
+            }
+        }
+    }
+    head
+}
+
+fn join(object: &mut Value, head: Map<String, Value>) {
+    if let Some(map) = object.as_object_mut() {
+        map.extend(head);
+    }
+}
+
+/// Prunes and defaults in place; answers the paths that were dropped.
+fn clean(resource: &Descriptor, object: &mut Value) -> Vec<String> {
+    let Some(schema) = &resource.schema else {
+        return Vec::new();
+    };
+    let head = split(object);
+    let unknown = schema::unknown_fields(schema, object);
+    if !unknown.is_empty() {
+        schema::prune(schema, object);
+    }
+    schema::apply_defaults(schema, object);
+    join(object, head);
+    unknown
+}
+
+/// Judges an object that is to be stored in place of `old` (none: created).
+///
+/// # Errors
+/// 422 with every problem at once. Problems the old object has already are tolerated.
+pub fn check(
+    resource: &Descriptor,
+    object: &mut Value,
+    old: Option<&Value>,
+) -> Result<(), Failure> {
+    let mut causes = metadata::problems(resource, object);
+    let found = rules(resource, object, old);
+    if !found.is_empty() {
+        let known = old.map_or(Vec::new(), |old| rules(resource, &mut old.clone(), None));
+        causes.extend(found.into_iter().filter(|cause| !known.contains(cause)));
+    }
+    causes.extend(special::check(resource, object, old));
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let name = metadata::text(object, "name");
+    Err(Failure::invalid(
+        &resource.group,
+        &resource.kind,
+        name,
+        causes,
+    ))
+}
+
+/// Schema, then, if that holds, CEL and the rules that need parsing.
+fn rules(resource: &Descriptor, object: &mut Value, old: Option<&Value>) -> Vec<Cause> {
+    let Some(schema) = &resource.schema else {
+        return Vec::new();
+    };
+    let head = split(object);
+    let mut causes: Vec<Cause> = schema::validate(schema, object)
+        .into_iter()
+        .map(cause)
+        .collect();
+    join(object, head);
+    if !causes.is_empty() {
+        return causes;
+    }
+    if let Some(rules) = &resource.rules {
+        causes.extend(rules.check(object, old));
+    }
+    if resource.origin == Origin::Definition && resource.group == manifests::kinds::GROUP {
+        let found = validate::validate(&resource.kind, object);
+        causes.extend(found.into_iter().map(cause));
+    }
+    causes
+}
+
+fn cause(error: schema::FieldError) -> Cause {
+    Cause {
+        reason: error.reason.as_str(),
+        message: error.message,
+        field: error.path,
+    }
+}
+
+/// True if anything but metadata and status differs.
+#[must_use]
+pub fn differs_beyond_status(resource: &Descriptor, old: &Value, new: &Value) -> bool {
+    let fields = |object: &Value| -> Vec<(String, Value)> {
+        let map = object.as_object().cloned().unwrap_or_default();
+        let counts =
+            |key: &str| key != "metadata" && !(resource.subresources.status && key == "status");
+        map.into_iter().filter(|(key, _)| counts(key)).collect()
+    };
+    fields(old) != fields(new)
+}

@@ -1,0 +1,62 @@
+//! What every cluster has from the start: our definitions and the namespaces clients expect.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::call::{Body, Media, Reply, TransactionCall};
+use crate::engine::Engine;
+use crate::params::Params;
+use crate::registry::builtin::DEFINITIONS;
+use crate::special::namespace::KEPT;
+use crate::status::Failure;
+use crate::user::User;
+
+/// Creates what is missing and brings our definitions up to date, in one transaction. Called by
+/// whichever replica starts to lead; doing it again changes nothing.
+///
+/// # Errors
+/// When the store cannot commit.
+pub async fn ensure_system_objects(
+    engine: &Engine,
+    now: Timestamp,
+    seed: u128,
+) -> Result<(), Failure> {
+    let namespaces = KEPT
+        .iter()
+        .map(|name| operation("v1", "namespaces", name, namespace(name)));
+    let definitions = manifests::kinds::definitions()
+        .into_iter()
+        .map(|definition| {
+            let body =
+                serde_json::to_value(&definition).expect("a definition is plain data and encodes");
+            let name = body["metadata"]["name"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            operation("apiextensions.k8s.io/v1", DEFINITIONS, &name, body)
+        });
+    let operations: Vec<Value> = namespaces.chain(definitions).collect();
+    let bundle = json!({
+        "apiVersion": manifests::kinds::API_VERSION, "kind": "Transaction", "operations": operations,
+    });
+    let call = TransactionCall {
+        user: User::controllers(),
+        body: Body {
+            bytes: bundle.to_string().into(),
+            media: Media::Json,
+        },
+        params: Params::default(),
+        now,
+        seed,
+    };
+    let _objects: Reply = engine.transaction(call).await?;
+    Ok(())
+}
+
+fn operation(api_version: &str, resource: &str, name: &str, body: Value) -> Value {
+    json!({"apiVersion": api_version, "resource": resource, "name": name, "verb": "apply", "body": body})
+}
+
+fn namespace(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+}

@@ -1,0 +1,177 @@
+//! CustomResourceDefinitions: served by the write that makes them, gone with their objects.
+
+use serde_json::{Value, json};
+
+use super::rig::Rig;
+
+fn definition(schema: Value) -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "foos.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"plural": "foos", "kind": "Foo"},
+            "versions": [
+                {"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
+                 "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.n",
+                                  "statusReplicasPath": ".status.n"}},
+                 "additionalPrinterColumns": [{"name": "N", "type": "integer", "jsonPath": ".spec.n"}]},
+                {"name": "v1beta1", "served": true, "storage": false,
+                 "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}},
+            ],
+        },
+    })
+}
+
+fn schema() -> Value {
+    json!({"type": "object", "properties": {
+        "spec": {"type": "object", "properties": {
+            "n": {"type": "integer", "minimum": 0, "default": 3},
+            "name": {"type": "string", "x-kubernetes-validations": [
+                {"rule": "self == oldSelf", "message": "name is for ever"}]},
+        }},
+        "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+    }})
+}
+
+fn foo(name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "example.com/v1", "kind": "Foo", "metadata": {"name": name}, "spec": spec})
+}
+
+#[tokio::test]
+async fn a_kind_comes_and_goes() {
+    let rig = Rig::start().await;
+    let made = rig
+        .create("customresourcedefinitions", definition(schema()))
+        .await
+        .unwrap();
+    assert_eq!(made["status"]["conditions"][1]["type"], "Established");
+    assert_eq!(made["status"]["storedVersions"], json!(["v1"]));
+    assert_eq!(made["spec"]["names"]["listKind"], "FooList");
+    let registry = rig.engine.registry();
+    let versions: Vec<_> = registry
+        .iter()
+        .filter(|d| d.kind == "Foo")
+        .map(|d| d.version.clone())
+        .collect();
+    assert_eq!(versions, ["v1", "v1beta1"]);
+    let created = rig
+        .create("foos", foo("x", json!({"name": "a", "other": 1})))
+        .await
+        .unwrap();
+    assert_eq!(created["spec"], json!({"name": "a", "n": 3}));
+    let failure = rig
+        .merge("foos", "x", "", json!({"spec": {"name": "b"}}))
+        .await
+        .unwrap_err();
+    assert!(failure.message().contains("name is for ever"), "{failure}");
+    let scaled = rig
+        .merge("foos", "x", "scale", json!({"spec": {"replicas": 5}}))
+        .await
+        .unwrap();
+    assert_eq!(
+        (&scaled["kind"], &scaled["spec"]["replicas"]),
+        (&json!("Scale"), &json!(5))
+    );
+    assert_eq!(rig.get("foos", "x").await.unwrap()["spec"]["n"], 5);
+    let gone = rig
+        .delete("customresourcedefinitions", "foos.example.com", json!(null))
+        .await
+        .unwrap();
+    assert_eq!(gone["kind"], "CustomResourceDefinition");
+    assert!(rig.engine.registry().iter().all(|d| d.kind != "Foo"));
+    assert_eq!(
+        rig.engine.store().view().prefix(b"/example.com/").count(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_kind_waits_for_held_objects() {
+    let rig = Rig::start().await;
+    rig.create("customresourcedefinitions", definition(schema()))
+        .await
+        .unwrap();
+    let mut held = foo("x", json!({}));
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    rig.create("foos", held).await.unwrap();
+    let marked = rig
+        .delete("customresourcedefinitions", "foos.example.com", json!(null))
+        .await
+        .unwrap();
+    assert!(marked["metadata"]["deletionTimestamp"].is_string());
+    assert_eq!(marked["status"]["conditions"][2]["type"], "Terminating");
+    assert_eq!(
+        rig.create("foos", foo("y", json!({})))
+            .await
+            .unwrap_err()
+            .code(),
+        405
+    );
+    rig.merge("foos", "x", "", json!({"metadata": {"finalizers": null}}))
+        .await
+        .unwrap();
+    assert_eq!(
+        rig.get("customresourcedefinitions", "foos.example.com")
+            .await
+            .unwrap_err()
+            .code(),
+        404
+    );
+}
+
+#[tokio::test]
+async fn bad_definitions_are_refused() {
+    let rig = Rig::start().await;
+    let with = |path: &str, value: Value| {
+        let mut object = definition(schema());
+        let (parent, key) = path.rsplit_once('/').unwrap();
+        object.pointer_mut(parent).unwrap()[key] = value;
+        object
+    };
+    for (object, part) in [
+        (
+            with("/metadata/name", json!("bars.example.com")),
+            "must be spec.names.plural",
+        ),
+        (
+            with("/spec/scope", json!("Galaxy")),
+            "spec.scope: Unsupported value",
+        ),
+        (
+            with("/spec/versions/0/storage", json!(false)),
+            "exactly one version",
+        ),
+        (
+            with("/spec/versions/1/name", json!("v1")),
+            "Duplicate value",
+        ),
+        (
+            with("/spec/versions/0/schema", json!({})),
+            "schemas are required",
+        ),
+        (
+            definition(json!({"type": "string"})),
+            "must be object at the root",
+        ),
+        (
+            definition(json!({"type": "object", "properties": {"a": {}}})),
+            "must not be empty",
+        ),
+        (
+            definition(json!({"type": "object", "x-kubernetes-validations": [{"rule": "self.("}]})),
+            "x-kubernetes-validations",
+        ),
+    ] {
+        let failure = rig
+            .create("customresourcedefinitions", object)
+            .await
+            .unwrap_err();
+        assert_eq!(failure.code(), 422, "{part}: {failure}");
+        assert!(failure.message().contains(part), "{part}: {failure}");
+    }
+    let ours = rig
+        .delete("customresourcedefinitions", "tasks.stoa.dev", json!(null))
+        .await
+        .unwrap_err();
+    assert_eq!(ours.code(), 403);
+}

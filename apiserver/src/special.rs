@@ -1,0 +1,64 @@
+//! Rules in code that go with single kinds, one file each.
+
+pub mod config;
+
+pub mod definition;
+
+pub mod namespace;
+
+pub mod task;
+
+use serde_json::{Value, json};
+
+use crate::registry::{Descriptor, Special};
+use crate::status::{Cause, Failure};
+use crate::user::User;
+
+/// Completes an object that is to be created.
+///
+/// # Errors
+/// Whatever the kind forbids.
+pub fn on_create(resource: &Descriptor, object: &mut Value, user: &User) -> Result<(), Failure> {
+    match resource.special {
+        Special::Namespace => namespace::on_create(object),
+        Special::Secret => config::fold_string_data(object)?,
+        Special::Task => task::on_create(resource, object, user)?,
+        // An offer without a phase could not be selected by it.
+        Special::Offer => object["status"] = json!({"phase": "Open"}),
+        Special::Definition => definition::complete(object, user)?,
+        Special::None | Special::ConfigMap | Special::Event => {}
+    }
+    Ok(())
+}
+
+/// Completes an object that is to replace another.
+///
+/// # Errors
+/// Whatever the kind forbids.
+pub fn on_update(
+    resource: &Descriptor,
+    object: &mut Value,
+    old: &Value,
+    user: &User,
+) -> Result<(), Failure> {
+    match resource.special {
+        Special::Namespace => namespace::on_update(object, old, user),
+        Special::Secret => config::fold_string_data(object)?,
+        Special::Task => task::on_update(resource, object, old, user)?,
+        Special::Definition => definition::complete(object, user)?,
+        Special::None | Special::ConfigMap | Special::Event | Special::Offer => {}
+    }
+    Ok(())
+}
+
+/// What a kind's own rules say against an object.
+#[must_use]
+pub fn check(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    match resource.special {
+        Special::ConfigMap | Special::Secret => config::check(object, old),
+        Special::Definition => definition::check(object, old),
+        Special::None | Special::Namespace | Special::Event | Special::Task | Special::Offer => {
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The verbs that write, one file each. Each computes on a [`World`] and answers what it planned;
+//! none waits, reads a clock or talks to the store.
+
+pub mod create;
+
+pub mod update;
+
+pub mod patch;
+
+pub mod delete;
+
+pub mod collection;
+
+pub mod accept;
+
+pub mod scale;
+
+pub mod transaction;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::body::Input;
+use crate::call::Media;
+use crate::ids::Ids;
+use crate::keys;
+use crate::metadata;
+use crate::params::FieldValidation;
+use crate::registry::{Descriptor, Registry};
+use crate::status::Failure;
+use crate::user::{AGENTS, Policy, User};
+use crate::world::World;
+
+/// What a write does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// POST.
+    Create,
+    /// PUT.
+    Update,
+    /// PATCH in one of the patch languages.
+    Patch(Media),
+    /// Create, or merge into what exists.
+    Apply,
+    /// DELETE.
+    Delete(delete::Options),
+}
+
+/// One write on one object, parsed.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// What it does.
+    pub action: Action,
+    /// To which resource.
+    pub resource: Arc<Descriptor>,
+    /// In which namespace.
+    pub namespace: Option<String>,
+    /// The name in the URL; empty when creating.
+    pub name: String,
+    /// Empty for the object itself.
+    pub subresource: String,
+    /// The body.
+    pub input: Input,
+    /// What is done about unknown fields.
+    pub validation: FieldValidation,
+}
+
+impl Write {
+    /// Where the named object lies.
+    #[must_use]
+    pub fn key(&self) -> Bytes {
+        keys::of(&self.resource, self.namespace.as_deref(), &self.name)
+    }
+
+    /// The failure of a verb this resource has not.
+    #[must_use]
+    pub fn not_allowed(&self, verb: &str) -> Failure {
+        Failure::method_not_allowed(&self.resource.gr(), verb)
+    }
+
+    /// The named object, which must be there and, for an agent, its own.
+    ///
+    /// # Errors
+    /// 404; 403 for an agent that does not own it.
+    pub fn existing(
+        &self,
+        world: &mut World,
+        context: &Context<'_>,
+    ) -> Result<Arc<Value>, Failure> {
+        let object = world.read(&self.key());
+        let object = object.ok_or_else(|| Failure::not_found(&self.resource.gr(), &self.name))?;
+        context.check_owner(&self.resource, &object)?;
+        Ok(object)
+    }
+}
+
+/// What a computation may know beside the world.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// Who asks.
+    pub user: &'a User,
+    /// What users may do.
+    pub policy: Policy,
+    /// The wall clock at the request's arrival.
+    pub now: Timestamp,
+    /// Where uids and names come from.
+    pub ids: Ids,
+    /// What is served.
+    pub registry: &'a Registry,
+}
+
+impl Context<'_> {
+    /// Agents reach only what is theirs.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn check_owner(&self, resource: &Descriptor, object: &Value) -> Result<(), Failure> {
+        if !self.user.is_in(AGENTS) || (self.policy.owns)(self.user, object) {
+            return Ok(());
+        }
+        let text = format!(
+            "agent {:?} may only reach what is bound to it",
+            self.user.name
+        );
+        Err(Failure::forbidden(
+            &resource.gr(),
+            metadata::text(object, "name"),
+            &text,
+        ))
+    }
+}
+
+/// What a write planned to answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub code: u16,
+    /// What is shown.
+    pub shown: Shown,
+    /// How the shown object is described.
+    pub resource: Arc<Descriptor>,
+    /// Warnings for the client.
+    pub warnings: Vec<String>,
+}
+
+/// What an answer shows once the plan is committed.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// The object stored under a key.
+    Stored(Bytes),
+    /// The last state of an object that was removed.
+    Removed(Bytes, Value),
+    /// This, whatever the commit says.
+    Value(Value),
+}
+
+impl Answer {
+    fn stored(write: &Write, code: u16, key: Bytes, warnings: Vec<String>) -> Self {
+        Self {
+            code,
+            shown: Shown::Stored(key),
+            resource: Arc::clone(&write.resource),
+            warnings,
+        }
+    }
+}
+
+/// Computes one write.
+///
+/// # Errors
+/// Whatever the client did wrong, given the state the world shows.
+pub fn run(world: &mut World, write: &Write, context: &mut Context<'_>) -> Result<Answer, Failure> {
+    let subresource = write.subresource.as_str();
+    if !subresource.is_empty() && !write.resource.has_subresource(subresource) {
+        return Err(Failure::no_such_resource());
+    }
+    match (&write.action, subresource) {
+        (Action::Create, "") => create::run(world, write, context),
+        (Action::Create, "accept") => accept::accept(world, write, context),
+        (Action::Create, "decline") => accept::decline(world, write, context),
+        (Action::Update | Action::Patch(_), "scale") => scale::write(world, write, context),
+        (Action::Update, "" | "status" | "finalize") => update::run(world, write, context),
+        (Action::Patch(media), "" | "status") => patch::run(world, write, *media, context),
+        (Action::Apply, "" | "status") => patch::apply(world, write, context),
+        (Action::Delete(options), "") => delete::run(world, write, options, context),
+        (Action::Create, _) => Err(write.not_allowed("create")),
+        (Action::Update, _) => Err(write.not_allowed("update")),
+        (Action::Patch(_) | Action::Apply, _) => Err(write.not_allowed("patch")),
+        (Action::Delete(_), _) => Err(write.not_allowed("delete")),
+    }
+}

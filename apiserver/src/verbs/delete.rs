@@ -1,0 +1,296 @@
+//! DELETE: at once, or, while finalizers hold the object, by marking it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Answer, Context, Shown, Write};
+use crate::keys;
+use crate::metadata;
+use crate::params::{Params, unknown_propagation};
+use crate::registry::builtin::{DEFINITIONS, DEFINITIONS_GROUP};
+use crate::registry::{Descriptor, Origin, Special};
+use crate::special::{definition, namespace};
+use crate::status::{self, Failure};
+use crate::world::World;
+
+/// Finalizer that makes the garbage collector strip owner references first.
+const ORPHAN: &str = "orphan";
+
+/// Finalizer that makes the garbage collector delete dependents first.
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// DeleteOptions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Options {
+    /// What must hold of the object.
+    pub preconditions: Option<Preconditions>,
+    /// `Orphan`, `Foreground` or `Background`.
+    pub propagation_policy: Option<String>,
+    /// The older spelling of Orphan.
+    pub orphan_dependents: Option<bool>,
+    /// Accepted; objects here end when their finalizers are gone.
+    pub grace_period_seconds: Option<i64>,
+    /// `["All"]`.
+    pub dry_run: Option<Vec<String>>,
+}
+
+/// What must hold of the object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Preconditions {
+    /// Its uid.
+    pub uid: Option<String>,
+    /// Its version.
+    pub resource_version: Option<String>,
+}
+
+impl Options {
+    /// From the body, or, where the body is silent, from the query.
+    ///
+    /// # Errors
+    /// 400 when the body does not decode, 422 for an unknown propagation policy.
+    pub fn of(body: &Value, params: &Params) -> Result<Self, Failure> {
+        let mut options: Self = match body {
+            Value::Null => Self::default(),
+            other => Self::deserialize(other).map_err(|error| {
+                Failure::bad_request(format!("DeleteOptions do not decode: {error}"))
+            })?,
+        };
+        let policy = options
+            .propagation_policy
+            .get_or_insert_with(|| params.propagation.clone());
+        if !matches!(policy.as_str(), "" | "Orphan" | "Background" | "Foreground") {
+            return Err(unknown_propagation(policy));
+        }
+        options.orphan_dependents = options.orphan_dependents.or(params.orphan_dependents);
+        options.grace_period_seconds = options.grace_period_seconds.or(params.grace_seconds);
+        Ok(options)
+    }
+
+    /// True if nothing shall really happen.
+    #[must_use]
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+            .as_ref()
+            .is_some_and(|values| !values.is_empty())
+    }
+
+    fn holder(&self) -> Option<&'static str> {
+        match self.propagation_policy.as_deref() {
+            Some("Orphan") => Some(ORPHAN),
+            Some("Foreground") => Some(FOREGROUND),
+            _ => self
+                .orphan_dependents
+                .and_then(|orphan| orphan.then_some(ORPHAN)),
+        }
+    }
+}
+
+/// Deletes the named object.
+///
+/// # Errors
+/// 403, 404, 409.
+pub fn run(
+    world: &mut World,
+    write: &Write,
+    options: &Options,
+    context: &Context<'_>,
+) -> Result<Answer, Failure> {
+    let old = write.existing(world, context)?;
+    check_preconditions(write, options, &old)?;
+    check_allowed(write, context)?;
+    if write.resource.special == Special::Definition {
+        delete_instances(world, &old, context)?;
+    }
+    Ok(end(world, write, options, &old, context))
+}
+
+fn check_preconditions(write: &Write, options: &Options, old: &Value) -> Result<(), Failure> {
+    let Some(wanted) = &options.preconditions else {
+        return Ok(());
+    };
+    let pairs = [
+        ("UID", "uid", &wanted.uid),
+        (
+            "ResourceVersion",
+            "resourceVersion",
+            &wanted.resource_version,
+        ),
+    ];
+    for (label, field, wanted) in pairs {
+        let is = metadata::text(old, field);
+        if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != is) {
+            let text = format!(
+                "Precondition failed: {label} in precondition: {wanted}, {label} in object meta: {is}"
+            );
+            return Err(Failure::conflict(&write.resource.gr(), &write.name, &text));
+        }
+    }
+    Ok(())
+}
+
+fn check_allowed(write: &Write, context: &Context<'_>) -> Result<(), Failure> {
+    let (gr, name) = (write.resource.gr(), write.name.as_str());
+    let kept = write.resource.special == Special::Namespace && namespace::KEPT.contains(&name);
+    if kept {
+        return Err(Failure::forbidden(
+            &gr,
+            name,
+            "this namespace may not be deleted",
+        ));
+    }
+    let ours = name.ends_with(&format!(".{}", manifests::kinds::GROUP));
+    if write.resource.special == Special::Definition && ours && !context.user.is_system() {
+        return Err(Failure::forbidden(
+            &gr,
+            name,
+            "the kinds of stoa.dev belong to the server",
+        ));
+    }
+    Ok(())
+}
+
+/// Marks the object, or removes it if nothing holds it.
+fn end(
+    world: &mut World,
+    write: &Write,
+    options: &Options,
+    old: &Value,
+    context: &Context<'_>,
+) -> Answer {
+    let key = write.key();
+    let mut object = old.clone();
+    let mut finalizers = metadata::finalizers(old);
+    if !metadata::is_deleting(old) {
+        finalizers.retain(|f| f != ORPHAN && f != FOREGROUND);
+        finalizers.extend(options.holder().map(String::from));
+        if write.resource.special == Special::Definition && has_instances(world, old) {
+            finalizers.push(definition::CLEANUP.to_owned());
+        }
+        metadata::set_finalizers(&mut object, &finalizers);
+        mark(&mut object, write, context);
+    }
+    let held = !finalizers.is_empty()
+        || (write.resource.special == Special::Namespace && !namespace::is_released(&object));
+    if held {
+        if object != *old {
+            world.put(&key, object);
+        }
+        return Answer::stored(write, 200, key, Vec::new());
+    }
+    remove(world, &write.resource, &key);
+    let resource = Arc::clone(&write.resource);
+    let shown = if resource.returns_deleted {
+        Shown::Removed(key, object)
+    } else {
+        Shown::Value(status::deleted(
+            &resource.gr(),
+            &write.name,
+            metadata::text(old, "uid"),
+        ))
+    };
+    Answer {
+        code: 200,
+        shown,
+        resource,
+        warnings: Vec::new(),
+    }
+}
+
+fn mark(object: &mut Value, write: &Write, context: &Context<'_>) {
+    if write.resource.generation {
+        metadata::next_generation(object);
+    }
+    let map = metadata::map(object);
+    map.insert(
+        "deletionTimestamp".into(),
+        metadata::stamp(context.now).into(),
+    );
+    map.insert("deletionGracePeriodSeconds".into(), 0.into());
+    match write.resource.special {
+        Special::Namespace => namespace::on_delete(object),
+        Special::Definition => definition::on_delete(object),
+        Special::None
+        | Special::ConfigMap
+        | Special::Secret
+        | Special::Event
+        | Special::Task
+        | Special::Offer => {}
+    }
+}
+
+/// Removes an object; with the last instance goes a definition that waited for it.
+pub fn remove(world: &mut World, resource: &Descriptor, key: &Bytes) {
+    world.remove(key);
+    let terminating = resource.origin == Origin::Definition && !resource.serves("create");
+    if !terminating {
+        return;
+    }
+    let name = format!("{}.{}", resource.plural, resource.group);
+    let key = keys::object(DEFINITIONS_GROUP, DEFINITIONS, None, &name);
+    let Some(definition) = world.read(&key) else {
+        return;
+    };
+    let waits = metadata::is_deleting(&definition) && !has_instances(world, &definition);
+    if waits
+        && metadata::finalizers(&definition)
+            .iter()
+            .all(|f| f == definition::CLEANUP)
+    {
+        world.remove(&key);
+    }
+}
+
+fn instances(definition: &Value) -> Bytes {
+    let word = |path: &str| {
+        definition
+            .pointer(path)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    keys::resource(word("/spec/group"), word("/spec/names/plural"))
+}
+
+fn has_instances(world: &World, definition: &Value) -> bool {
+    !world.keys(&instances(definition)).is_empty()
+}
+
+/// Deletes every object of a definition, as far as finalizers let it.
+fn delete_instances(
+    world: &mut World,
+    definition: &Value,
+    context: &Context<'_>,
+) -> Result<(), Failure> {
+    let word = |path: &str| {
+        definition
+            .pointer(path)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let Some(resource) = context
+        .registry
+        .by_plural(word("/spec/group"), word("/spec/names/plural"))
+    else {
+        return Ok(());
+    };
+    for key in world.keys(&instances(definition)) {
+        let Some(parts) = keys::parse(&key) else {
+            continue;
+        };
+        let write = Write {
+            action: super::Action::Delete(Options::default()),
+            resource: Arc::clone(&resource),
+            namespace: parts.namespace.map(String::from),
+            name: parts.name.to_owned(),
+            subresource: String::new(),
+            input: crate::body::Input::default(),
+            validation: crate::params::FieldValidation::Ignore,
+        };
+        run(world, &write, &Options::default(), context)?;
+    }
+    Ok(())
+}
