@@ -1,0 +1,137 @@
+//! The agent's data directory: one agent at a time, runs found again after a restart, and garbage.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+use super::cgroup::{self, Cgroups};
+use super::files::RunDir;
+use super::watch;
+use crate::task::{Evidence, RunId, RunSpec};
+
+/// `<data-dir>/{pki,tasks,sandboxes,lock}`.
+#[derive(Debug)]
+pub(crate) struct Home {
+    root: PathBuf,
+    /// Held for as long as the agent lives.
+    _lock: File,
+}
+
+/// A run found on disk.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) id: RunId,
+    pub(crate) spec: RunSpec,
+    pub(crate) evidence: Evidence,
+}
+
+impl Home {
+    /// Makes the directories and takes the lock.
+    ///
+    /// # Errors
+    /// `WouldBlock` when another agent runs here.
+    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+        for name in ["", "pki", "tasks", "sandboxes"] {
+            DirBuilder::new().recursive(true).mode(0o700).create(root.join(name))?;
+        }
+        // Absolute, for supervisors and commands have other working directories.
+        let root = fs::canonicalize(root)?;
+        let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(root.join("lock"))?;
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self { root, _lock: lock })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn pki(&self) -> PathBuf {
+        self.root.join("pki")
+    }
+
+    pub(crate) fn sandboxes(&self) -> PathBuf {
+        self.root.join("sandboxes")
+    }
+
+    pub(crate) fn run(&self, id: &RunId) -> RunDir {
+        RunDir::new(self.root.join("tasks").join(id.to_string()))
+    }
+
+    pub(crate) fn sandbox(&self, id: &RunId) -> PathBuf {
+        self.sandboxes().join(id.to_string())
+    }
+
+    /// Makes the sandbox with its empty outputs, the control groups and the checkpoint. Answers
+    /// with the limits that are not enforced.
+    pub(crate) fn prepare(&self, id: &RunId, spec: &RunSpec, cgroups: &Cgroups) -> io::Result<Vec<String>> {
+        let sandbox = self.sandbox(id);
+        DirBuilder::new().recursive(true).mode(0o700).create(&sandbox)?;
+        for name in ["stdout", "stderr"] {
+            OpenOptions::new().create(true).append(true).mode(0o644).open(sandbox.join(name))?;
+        }
+        let (groups, not_enforced) = cgroups.prepare(&id.to_string(), &spec.ceilings);
+        let spec = RunSpec { cgroups: groups, not_enforced, ..spec.clone() };
+        self.run(id).create(&spec)?;
+        Ok(spec.not_enforced)
+    }
+
+    /// Every run on disk, with its end where its supervisor is dead.
+    pub(crate) fn recover(&self) -> io::Result<Vec<Found>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.root.join("tasks"))? {
+            let entry = entry?;
+            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            let dir = RunDir::new(entry.path());
+            match dir.spec()? {
+                Some(spec) => {
+                    let evidence = evidence(&dir)?;
+                    found.push(Found { id, spec, evidence });
+                }
+                // The agent died before the checkpoint was there, so nothing was started.
+                None => fs::remove_dir_all(entry.path())?,
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes every file of a run.
+    pub(crate) fn remove(&self, id: &RunId) -> io::Result<()> {
+        for path in [self.run(id).path(), &self.sandbox(id)] {
+            match fs::remove_dir_all(path) {
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes sandboxes and control groups of runs that left no checkpoint.
+    pub(crate) fn sweep(&self, cgroups: &Cgroups) -> io::Result<()> {
+        let is_known = |name: &str| self.root.join("tasks").join(name).exists();
+        cgroup::clear(&cgroups.strays(is_known));
+        for entry in fs::read_dir(self.sandboxes())? {
+            let entry = entry?;
+            if !is_known(&entry.file_name().to_string_lossy()) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn evidence(dir: &RunDir) -> io::Result<Evidence> {
+    let claimed = dir.claimed()?.is_some();
+    let end = if claimed { watch::conclude(dir)? } else { None };
+    Ok(Evidence {
+        claimed,
+        started: dir.started()?,
+        end,
+        kill_deadline_ms: dir.kill_deadline_ms()?,
+        reported: dir.is_reported()?,
+    })
+}

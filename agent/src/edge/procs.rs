@@ -1,0 +1,76 @@
+//! What `/proc` says of processes.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+
+/// The part of `/proc/PID/stat` that matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) pid: i32,
+    pub(crate) parent: i32,
+    pub(crate) session: i32,
+    /// Start time in clock ticks since boot: pid and ticks together name a process for good.
+    pub(crate) ticks: u64,
+    /// Dead, and not yet waited for.
+    pub(crate) is_zombie: bool,
+}
+
+/// Reads a line of `/proc/PID/stat`. The second field is the program's name in parentheses and
+/// may itself hold spaces and parentheses, so reading starts behind the last one.
+fn parse(line: &str) -> Option<Stat> {
+    let (pid, rest) = line.split_once(" (")?;
+    let (_, rest) = rest.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split(' ').collect();
+    let number = |index: usize| fields.get(index)?.parse().ok();
+    Some(Stat {
+        pid: pid.parse().ok()?,
+        parent: number(1)?,
+        session: number(3)?,
+        ticks: fields.get(19)?.parse().ok()?,
+        is_zombie: matches!(*fields.first()?, "Z" | "X"),
+    })
+}
+
+/// One process.
+pub(crate) fn stat(pid: i32) -> io::Result<Stat> {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    parse(&line).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "/proc/PID/stat"))
+}
+
+/// True while exactly this process lives.
+pub(crate) fn is_alive(pid: i32, ticks: u64) -> bool {
+    stat(pid).is_ok_and(|stat| stat.ticks == ticks && !stat.is_zombie)
+}
+
+/// Every process there is; those that end meanwhile are left out.
+pub(crate) fn all() -> io::Result<Vec<Stat>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        if let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) {
+            found.extend(stat(pid));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_mislead() {
+        let line = "42 (a) b (c) S 7 42 40 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 2 3";
+        let stat = Stat { pid: 42, parent: 7, session: 40, ticks: 12345, is_zombie: false };
+        assert_eq!(parse(line), Some(stat));
+        assert_eq!(parse("42 (x) S 7"), None);
+    }
+
+    #[test]
+    fn this_process_is_alive_and_found() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let me = stat(pid).unwrap();
+        assert!(is_alive(pid, me.ticks) && !is_alive(pid, me.ticks + 1));
+        assert!(all().unwrap().iter().any(|stat| stat.pid == pid));
+    }
+}
