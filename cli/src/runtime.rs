@@ -16,6 +16,9 @@ use crate::{command, config};
 /// Threads of an agent: one to watch and report, one for files that are slow to sync.
 const AGENT_THREADS: usize = 2;
 
+/// Exit code after a second Ctrl-C: 128 and the number of SIGINT, as shells have it.
+const INTERRUPTED: i32 = 130;
+
 /// How a process logs, on standard error.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Logging")]
@@ -134,6 +137,9 @@ pub(crate) fn shutdown(with_parent: bool) -> Outcome<CancellationToken> {
         spawn(async move {
             signal.recv().await;
             token.cancel();
+            // Asked twice: whatever takes so long is left as it is. Children see our pipe end.
+            signal.recv().await;
+            std::process::exit(INTERRUPTED);
         });
     }
     if with_parent {

@@ -90,6 +90,12 @@ pub(crate) struct Args {
         value_name = "TIME"
     )]
     offer_timeout: Span,
+    /// Pause between a leader's heartbeats [default: 100ms]
+    #[arg(long, env = "STOA_HEARTBEAT", value_name = "TIME")]
+    heartbeat: Option<Span>,
+    /// Shortest silence of a leader after which others elect a new one [default: 300ms]
+    #[arg(long, env = "STOA_ELECTION", value_name = "TIME")]
+    election: Option<Span>,
     /// Flags from a YAML file, behind the command line and the environment
     #[arg(long, env = "STOA_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -132,7 +138,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
 }
 
 fn options(args: &Args) -> Outcome<apiserver::Options> {
-    Ok(apiserver::Options {
+    let mut options = apiserver::Options {
         name: args.name.clone(),
         data_dir: args.data_dir.clone(),
         pki_dir: args.pki_dir.clone(),
@@ -142,7 +148,14 @@ fn options(args: &Args) -> Outcome<apiserver::Options> {
         bootstrap: bootstrap(args)?,
         extra_sans: args.sans.clone(),
         ..apiserver::Options::default()
-    })
+    };
+    let limits = &mut options.store_limits;
+    limits.heartbeat_ms = args.heartbeat.map_or(limits.heartbeat_ms, Span::ms);
+    if let Some(shortest) = args.election.map(Span::ms) {
+        // The spread keeps two candidates from asking at the same time.
+        limits.election_ms = (shortest, shortest + shortest / 2);
+    }
+    Ok(options)
 }
 
 fn bootstrap(args: &Args) -> Outcome<Bootstrap> {
@@ -227,7 +240,6 @@ async fn reign(handle: &Handle, timeouts: (u64, u64), epoch: u64, stop: Cancella
             epoch,
             agent_timeout_ms: timeouts.0,
             offer_timeout_ms: timeouts.1,
-            ..controllers::Options::new(handle.client(), epoch)
         };
         // A task of its own: a panic in a controller must not end the server.
         let run = tokio::spawn(controllers::Service::new(options).run(stop.clone()));

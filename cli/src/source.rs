@@ -234,3 +234,86 @@ fn describe(name: &str, problem: &Problem) -> String {
     };
     format!("{name}: document {document}, line {line}: {path}{message}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TASK: &str = "apiVersion: stoa.dev/v1\nkind: Task\nmetadata: {name: NAME}\n\
+        spec: {framework: f, command: [\"true\"], resources: {cpus: \"1\"}}\n";
+
+    fn load(files: &[(&str, String)], recursive: bool, validation: Validation) -> Loaded {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let files = Files {
+            files: vec![folder.path().to_path_buf()],
+            recursive,
+        };
+        files.load(validation).unwrap()
+    }
+
+    fn names(loaded: &Loaded) -> Vec<&str> {
+        loaded
+            .objects
+            .iter()
+            .map(|g| g.object["metadata"]["name"].as_str().unwrap())
+            .collect()
+    }
+
+    fn task(name: &str) -> String {
+        TASK.replace("NAME", name)
+    }
+
+    #[test]
+    fn folders_are_read_in_order_and_deep_when_asked() {
+        let shallow = [
+            ("b.yaml", task("b")),
+            ("a.yml", task("a")),
+            ("c.txt", "x".into()),
+            ("d/e.json", "x".into()),
+        ];
+        assert_eq!(
+            names(&load(&shallow, false, Validation::Strict)),
+            ["a", "b"]
+        );
+        let deep = [("b.yaml", task("b")), ("d/e.yaml", task("e"))];
+        assert_eq!(names(&load(&deep, true, Validation::Strict)), ["b", "e"]);
+    }
+
+    #[test]
+    fn what_is_written_twice_is_refused_across_files() {
+        let files = [("a.yaml", task("x")), ("b.yaml", task("x"))];
+        let loaded = load(&files, false, Validation::Strict);
+        assert_eq!(names(&loaded), ["x"]);
+        assert!(
+            loaded.problems[0].contains("b.yaml: document 1"),
+            "{:?}",
+            loaded.problems
+        );
+        assert!(
+            loaded.problems[0].contains("a.yaml"),
+            "{:?}",
+            loaded.problems
+        );
+    }
+
+    #[test]
+    fn unknown_fields_are_judged_as_asked() {
+        let text = task("x").replace("spec: {", "spec: {colour: red, ");
+        let table = [
+            (Validation::Strict, 1, 0),
+            (Validation::Warn, 0, 1),
+            (Validation::Ignore, 0, 0),
+        ];
+        for (validation, problems, warnings) in table {
+            let loaded = load(&[("a.yaml", text.clone())], false, validation);
+            let counts = (loaded.problems.len(), loaded.warnings.len());
+            assert_eq!(counts, (problems, warnings), "{validation:?}: {loaded:?}");
+            assert_eq!(loaded.objects.len(), 1 - problems);
+        }
+    }
+}

@@ -11,6 +11,12 @@ use super::layout::Layout;
 use super::plan::{Machine, Plan, Replica};
 use crate::exit::{Failure, Outcome};
 
+/// First port that tasks may be given, as in Mesos.
+const PORTS_FIRST: u16 = 31_000;
+
+/// Ports of each agent: 99 agents fit below 65,536.
+const PORTS_EACH: u16 = 300;
+
 /// Messages kept while the display is busy.
 const BACKLOG: usize = 64;
 
@@ -200,15 +206,25 @@ fn agent(
         "--attribute",
         format!("rack=r{}", machine.name.trim_start_matches('a')).into(),
     );
-    if let Some(resources) = &settings.resources {
-        flag("--resources", resources.clone().into());
-    }
+    flag("--resources", resources(settings, machine).into());
     Launch {
         args,
         env: vec![
             (ARENAS.0, ARENAS.1.to_owned()),
             ("STOA_TOKEN", token.to_owned()),
         ],
+    }
+}
+
+/// What an agent offers. Agents of one machine must not give away the same ports.
+fn resources(settings: &Settings, machine: &Machine) -> String {
+    let number: u16 = machine.name.trim_start_matches('a').parse().unwrap_or(1);
+    let first = PORTS_FIRST + PORTS_EACH * (number - 1);
+    let ports = format!("ports=[{first}-{}]", first + PORTS_EACH - 1);
+    match &settings.resources {
+        Some(resources) if resources.contains("ports") => resources.clone(),
+        Some(resources) => format!("{resources};{ports}"),
+        None => ports,
     }
 }
 

@@ -97,8 +97,14 @@ pub(super) async fn make_room(cluster: &Cluster, objects: &[Given]) -> Outcome {
             "{}/{name} ended in an earlier run; it is run again",
             kind.label()
         ))?;
+        // A group is gone only when its members are: their names are needed again.
+        let policy = if kind.kind == "TaskGroup" {
+            "Foreground"
+        } else {
+            "Background"
+        };
         let options =
-            json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"});
+            json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": policy});
         cluster.fetch(Ask::delete(&path, &options)).await?;
         let goal = Goal::Deleted {
             uid: text(&live["metadata"]["uid"]),
