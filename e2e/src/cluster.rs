@@ -2,6 +2,8 @@
 
 mod node;
 mod plan;
+mod ready;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
