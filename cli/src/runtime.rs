@@ -19,6 +19,9 @@ const AGENT_THREADS: usize = 2;
 /// Exit code after a second Ctrl-C: 128 and the number of SIGINT, as shells have it.
 const INTERRUPTED: i32 = 130;
 
+/// Libraries of which only warnings are of interest to an operator.
+const QUIET: &str = "openraft=warn,chunked_wal=warn,raft_log=warn,sled=warn,hyper=warn,kube=warn";
+
 /// How a process logs, on standard error.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Logging")]
@@ -49,6 +52,13 @@ impl Logging {
         let filter = match std::env::var("RUST_LOG") {
             Ok(text) if !text.is_empty() => text,
             Ok(_) | Err(_) => self.log_level.clone(),
+        };
+        // A bare level is about us: these libraries tell their inner life on `info`.
+        let bare = !filter.contains(['=', ',']) && filter != "debug" && filter != "trace";
+        let filter = if bare {
+            format!("{filter},{QUIET}")
+        } else {
+            filter
         };
         let filter: EnvFilter = filter.parse().map_err(|e| {
             Failure::usage(format!("the log filter {filter:?} is not understood")).because(e)

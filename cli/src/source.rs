@@ -138,33 +138,23 @@ fn unreadable(path: &Path) -> Failure {
 impl Loaded {
     fn read(&mut self, name: &str, text: &[u8], validation: Validation) {
         let decoded = decode::decode(text);
-        for problem in &decoded.problems {
-            self.note(name, problem, validation);
-        }
+        let mut problems = decoded.problems;
         for document in decoded.documents {
             let found = decode::check(&document);
-            let bad = found
-                .iter()
-                .filter(|problem| self.note(name, problem, validation))
-                .count();
-            if bad == 0 {
+            if !found.iter().any(|problem| is_bad(problem, validation)) {
                 self.objects.push(given(name, document));
             }
+            problems.extend(found);
         }
-    }
-
-    /// Files a problem; true when its document is bad.
-    fn note(&mut self, name: &str, problem: &Problem, validation: Validation) -> bool {
-        let text = describe(name, problem);
-        let lenient = validation != Validation::Strict && is_unknown_field(problem);
-        if problem.warning || lenient {
-            if validation != Validation::Ignore || !lenient {
-                self.warnings.push(text);
+        problems.sort_by_key(|problem| (problem.document, problem.line));
+        for problem in &problems {
+            let text = describe(name, problem);
+            match (is_bad(problem, validation), validation) {
+                (true, _) => self.problems.push(text),
+                (false, Validation::Ignore) if is_unknown_field(problem) => {}
+                (false, _) => self.warnings.push(text),
             }
-            return false;
         }
-        self.problems.push(text);
-        true
     }
 
     /// An object that is written twice has no one meaning, whichever files it is in.
@@ -190,6 +180,11 @@ impl Loaded {
         });
         self.problems.append(&mut problems);
     }
+}
+
+/// True when the document is not to be applied because of this.
+fn is_bad(problem: &Problem, validation: Validation) -> bool {
+    !problem.warning && (validation == Validation::Strict || !is_unknown_field(problem))
 }
 
 fn is_unknown_field(problem: &Problem) -> bool {

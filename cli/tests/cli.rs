@@ -186,7 +186,8 @@ fn bad_manifests_are_told_with_their_places_and_need_no_server() {
         "document 2",
         "spec.comand",
         "document 3",
-        "line 8",
+        "line 9",
+        "line 11",
         "nothing was applied",
     ] {
         assert!(said.err.contains(word), "{word:?} is not in: {}", said.err);

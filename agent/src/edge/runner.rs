@@ -66,7 +66,9 @@ impl Runner {
         tokio::spawn(async move { this.follow(id).await });
     }
 
-    async fn checkpoint(&self, id: RunId, spec: RunSpec) {
+    async fn checkpoint(&self, id: RunId, mut spec: RunSpec) {
+        // The second stage of the supervisor is the same program under the same arguments.
+        spec.supervisor = self.supervisor.iter().skip(1).cloned().collect();
         let (run, cgroups) = (id.clone(), self.cgroups.clone());
         match self.job(move |home| home.prepare(&run, &spec, &cgroups)).await {
             Ok(not_enforced) => self.send(Event::Prepared(id, not_enforced)).await,

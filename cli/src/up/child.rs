@@ -61,6 +61,8 @@ impl Keeper {
                 Ok(child) => child,
                 Err(error) => return self.hopeless(&format!("cannot be started: {error}")).await,
             };
+            // Waiting would close the pipe, and its end is what tells the child that we are gone.
+            let _pipe = child.stdin.take();
             let status = tokio::select! {
                 status = child.wait() => status,
                 () = self.stop.cancelled() => return self.finish(child).await,
