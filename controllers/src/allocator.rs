@@ -46,6 +46,8 @@ pub struct Allocator {
     pub resting: BTreeMap<Key, u64>,
     /// Offers of built-in frameworks that became open: the scheduler's to accept.
     pub opened: BTreeSet<Key>,
+    /// Tasks whose offers came to nothing: they wait again.
+    pub spared: Vec<Key>,
     /// Room may have appeared since the last round.
     pub freed: bool,
     /// A round is worth making.
@@ -60,7 +62,11 @@ impl Allocator {
     /// two terms ever make offers of the same name.
     #[must_use]
     pub fn new(epoch: u64, offer_timeout_ms: u64) -> Self {
-        Self { epoch, offer_timeout_ms, ..Self::default() }
+        Self {
+            epoch,
+            offer_timeout_ms,
+            ..Self::default()
+        }
     }
 
     /// What must hold after every step; see `audit.rs`.

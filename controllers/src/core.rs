@@ -146,14 +146,23 @@ impl Core {
         self.garbage.observe(change);
         let writes = match change {
             Change::Pool(delta) => {
-                let pool = delta.new.as_ref().or(delta.old.as_ref()).map(|p| p.name.clone());
+                let pool = delta
+                    .new
+                    .as_ref()
+                    .or(delta.old.as_ref())
+                    .map(|p| p.name.clone());
                 self.reline_pool(pool.as_ref(), now_ms);
                 self.counts.touch();
                 self.allocator.observe_pool(&self.world, delta)
             }
             Change::Framework(delta) => {
                 self.counts.touch();
-                if let Some(key) = delta.new.as_ref().or(delta.old.as_ref()).map(|f| f.key.clone()) {
+                if let Some(key) = delta
+                    .new
+                    .as_ref()
+                    .or(delta.old.as_ref())
+                    .map(|f| f.key.clone())
+                {
                     self.queue.reline(&self.world, &key, now_ms);
                 }
                 self.allocator.observe_framework(&self.world, delta)
@@ -192,8 +201,12 @@ impl Core {
                 self.allocator.observe_agent(&self.world, delta)
             }
             Change::Namespace(delta) => {
-                let going = delta.new.as_ref().filter(|namespace| namespace.meta.deleting);
-                self.emptying.extend(going.map(|namespace| (now_ms, namespace.name.clone())));
+                let going = delta
+                    .new
+                    .as_ref()
+                    .filter(|namespace| namespace.meta.deleting);
+                self.emptying
+                    .extend(going.map(|namespace| (now_ms, namespace.name.clone())));
                 Vec::new()
             }
         };
@@ -201,7 +214,11 @@ impl Core {
     }
 
     fn reline_pool(&mut self, pool: Option<&Name>, now_ms: u64) {
-        let frameworks = self.world.frameworks.iter().filter(|f| Some(&f.pool) == pool);
+        let frameworks = self
+            .world
+            .frameworks
+            .iter()
+            .filter(|f| Some(&f.pool) == pool);
         let keys: Vec<Key> = frameworks.map(|f| f.key.clone()).collect();
         for key in keys {
             self.queue.reline(&self.world, &key, now_ms);
@@ -229,12 +246,14 @@ impl Core {
         self.flying.remove(&token);
         match &token {
             Token::Create(key) => {
-                let (writes, freed) = self.allocator.created(&self.world, key, &result, now_ms);
-                self.give_back(writes, &freed, now_ms);
+                let writes = self.allocator.created(&self.world, key, &result, now_ms);
+                self.push(writes);
+                self.allocator.dirty = true;
             }
             Token::Accept(keys) => {
-                let (writes, freed) = self.allocator.answered(&self.world, keys, &result, now_ms);
-                self.give_back(writes, &freed, now_ms);
+                let writes = self.allocator.answered(&self.world, keys, &result, now_ms);
+                self.push(writes);
+                self.allocator.dirty = true;
             }
             Token::Withdraw(key) => {
                 self.allocator.withdrawn(&self.world, key, &result, now_ms);
@@ -270,23 +289,34 @@ impl Core {
     /// A refusal is looked at again a little later, whatever its cause: the present state decides.
     fn refused<T>(&mut self, token: &Token, result: &Result<T, Refusal>, now_ms: u64) {
         if let Err(refusal) = result {
-            tracing::debug!(?token, code = refusal.code, message = refusal.message, "write refused");
+            tracing::debug!(
+                ?token,
+                code = refusal.code,
+                message = refusal.message,
+                "write refused"
+            );
             self.again_ms = Some(now_ms + AGAIN_MS);
         }
     }
 
-    fn give_back(&mut self, writes: Vec<Write>, tasks: &[Key], now_ms: u64) {
-        for task in tasks {
-            self.queue.release(&self.world, task, now_ms, now_ms + BOUNCE_MS);
+    /// Tasks whose offers came to nothing wait again.
+    fn spare(&mut self, now_ms: u64) {
+        for task in std::mem::take(&mut self.allocator.spared) {
+            self.queue
+                .release(&self.world, &task, now_ms, now_ms + BOUNCE_MS);
+            self.allocator.dirty = true;
         }
-        self.allocator.dirty = true;
-        self.push(writes);
     }
 
     fn emptied(&mut self, namespace: &str, done: bool, now_ms: u64) {
-        let going = self.world.namespaces.get(namespace).filter(|n| n.meta.deleting);
+        let going = self
+            .world
+            .namespaces
+            .get(namespace)
+            .filter(|n| n.meta.deleting);
         if let (Some(namespace), false) = (going, done) {
-            self.emptying.insert((now_ms + EMPTY_AGAIN_MS, namespace.name.clone()));
+            self.emptying
+                .insert((now_ms + EMPTY_AGAIN_MS, namespace.name.clone()));
         }
     }
 
@@ -301,20 +331,27 @@ impl Core {
         }
         self.allocate(now_ms);
         self.tend(now_ms);
-        let writes = self.waits.look(&self.world, &mut self.allocator, &self.queue, now_ms);
+        let writes = self
+            .waits
+            .look(&self.world, &mut self.allocator, &self.queue, now_ms);
         self.push(writes);
         let mut effects = self.outbox.flush();
         effects.extend(self.records.drain(..).map(Effect::Record));
         effects.extend(self.empty(now_ms));
-        Step { effects, wake_ms: self.wake_ms() }
+        Step {
+            effects,
+            wake_ms: self.wake_ms(),
+        }
     }
 
     /// The hot path: expiry, rounds, acceptances.
     fn allocate(&mut self, now_ms: u64) {
+        self.spare(now_ms);
         self.queue.wake(&self.world, now_ms);
         let writes = self.allocator.expire(&self.world, now_ms);
         self.push(writes);
-        let due = self.allocator.dirty || self.allocator.freed || !self.queue.contenders().is_empty();
+        let due =
+            self.allocator.dirty || self.allocator.freed || !self.queue.contenders().is_empty();
         // While a transaction of offers waits, whatever arrives joins the next round.
         if due && self.outbox.has_room(Lane::Offer) {
             let writes = self.allocator.round(&self.world, &mut self.queue, now_ms);
@@ -326,9 +363,10 @@ impl Core {
         let (writes, useless) = scheduler::accept(&self.world, &mut self.allocator.book, opened);
         self.push(writes);
         for key in useless {
-            let (writes, freed) = self.allocator.useless(&self.world, &key);
-            self.give_back(writes, &freed, now_ms);
+            let writes = self.allocator.useless(&self.world, &key);
+            self.push(writes);
         }
+        self.spare(now_ms);
     }
 
     /// Everything that may wait a moment.
@@ -338,7 +376,9 @@ impl Core {
             (self.agents_moved, self.reservations_moved) = (true, true);
         }
         for key in std::mem::take(&mut self.tasks) {
-            let Some(task) = self.world.tasks.get(&key) else { continue };
+            let Some(task) = self.world.tasks.get(&key) else {
+                continue;
+            };
             let writes = finalize::finalize(task, now_ms).or_else(|| retry::retry(task, now_ms));
             self.once(writes);
         }
@@ -356,13 +396,18 @@ impl Core {
         let writes = self.garbage.reconcile(&self.world);
         self.once(writes);
         let ledger = self.allocator.ledger.total();
-        let writes = self.counts.reconcile(&self.world, &self.allocator.usage, ledger, now_ms);
+        let writes = self
+            .counts
+            .reconcile(&self.world, &self.allocator.usage, ledger, now_ms);
         self.push(writes);
     }
 
     fn has_unbound(&self) -> bool {
         let bound = |phase: &Option<String>| phase.as_deref() == Some("Bound");
-        self.world.reservations.iter().any(|r| !bound(&r.status.phase))
+        self.world
+            .reservations
+            .iter()
+            .any(|r| !bound(&r.status.phase))
     }
 
     fn bind(&mut self, now_ms: u64) {
@@ -391,7 +436,9 @@ impl Core {
         while let Some((at, _)) = self.emptying.first()
             && *at <= now_ms
         {
-            let Some((_, namespace)) = self.emptying.pop_first() else { break };
+            let Some((_, namespace)) = self.emptying.pop_first() else {
+                break;
+            };
             effects.push(Effect::Empty(namespace.to_string()));
         }
         effects
@@ -403,7 +450,7 @@ impl Core {
             self.allocator.book.next_ms(),
             self.allocator.filters.next_ms(),
             self.allocator.resting.values().min().copied(),
-            self.waits.next_ms(),
+            self.waits.next_ms(&self.queue),
             self.counts.next_ms(),
             self.emptying.first().map(|(at, _)| *at),
             self.again_ms,

@@ -70,8 +70,14 @@ impl Counts {
             return Vec::new();
         }
         (self.next_ms, self.dirty) = (now_ms + EVERY_MS, false);
-        let frameworks = world.frameworks.iter().filter_map(|f| self.framework(world, f, now_ms));
-        let pools = world.pools.iter().filter_map(|pool| self.pool(world, usage, total, pool));
+        let frameworks = world
+            .frameworks
+            .iter()
+            .filter_map(|f| self.framework(world, f, now_ms));
+        let pools = world
+            .pools
+            .iter()
+            .filter_map(|pool| self.pool(world, usage, total, pool));
         let writes: Vec<Write> = frameworks.chain(pools).collect();
         for write in &writes {
             if let Token::Counts(name) = &write.token {
@@ -90,19 +96,27 @@ impl Counts {
         let tally = self.frameworks.get(&of.key).copied().unwrap_or_default();
         let mut conditions = of.status.conditions.clone();
         condition::set(&mut conditions, ready(world, of, now_ms));
-        let status =
-            FrameworkStatus { running: tally.running, waiting: tally.waiting, conditions };
+        let status = FrameworkStatus {
+            running: tally.running,
+            waiting: tally.waiting,
+            conditions,
+        };
         if status == of.status {
             return None;
         }
         let body = json!({ "metadata": { "uid": of.meta.uid }, "status": status });
         let operation = ops::patch_status("frameworks", &of.key, body);
-        Some(Write::cold(Token::Counts(format!("framework {}", of.key)), vec![operation]))
+        Some(Write::cold(
+            Token::Counts(format!("framework {}", of.key)),
+            vec![operation],
+        ))
     }
 
     fn pool(&self, world: &World, usage: &Usage, total: &Resources, of: &Pool) -> Option<Write> {
         let allocated = usage.subtree(&of.name);
-        let share = allocated.dominant_share(total).map(|(_, share)| share.to_string());
+        let share = allocated
+            .dominant_share(total)
+            .map(|(_, share)| share.to_string());
         let mut tally = Tally::default();
         for (framework, own) in &self.frameworks {
             let pool = world.frameworks.get(framework).map(|f| &f.pool);
@@ -134,7 +148,10 @@ impl Counts {
             "waiting": status.waiting,
         }});
         let operation = ops::patch_cluster_status("resourcepools", &of.name, body);
-        Some(Write::cold(Token::Counts(format!("pool {}", of.name)), vec![operation]))
+        Some(Write::cold(
+            Token::Counts(format!("pool {}", of.name)),
+            vec![operation],
+        ))
     }
 }
 

@@ -62,7 +62,11 @@ impl Write {
     /// A write that may wait a moment.
     #[must_use]
     pub fn cold(token: Token, operations: Vec<Operation>) -> Self {
-        Self { token, lane: Lane::Cold, operations }
+        Self {
+            token,
+            lane: Lane::Cold,
+            operations,
+        }
     }
 }
 

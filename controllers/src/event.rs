@@ -1,9 +1,7 @@
 //! Everything that can happen to the controllers, as one closed enum.
 
 use k8s_openapi::api::core::v1 as core;
-use manifests::kinds::{
-    Agent, Framework, Offer, Reservation, ResourcePool, Task, TaskGroup,
-};
+use manifests::kinds::{Agent, Framework, Offer, Reservation, ResourcePool, Task, TaskGroup};
 use manifests::wire::HeartbeatAges;
 
 use crate::effect::{Answer, Batch};

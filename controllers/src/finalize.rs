@@ -22,7 +22,12 @@ pub fn finalize(task: &Task, now_ms: u64) -> Option<Write> {
 }
 
 fn let_go(task: &Task) -> Write {
-    let kept: Vec<&String> = task.meta.finalizers.iter().filter(|f| *f != AGENT_FINALIZER).collect();
+    let kept: Vec<&String> = task
+        .meta
+        .finalizers
+        .iter()
+        .filter(|f| *f != AGENT_FINALIZER)
+        .collect();
     let mut metadata = ops::guarded(task);
     metadata["finalizers"] = json!(kept);
     let operation = ops::patch("tasks", &task.key, json!({ "metadata": metadata }));

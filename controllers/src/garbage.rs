@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::effect::{Token, Write};
 use crate::model::{FOREGROUND_FINALIZER, Key, Meta, ORPHAN_FINALIZER};
 use crate::ops;
-use crate::world::{Change, Delta, Dated, World};
+use crate::world::{Change, Dated, Delta, World};
 
 /// Plural and name; cluster-scoped kinds have an empty namespace.
 type Thing = (&'static str, Key);
@@ -38,19 +38,31 @@ impl Garbage {
     }
 
     fn note<T: Dated>(&mut self, delta: &Delta<T>, thing: impl Fn(&T) -> Thing) {
-        let Some(present) = delta.new.as_ref().or(delta.old.as_ref()) else { return };
+        let Some(present) = delta.new.as_ref().or(delta.old.as_ref()) else {
+            return;
+        };
         let this = thing(present);
         if let Some(old) = delta.old.as_deref().map(Dated::meta) {
             for owner in &old.owners {
                 self.forget(owner, &this);
             }
-            if delta.new.as_ref().is_none_or(|new| new.meta().uid != old.uid) {
-                self.dirty.extend(self.dependents.get(&old.uid).into_iter().flatten().cloned());
+            if delta
+                .new
+                .as_ref()
+                .is_none_or(|new| new.meta().uid != old.uid)
+            {
+                self.dirty
+                    .extend(self.dependents.get(&old.uid).into_iter().flatten().cloned());
             }
         }
-        let Some(new) = delta.new.as_deref().map(Dated::meta) else { return };
+        let Some(new) = delta.new.as_deref().map(Dated::meta) else {
+            return;
+        };
         for owner in &new.owners {
-            self.dependents.entry(owner.uid.clone()).or_default().insert(this.clone());
+            self.dependents
+                .entry(owner.uid.clone())
+                .or_default()
+                .insert(this.clone());
         }
         if !new.owners.is_empty() || (new.deleting && !new.finalizers.is_empty()) {
             self.dirty.insert(this);
@@ -66,24 +78,37 @@ impl Garbage {
         }
         // A foreground deletion may have waited for this one.
         if let Some(plural) = plural(&owner.kind) {
-            self.dirty.insert((plural, dependent.1.sibling(&owner.name)));
+            self.dirty
+                .insert((plural, dependent.1.sibling(&owner.name)));
         }
     }
 
     /// What has to be deleted or set free.
     pub fn reconcile(&mut self, world: &World) -> Vec<Write> {
         let dirty = std::mem::take(&mut self.dirty);
-        dirty.iter().flat_map(|thing| self.look(world, thing)).collect()
+        dirty
+            .iter()
+            .flat_map(|thing| self.look(world, thing))
+            .collect()
     }
 
     fn look(&self, world: &World, thing: &Thing) -> Vec<Write> {
-        let Some(meta) = meta(world, thing) else { return Vec::new() };
+        let Some(meta) = meta(world, thing) else {
+            return Vec::new();
+        };
         if meta.deleting {
             return self.release(world, thing, meta);
         }
         let orphaned = !meta.owners.is_empty()
-            && meta.owners.iter().all(|owner| is_gone(world, &thing.1, owner));
-        if orphaned { vec![remove(thing, meta)] } else { Vec::new() }
+            && meta
+                .owners
+                .iter()
+                .all(|owner| is_gone(world, &thing.1, owner));
+        if orphaned {
+            vec![remove(thing, meta)]
+        } else {
+            Vec::new()
+        }
     }
 
     fn release(&self, world: &World, thing: &Thing, meta: &Meta) -> Vec<Write> {
@@ -134,7 +159,9 @@ fn meta<'a>(world: &'a World, (plural, key): &Thing) -> Option<&'a Meta> {
 
 /// Owners of kinds that are not watched here are taken to exist.
 fn is_gone(world: &World, dependent: &Key, owner: &OwnerReference) -> bool {
-    let Some(plural) = plural(&owner.kind) else { return false };
+    let Some(plural) = plural(&owner.kind) else {
+        return false;
+    };
     let thing = (plural, dependent.sibling(&owner.name));
     meta(world, &thing).is_none_or(|meta| meta.uid != owner.uid)
 }
@@ -144,7 +171,10 @@ fn token((plural, key): &Thing) -> Token {
 }
 
 fn remove(thing: &Thing, meta: &Meta) -> Write {
-    Write::cold(token(thing), vec![ops::delete(thing.0, &thing.1, &meta.uid, None)])
+    Write::cold(
+        token(thing),
+        vec![ops::delete(thing.0, &thing.1, &meta.uid, None)],
+    )
 }
 
 fn unfinalize(thing: &Thing, meta: &Meta, finalizer: &str) -> Write {
@@ -160,5 +190,12 @@ fn set_free(thing: &Thing, meta: &Meta, owner: &str) -> Write {
 fn metadata(thing: &Thing, meta: &Meta, field: &str, value: Value) -> Write {
     let mut metadata = json!({ "uid": meta.uid, "resourceVersion": meta.version.to_string() });
     metadata[field] = value;
-    Write::cold(token(thing), vec![ops::patch(thing.0, &thing.1, json!({ "metadata": metadata }))])
+    Write::cold(
+        token(thing),
+        vec![ops::patch(
+            thing.0,
+            &thing.1,
+            json!({ "metadata": metadata }),
+        )],
+    )
 }

@@ -18,11 +18,16 @@ pub fn reconcile(world: &World, key: &Key) -> Vec<Write> {
     let Some(group) = world.groups.get(key).filter(|group| !group.meta.deleting) else {
         return Vec::new();
     };
-    let members: BTreeMap<&str, &Arc<Task>> =
-        world.members_of(key).map(|task| (&*task.key.name, task)).collect();
+    let members: BTreeMap<&str, &Arc<Task>> = world
+        .members_of(key)
+        .map(|task| (&*task.key.name, task))
+        .collect();
     let mut writes = Vec::new();
     // Once any member has run, a missing one was deleted on purpose.
-    if members.values().all(|task| task.state == TaskState::Pending && task.attempt == 0) {
+    if members
+        .values()
+        .all(|task| task.state == TaskState::Pending && task.attempt == 0)
+    {
         writes.extend(make(world, group, &members));
     }
     let status = status(group, &members);
@@ -38,7 +43,9 @@ pub fn reconcile(world: &World, key: &Key) -> Vec<Write> {
 fn make(world: &World, group: &Group, members: &BTreeMap<&str, &Arc<Task>>) -> Option<Write> {
     let mut operations = Vec::new();
     for member in &group.spec.tasks {
-        let key = group.key.sibling(&format!("{}-{}", group.key.name, member.name));
+        let key = group
+            .key
+            .sibling(&format!("{}-{}", group.key.name, member.name));
         // A foreign task of this name is in the way: it is not ours to touch.
         if members.contains_key(&*key.name) || world.tasks.get(&key).is_some() {
             continue;
@@ -89,5 +96,10 @@ fn status(group: &Group, members: &BTreeMap<&str, &Arc<Task>>) -> TaskGroupStatu
     } else {
         "Pending"
     };
-    TaskGroupStatus { phase: Some(phase.to_owned()), running, finished, failed }
+    TaskGroupStatus {
+        phase: Some(phase.to_owned()),
+        running,
+        finished,
+        failed,
+    }
 }

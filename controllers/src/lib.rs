@@ -10,7 +10,10 @@
 //!
 //! Tests are scenarios in a small language (`scenario.rs`) against a model of the server, with the
 //! books audited from scratch after every step, and random orders of events over them.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion"))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")
+)]
 
 pub mod core;
 

@@ -25,12 +25,17 @@ pub fn agents(
     timeout_ms: u64,
     now_ms: u64,
 ) -> (Vec<Write>, Vec<Record>) {
-    let ages: BTreeMap<&str, u64> =
-        beats.items.iter().map(|beat| (beat.agent.as_str(), beat.age_ms)).collect();
+    let ages: BTreeMap<&str, u64> = beats
+        .items
+        .iter()
+        .map(|beat| (beat.agent.as_str(), beat.age_ms))
+        .collect();
     let (mut writes, mut records) = (Vec::new(), Vec::new());
     for agent in world.agents.iter() {
         let age = ages.get(&*agent.name).copied();
-        let silence_ms = age.unwrap_or(beats.leading_ms).min(beats.leading_ms.max(age.unwrap_or(0)));
+        let silence_ms = age
+            .unwrap_or(beats.leading_ms)
+            .min(beats.leading_ms.max(age.unwrap_or(0)));
         let next = transition(agent.phase, age.is_some(), silence_ms > timeout_ms);
         if let Some(next) = next {
             writes.push(turn(agent, next, now_ms));
@@ -78,9 +83,11 @@ fn turn(agent: &Agent, phase: AgentPhase, now_ms: u64) -> Write {
 fn record(agent: &Agent, phase: AgentPhase, silence_ms: u64) -> Record {
     let (warning, reason, message) = match phase {
         AgentPhase::Ready => (false, "AgentReady", "the agent is heard from".to_owned()),
-        AgentPhase::Unreachable => {
-            (true, "AgentUnreachable", format!("not heard from for {} s", silence_ms / 1_000))
-        }
+        AgentPhase::Unreachable => (
+            true,
+            "AgentUnreachable",
+            format!("not heard from for {} s", silence_ms / 1_000),
+        ),
         AgentPhase::Registering => (false, "AgentRegistering", "the agent registers".to_owned()),
     };
     Record {
@@ -105,7 +112,11 @@ pub fn tasks(world: &World, now_ms: u64) -> Vec<Write> {
             Some(AgentPhase::Unreachable) => Fate::Unreachable,
             None => Fate::Gone,
         };
-        writes.extend(world.tasks_on(agent).filter_map(|task| fate.write(task, now_ms)));
+        writes.extend(
+            world
+                .tasks_on(agent)
+                .filter_map(|task| fate.write(task, now_ms)),
+        );
     }
     writes
 }
@@ -168,7 +179,11 @@ mod tests {
             (Unreachable, true, false, Some(Ready)),
         ];
         for (phase, heard, silent, next) in table {
-            assert_eq!(transition(phase, heard, silent), next, "{phase:?} {heard} {silent}");
+            assert_eq!(
+                transition(phase, heard, silent),
+                next,
+                "{phase:?} {heard} {silent}"
+            );
         }
     }
 }

@@ -8,8 +8,7 @@ mod object;
 pub(crate) use amount::{least_load, plus};
 pub use key::{Key, Name};
 pub use object::{
-    Agent, Appetite, Framework, Group, Held, Meta, Namespace, Offer, Pool, Reservation,
-    Shape, Task,
+    Agent, Appetite, Framework, Group, Held, Meta, Namespace, Offer, Pool, Reservation, Shape, Task,
 };
 
 /// Finalizer on a bound task: its agent has to speak before the object may go.

@@ -19,24 +19,42 @@ fn target(resource: &str, namespace: Option<&str>, name: &str) -> Target {
 /// POST of a whole object.
 pub(crate) fn create(resource: &str, key: &Key, body: Value) -> Operation {
     let target = target(resource, Some(&key.namespace), &key.name);
-    Operation { target, subresource: None, verb: Verb::Create, body }
+    Operation {
+        target,
+        subresource: None,
+        verb: Verb::Create,
+        body,
+    }
 }
 
 /// Merge patch of an object in a namespace.
 pub(crate) fn patch(resource: &str, key: &Key, body: Value) -> Operation {
     let target = target(resource, Some(&key.namespace), &key.name);
-    Operation { target, subresource: None, verb: Verb::Patch, body }
+    Operation {
+        target,
+        subresource: None,
+        verb: Verb::Patch,
+        body,
+    }
 }
 
 /// Merge patch of the status of an object in a namespace.
 pub(crate) fn patch_status(resource: &str, key: &Key, body: Value) -> Operation {
-    Operation { subresource: Some("status".to_owned()), ..patch(resource, key, body) }
+    Operation {
+        subresource: Some("status".to_owned()),
+        ..patch(resource, key, body)
+    }
 }
 
 /// Merge patch of the status of a cluster-scoped object.
 pub(crate) fn patch_cluster_status(resource: &str, name: &str, body: Value) -> Operation {
     let target = target(resource, None, name);
-    Operation { target, subresource: Some("status".to_owned()), verb: Verb::Patch, body }
+    Operation {
+        target,
+        subresource: Some("status".to_owned()),
+        verb: Verb::Patch,
+        body,
+    }
 }
 
 /// DELETE, refused unless the object still is who and (with `version`) what we think it is.
@@ -55,14 +73,16 @@ pub(crate) fn delete(resource: &str, key: &Key, uid: &str, version: Option<u64>)
         "propagationPolicy": "Background",
     });
     let target = target(resource, Some(&key.namespace), &key.name);
-    Operation { target, subresource: None, verb: Verb::Delete, body }
+    Operation {
+        target,
+        subresource: None,
+        verb: Verb::Delete,
+        body,
+    }
 }
 
 /// `accept` of an offer: these tasks, each at the version it was judged at.
-pub(crate) fn accept<'a>(
-    offer: &Key,
-    tasks: impl IntoIterator<Item = &'a Task>,
-) -> Operation {
+pub(crate) fn accept<'a>(offer: &Key, tasks: impl IntoIterator<Item = &'a Task>) -> Operation {
     let tasks: Vec<Value> = tasks
         .into_iter()
         .map(|t| json!({ "name": &*t.key.name, "resourceVersion": t.meta.version.to_string() }))
@@ -74,7 +94,12 @@ pub(crate) fn accept<'a>(
         "refuseSeconds": 0.0,
     });
     let target = target("offers", Some(&offer.namespace), &offer.name);
-    Operation { target, subresource: Some("accept".to_owned()), verb: Verb::Create, body }
+    Operation {
+        target,
+        subresource: Some("accept".to_owned()),
+        verb: Verb::Create,
+        body,
+    }
 }
 
 /// The metadata part of a patch that is refused unless the task is still as judged.

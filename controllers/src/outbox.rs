@@ -47,7 +47,11 @@ fn flights_max(lane: Lane) -> usize {
 impl Outbox {
     /// Queues a write.
     pub fn push(&mut self, write: Write) {
-        self.lanes.entry(write.lane).or_default().waiting.push_back(write);
+        self.lanes
+            .entry(write.lane)
+            .or_default()
+            .waiting
+            .push_back(write);
     }
 
     /// True when another transaction of the lane could start at once.
@@ -78,8 +82,10 @@ impl Outbox {
                 let Some(writes) = queue.next() else { break };
                 self.next += 1;
                 let batch = Batch(self.next);
-                let operations =
-                    writes.iter().flat_map(|write| write.operations.iter().cloned()).collect();
+                let operations = writes
+                    .iter()
+                    .flat_map(|write| write.operations.iter().cloned())
+                    .collect();
                 effects.push(Effect::Submit(batch, operations));
                 queue.flying += 1;
                 self.under_way.insert(batch, (*lane, writes));
@@ -90,7 +96,9 @@ impl Outbox {
 
     /// Takes an answer; returns the writes that ended with it.
     pub fn settle(&mut self, batch: Batch, answer: Answer) -> Vec<Settled> {
-        let Some((lane, writes)) = self.under_way.remove(&batch) else { return Vec::new() };
+        let Some((lane, writes)) = self.under_way.remove(&batch) else {
+            return Vec::new();
+        };
         let queue = self.lanes.entry(lane).or_default();
         queue.flying -= 1;
         match answer {
@@ -125,13 +133,23 @@ impl Queue {
     /// name both halves are tried on their own.
     fn refused(&mut self, mut writes: Vec<Write>, refusal: Refusal) -> Vec<Settled> {
         if writes.len() == 1 {
-            return writes.pop().map(|w| Settled { token: w.token, result: Err(refusal) }).into_iter().collect();
+            return writes
+                .pop()
+                .map(|w| Settled {
+                    token: w.token,
+                    result: Err(refusal),
+                })
+                .into_iter()
+                .collect();
         }
         match refusal.at.and_then(|at| holder(&writes, at)) {
             Some(guilty) => {
                 let token = writes.remove(guilty).token;
                 self.parts.push_back(writes);
-                vec![Settled { token, result: Err(refusal) }]
+                vec![Settled {
+                    token,
+                    result: Err(refusal),
+                }]
             }
             None => {
                 let right = writes.split_off(writes.len() / 2);
@@ -156,7 +174,10 @@ fn applied(writes: Vec<Write>, results: Vec<Value>) -> Vec<Settled> {
     let mut results = results.into_iter();
     let settled = |write: Write| {
         let mine = results.by_ref().take(write.operations.len()).collect();
-        Settled { token: write.token, result: Ok(mine) }
+        Settled {
+            token: write.token,
+            result: Ok(mine),
+        }
     };
     writes.into_iter().map(settled).collect()
 }
@@ -168,13 +189,21 @@ mod tests {
     use super::*;
 
     fn write(name: &str, operations: usize) -> Write {
-        let target = Target { name: name.to_owned(), ..Target::default() };
-        let operation = Operation { target, subresource: None, verb: Verb::Patch, body: Value::Null };
+        let target = Target {
+            name: name.to_owned(),
+            ..Target::default()
+        };
+        let operation = Operation {
+            target,
+            subresource: None,
+            verb: Verb::Patch,
+            body: Value::Null,
+        };
         Write::cold(Token::Counts(name.to_owned()), vec![operation; operations])
     }
 
-    fn only(effects: Vec<Effect>) -> (Batch, usize) {
-        match effects.as_slice() {
+    fn only(effects: &[Effect]) -> (Batch, usize) {
+        match effects {
             [Effect::Submit(batch, operations)] => (*batch, operations.len()),
             other => panic!("one transaction expected, got {other:?}"),
         }
@@ -186,13 +215,17 @@ mod tests {
         for name in ["a", "b", "c"] {
             outbox.push(write(name, 2));
         }
-        let (batch, operations) = only(outbox.flush());
+        let (batch, operations) = only(&outbox.flush());
         assert_eq!(operations, 6);
-        let refusal = Refusal { code: 409, message: String::new(), at: Some(3) };
+        let refusal = Refusal {
+            code: 409,
+            message: String::new(),
+            at: Some(3),
+        };
         let settled = outbox.settle(batch, Answer::Refused(refusal));
         assert_eq!(settled.len(), 1);
         assert_eq!(settled[0].token, Token::Counts("b".to_owned()));
-        let (batch, operations) = only(outbox.flush());
+        let (batch, operations) = only(&outbox.flush());
         assert_eq!(operations, 4);
         let settled = outbox.settle(batch, Answer::Applied(vec![Value::Bool(true); 4]));
         assert_eq!(settled.len(), 2);
@@ -215,7 +248,11 @@ mod tests {
                 Answer::Applied(vec![Value::Null; operations.len()])
             };
             for settled in outbox.settle(batch, answer) {
-                let list = if settled.result.is_ok() { &mut applied } else { &mut refused };
+                let list = if settled.result.is_ok() {
+                    &mut applied
+                } else {
+                    &mut refused
+                };
                 list.push(settled.token);
             }
             flights.extend(outbox.flush());

@@ -61,21 +61,32 @@ fn bind(world: &World, ledger: &mut Ledger, of: &Reservation, now_ms: u64) -> Re
         }
     }
     let absent = agents.iter().filter(|name| {
-        world.agents.get(name.as_str()).is_none_or(|a| a.phase == AgentPhase::Unreachable)
+        world
+            .agents
+            .get(name.as_str())
+            .is_none_or(|a| a.phase == AgentPhase::Unreachable)
     });
     let degraded = absent.count() + lost;
     describe(of, agents, degraded, &refused, now_ms)
 }
 
 /// Whether the agent can hold the reservation.
-fn suits(world: &World, ledger: &mut Ledger, of: &Reservation, agent: &Agent) -> Result<(), String> {
+fn suits(
+    world: &World,
+    ledger: &mut Ledger,
+    of: &Reservation,
+    agent: &Agent,
+) -> Result<(), String> {
     if agent.phase != AgentPhase::Ready {
         return Err("is not ready".to_owned());
     }
     if agent.unschedulable {
         return Err("is cordoned".to_owned());
     }
-    let lacks = of.attributes.iter().find(|(name, value)| agent.attributes.get(*name) != Some(value));
+    let lacks = of
+        .attributes
+        .iter()
+        .find(|(name, value)| agent.attributes.get(*name) != Some(value));
     if let Some((name, value)) = lacks {
         return Err(format!("has not the attribute {name}={value}"));
     }
@@ -86,9 +97,9 @@ fn suits(world: &World, ledger: &mut Ledger, of: &Reservation, agent: &Agent) ->
     if of.exclusive {
         alone(world, account, of, agent)?;
     }
-    of.resources.fits_in(account.free(&None)).map_err(|shorts| {
-        shorts.first().map(ToString::to_string).unwrap_or_default()
-    })
+    of.resources
+        .fits_in(account.free(&None))
+        .map_err(|shorts| shorts.first().map(ToString::to_string).unwrap_or_default())
 }
 
 fn alone(
@@ -98,19 +109,22 @@ fn alone(
     agent: &Agent,
 ) -> Result<(), String> {
     let pool = |framework: &Key| world.frameworks.get(framework).map(|f| f.pool.clone());
-    let foreign = world.tasks_on(&agent.name).find(|task| {
-        pool(&task.framework).is_none_or(|pool| !is_within(&pool, &of.pool))
-    });
+    let foreign = world
+        .tasks_on(&agent.name)
+        .find(|task| pool(&task.framework).is_none_or(|pool| !is_within(&pool, &of.pool)));
     if let Some(task) = foreign {
         return Err(format!("still runs task {}", task.key));
     }
     if let Some(other) = account.holds().keys().find(|key| **key != of.key) {
         return Err(format!("is shared with reservation {other}"));
     }
-    if account.charged_in_all() != world.tasks_on(&agent.name).fold(
-        manifests::resources::Resources::default(),
-        |sum, task| crate::model::plus(&sum, &task.shape.resources),
-    ) {
+    if account.charged_in_all()
+        != world
+            .tasks_on(&agent.name)
+            .fold(manifests::resources::Resources::default(), |sum, task| {
+                crate::model::plus(&sum, &task.shape.resources)
+            })
+    {
         return Err("has offers standing".to_owned());
     }
     Ok(())
@@ -131,9 +145,16 @@ fn describe(
         (true | false, false) => "Pending",
     };
     let message = (phase != "Bound").then(|| {
-        let why: Vec<String> =
-            refused.iter().take(3).map(|(agent, why)| format!("agent {agent} {why}")).collect();
-        let why = if why.is_empty() { "there are no other agents".to_owned() } else { why.join("; ") };
+        let why: Vec<String> = refused
+            .iter()
+            .take(3)
+            .map(|(agent, why)| format!("agent {agent} {why}"))
+            .collect();
+        let why = if why.is_empty() {
+            "there are no other agents".to_owned()
+        } else {
+            why.join("; ")
+        };
         format!("{bound} of {} agents: {why}", of.count)
     });
     let mut conditions = of.status.conditions.clone();
@@ -145,7 +166,13 @@ fn describe(
         last_transition_time: serde_json::from_value(Value::String(ops::time(now_ms))).ok(),
     };
     condition::set(&mut conditions, wanted);
-    ReservationStatus { phase: Some(phase.to_owned()), bound, agents, message, conditions }
+    ReservationStatus {
+        phase: Some(phase.to_owned()),
+        bound,
+        agents,
+        message,
+        conditions,
+    }
 }
 
 fn record(of: &Reservation, status: &ReservationStatus) -> Option<Record> {
@@ -158,7 +185,10 @@ fn record(of: &Reservation, status: &ReservationStatus) -> Option<Record> {
         "Degraded" => (true, "ReservationDegraded"),
         _pending => (false, "ReservationPending"),
     };
-    let message = status.message.clone().unwrap_or_else(|| format!("holds on {}", status.agents.join(", ")));
+    let message = status
+        .message
+        .clone()
+        .unwrap_or_else(|| format!("holds on {}", status.agents.join(", ")));
     Some(Record {
         kind: "Reservation",
         namespace: of.key.namespace.to_string(),

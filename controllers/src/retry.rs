@@ -13,13 +13,23 @@ use crate::ops;
 /// here, so that the next run is another one for the agent.
 #[must_use]
 pub fn retry(task: &Task, now_ms: u64) -> Option<Write> {
-    let at = task.retry_at_ms.filter(|_| task.state.is_terminal() && !task.meta.deleting)?;
-    let finalizers: Vec<&String> =
-        task.meta.finalizers.iter().filter(|f| *f != AGENT_FINALIZER).collect();
+    let at = task
+        .retry_at_ms
+        .filter(|_| task.state.is_terminal() && !task.meta.deleting)?;
+    let finalizers: Vec<&String> = task
+        .meta
+        .finalizers
+        .iter()
+        .filter(|f| *f != AGENT_FINALIZER)
+        .collect();
     let mut metadata = ops::guarded(task);
     metadata["finalizers"] = json!(finalizers);
     let spec = json!({ "agent": Value::Null, "reservation": Value::Null });
-    let release = ops::patch("tasks", &task.key, json!({ "metadata": metadata, "spec": spec }));
+    let release = ops::patch(
+        "tasks",
+        &task.key,
+        json!({ "metadata": metadata, "spec": spec }),
+    );
     let attempt = task.attempt + 1;
     let status = json!({
         "state": TaskState::Pending,
@@ -41,7 +51,10 @@ pub fn retry(task: &Task, now_ms: u64) -> Option<Write> {
     });
     let body = json!({ "metadata": { "uid": task.meta.uid }, "status": status });
     let again = ops::patch_status("tasks", &task.key, body);
-    Some(Write::cold(Token::Retry(task.key.clone()), vec![release, again]))
+    Some(Write::cold(
+        Token::Retry(task.key.clone()),
+        vec![release, again],
+    ))
 }
 
 /// `notBefore` is written in whole seconds, and must not be earlier than meant.

@@ -58,7 +58,9 @@ impl World {
     /// Tasks that hold resources of the agent.
     pub fn tasks_on(&self, agent: &str) -> impl Iterator<Item = &Arc<Task>> {
         let keys = self.active.get(agent);
-        keys.into_iter().flatten().filter_map(|key| self.tasks.get(key))
+        keys.into_iter()
+            .flatten()
+            .filter_map(|key| self.tasks.get(key))
     }
 
     /// Agents that tasks are bound to, known or not.
@@ -69,36 +71,44 @@ impl World {
     /// Tasks of the group.
     pub fn members_of(&self, group: &Key) -> impl Iterator<Item = &Arc<Task>> {
         let keys = self.members.get(group);
-        keys.into_iter().flatten().filter_map(|key| self.tasks.get(key))
+        keys.into_iter()
+            .flatten()
+            .filter_map(|key| self.tasks.get(key))
     }
 
     /// Takes in what was seen; returns what changed by it. Events that are not about objects
     /// change nothing.
     pub fn apply(&mut self, event: Event, now_ms: u64) -> Vec<Change> {
         match event {
-            Event::Pool(seen) => {
-                wrap(stow(&mut self.pools, seen, now_ms, |p| p.name.clone()), Change::Pool)
-            }
-            Event::Framework(seen) => {
-                wrap(stow(&mut self.frameworks, seen, now_ms, |f| f.key.clone()), Change::Framework)
-            }
+            Event::Pool(seen) => wrap(
+                stow(&mut self.pools, seen, now_ms, |p| p.name.clone()),
+                Change::Pool,
+            ),
+            Event::Framework(seen) => wrap(
+                stow(&mut self.frameworks, seen, now_ms, |f| f.key.clone()),
+                Change::Framework,
+            ),
             Event::Task(seen) => self.apply_task(seen, now_ms),
-            Event::Group(seen) => {
-                wrap(stow(&mut self.groups, seen, now_ms, |g| g.key.clone()), Change::Group)
-            }
+            Event::Group(seen) => wrap(
+                stow(&mut self.groups, seen, now_ms, |g| g.key.clone()),
+                Change::Group,
+            ),
             Event::Reservation(seen) => wrap(
                 stow(&mut self.reservations, seen, now_ms, |r| r.key.clone()),
                 Change::Reservation,
             ),
-            Event::Offer(seen) => {
-                wrap(stow(&mut self.offers, seen, now_ms, |o| o.key.clone()), Change::Offer)
-            }
-            Event::Agent(seen) => {
-                wrap(stow(&mut self.agents, seen, now_ms, |a| a.name.clone()), Change::Agent)
-            }
-            Event::Namespace(seen) => {
-                wrap(stow(&mut self.namespaces, seen, now_ms, |n| n.name.clone()), Change::Namespace)
-            }
+            Event::Offer(seen) => wrap(
+                stow(&mut self.offers, seen, now_ms, |o| o.key.clone()),
+                Change::Offer,
+            ),
+            Event::Agent(seen) => wrap(
+                stow(&mut self.agents, seen, now_ms, |a| a.name.clone()),
+                Change::Agent,
+            ),
+            Event::Namespace(seen) => wrap(
+                stow(&mut self.namespaces, seen, now_ms, |n| n.name.clone()),
+                Change::Namespace,
+            ),
             Event::Heartbeats(_) | Event::Done(..) | Event::Emptied(..) | Event::Tick => Vec::new(),
         }
     }
@@ -128,8 +138,17 @@ impl World {
         if self.shapes.len() >= SHAPES_MAX {
             self.shapes.retain(|_, known| Arc::strong_count(known) > 1);
         }
-        let id = self.shapes.values().map(|known| known.id).max().unwrap_or(0) + 1;
-        let shape = Arc::new(Shape { id, ..shape.clone() });
+        let id = self
+            .shapes
+            .values()
+            .map(|known| known.id)
+            .max()
+            .unwrap_or(0)
+            + 1;
+        let shape = Arc::new(Shape {
+            id,
+            ..shape.clone()
+        });
         self.shapes.insert(text, Arc::clone(&shape));
         shape
     }
@@ -141,17 +160,25 @@ impl World {
         }
         let Some(new) = &delta.new else { return };
         if let Some(agent) = new.agent.as_ref().filter(|_| new.is_active()) {
-            self.active.entry(agent.clone()).or_default().insert(new.key.clone());
+            self.active
+                .entry(agent.clone())
+                .or_default()
+                .insert(new.key.clone());
         }
         if let Some(group) = &new.group {
-            self.members.entry(group.clone()).or_default().insert(new.key.clone());
+            self.members
+                .entry(group.clone())
+                .or_default()
+                .insert(new.key.clone());
         }
     }
 }
 
 fn unlink<K: Ord>(index: &mut BTreeMap<K, BTreeSet<Key>>, at: Option<&K>, key: &Key) {
     let Some(at) = at else { return };
-    let Some(keys) = index.get_mut(at) else { return };
+    let Some(keys) = index.get_mut(at) else {
+        return;
+    };
     keys.remove(key);
     if keys.is_empty() {
         index.remove(at);

@@ -41,7 +41,8 @@ impl Account {
         let sum = self.charged.entry(source.clone()).or_default();
         *sum = plus(sum, &resources.without_ports());
         if !resources.ports().is_empty() {
-            self.ports.insert(payer.clone(), (source.clone(), resources.ports().clone()));
+            self.ports
+                .insert(payer.clone(), (source.clone(), resources.ports().clone()));
         }
         self.free.clear();
     }
@@ -95,7 +96,11 @@ impl Account {
         sources.extend(self.ports.values().map(|(source, _)| source));
         sources.sort();
         sources.dedup();
-        sources.into_iter().fold(Resources::default(), |sum, source| plus(&sum, &self.charged(source)))
+        sources
+            .into_iter()
+            .fold(Resources::default(), |sum, source| {
+                plus(&sum, &self.charged(source))
+            })
     }
 
     /// What is left of the source. Never negative: where an agent shrank below what is charged,
@@ -119,14 +124,19 @@ impl Account {
             Some(reservation) => {
                 let held = self.holds.get(reservation).map(|held| &held.resources);
                 held.map_or_else(Resources::default, |held| {
-                    held.saturating_sub(&self.charged(source)).min(&self.idle())
+                    Resources::min(&held.saturating_sub(&self.charged(source)), &self.idle())
                 })
             }
             None => {
-                let kept = self.holds.iter().fold(Resources::default(), |sum, (key, held)| {
-                    let unused = held.resources.saturating_sub(&self.charged(&Some(key.clone())));
-                    plus(&sum, &unused)
-                });
+                let kept = self
+                    .holds
+                    .iter()
+                    .fold(Resources::default(), |sum, (key, held)| {
+                        let unused = held
+                            .resources
+                            .saturating_sub(&self.charged(&Some(key.clone())));
+                        plus(&sum, &unused)
+                    });
                 self.idle().saturating_sub(&kept)
             }
         }
@@ -145,7 +155,8 @@ impl Account {
 /// True when `pool` is `ancestor` or below it: `eng.batch` is within `eng`.
 #[must_use]
 pub fn is_within(pool: &str, ancestor: &str) -> bool {
-    pool.strip_prefix(ancestor).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    pool.strip_prefix(ancestor)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 #[cfg(test)]
@@ -153,23 +164,40 @@ mod tests {
     use super::*;
 
     fn resources(text: &str) -> Resources {
-        text.parse::<manifests::resources::ResourceList>().unwrap().exact().unwrap()
+        text.parse::<manifests::resources::ResourceList>()
+            .unwrap()
+            .exact()
+            .unwrap()
     }
 
     #[test]
     fn a_reservation_keeps_what_it_does_not_use() {
         let reservation = Key::new("default", "r");
-        let mut account = Account { total: resources("cpus=8;ports=[1-10]"), ..Account::default() };
-        let held = Held { pool: "a".into(), resources: resources("cpus=3"), exclusive: false };
+        let mut account = Account {
+            total: resources("cpus=8;ports=[1-10]"),
+            ..Account::default()
+        };
+        let held = Held {
+            pool: "a".into(),
+            resources: resources("cpus=3"),
+            exclusive: false,
+        };
         account.hold(&reservation, Some(held));
         assert_eq!(*account.free(&None), resources("cpus=5;ports=[1-10]"));
         let (task, one) = (Payer::Task("t".to_owned()), resources("cpus=1;ports=[2-3]"));
         account.charge(&task, &None, &one);
         assert_eq!(*account.free(&None), resources("cpus=4;ports=[1,4-10]"));
         let two = resources("cpus=2");
-        account.charge(&Payer::Task("u".to_owned()), &Some(reservation.clone()), &two);
+        account.charge(
+            &Payer::Task("u".to_owned()),
+            &Some(reservation.clone()),
+            &two,
+        );
         assert_eq!(*account.free(&None), resources("cpus=4;ports=[1,4-10]"));
-        assert_eq!(*account.free(&Some(reservation.clone())), resources("cpus=1"));
+        assert_eq!(
+            *account.free(&Some(reservation.clone())),
+            resources("cpus=1")
+        );
         account.hold(&reservation, None);
         assert_eq!(*account.free(&None), resources("cpus=5;ports=[1,4-10]"));
         account.release(&task, &None, &one);

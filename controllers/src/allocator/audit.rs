@@ -27,7 +27,10 @@ pub(super) fn audit(allocator: &Allocator, world: &World) -> Result<(), Vec<Stri
     for entry in allocator.book.iter() {
         let (due, _) = entry.due(world);
         if due != entry.charged {
-            faults.push(format!("offer {} is charged {} and not {due}", entry.key, entry.charged));
+            faults.push(format!(
+                "offer {} is charged {} and not {due}",
+                entry.key, entry.charged
+            ));
         }
         charge(&entry.agent, &entry.framework, &due);
     }
@@ -35,18 +38,33 @@ pub(super) fn audit(allocator: &Allocator, world: &World) -> Result<(), Vec<Stri
         let expected = expected.remove(agent).unwrap_or_default();
         let charged = account.charged_in_all();
         if charged != expected {
-            faults.push(format!("agent {agent} is charged {charged} and not {expected}"));
+            faults.push(format!(
+                "agent {agent} is charged {charged} and not {expected}"
+            ));
         }
         if account.open && !account.total.contains(&charged) {
-            faults.push(format!("agent {agent} has {} and is charged {charged}", account.total));
+            faults.push(format!(
+                "agent {agent} has {} and is charged {charged}",
+                account.total
+            ));
         }
     }
-    faults.extend(expected.iter().map(|(agent, sum)| format!("agent {agent} lacks {sum}")));
+    faults.extend(
+        expected
+            .iter()
+            .map(|(agent, sum)| format!("agent {agent} lacks {sum}")),
+    );
     for (framework, share) in &shares {
         let known = allocator.usage.framework(framework);
         if known != *share {
-            faults.push(format!("framework {framework} is reckoned at {known} and not {share}"));
+            faults.push(format!(
+                "framework {framework} is reckoned at {known} and not {share}"
+            ));
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults)
+    }
 }

@@ -100,7 +100,10 @@ impl Entry {
     pub fn due(&self, world: &World) -> (Resources, bool) {
         match &self.phase {
             Phase::Proposed | Phase::Open | Phase::Accepting | Phase::Withdrawing => {
-                let early = self.early.values().fold(Resources::default(), |a, b| plus(&a, b));
+                let early = self
+                    .early
+                    .values()
+                    .fold(Resources::default(), |a, b| plus(&a, b));
                 (self.resources.saturating_sub(&early), false)
             }
             Phase::Accepted(launched) => self.due_for(world, launched),
@@ -121,7 +124,11 @@ impl Entry {
                 Sight::Unknown => (all_seen, all_known) = (false, false),
             }
         }
-        let due = if all_known { known } else { self.resources.saturating_sub(&seen) };
+        let due = if all_known {
+            known
+        } else {
+            self.resources.saturating_sub(&seen)
+        };
         (due, all_seen)
     }
 
@@ -132,7 +139,11 @@ impl Entry {
                 let begun = task.attempt > launched.attempt
                     || (task.attempt == launched.attempt && task.state != TaskState::Pending);
                 let resources = task.shape.resources.clone();
-                if begun { Sight::Seen(resources) } else { Sight::Known(resources) }
+                if begun {
+                    Sight::Seen(resources)
+                } else {
+                    Sight::Known(resources)
+                }
             }
             // A list of tasks as new as the acceptance would have named it: it came and went.
             None if self.buried.contains(&launched.uid) => Sight::Seen(Resources::default()),
@@ -146,7 +157,9 @@ impl Entry {
     /// What the framework left of it, as far as is known.
     #[must_use]
     pub fn remainder(&self, world: &World) -> Resources {
-        let Phase::Accepted(launched) = &self.phase else { return self.resources.clone() };
+        let Phase::Accepted(launched) = &self.phase else {
+            return self.resources.clone();
+        };
         let taken = launched.iter().fold(Resources::default(), |sum, task| {
             match self.sight(world, task) {
                 Sight::Seen(resources) | Sight::Known(resources) => plus(&sum, &resources),
@@ -187,21 +200,37 @@ impl Book {
     /// Those of an agent.
     pub fn on(&self, agent: &str) -> impl Iterator<Item = &Entry> {
         let keys = self.agents.get(agent);
-        keys.into_iter().flatten().filter_map(|key| self.entries.get(key))
+        keys.into_iter()
+            .flatten()
+            .filter_map(|key| self.entries.get(key))
     }
 
     /// Enters an offer.
     pub fn insert(&mut self, entry: Entry) {
-        let place = (entry.framework.clone(), entry.agent.clone(), entry.source.clone());
-        self.places.entry(place).or_default().insert(entry.key.clone());
-        self.agents.entry(entry.agent.clone()).or_default().insert(entry.key.clone());
+        let place = (
+            entry.framework.clone(),
+            entry.agent.clone(),
+            entry.source.clone(),
+        );
+        self.places
+            .entry(place)
+            .or_default()
+            .insert(entry.key.clone());
+        self.agents
+            .entry(entry.agent.clone())
+            .or_default()
+            .insert(entry.key.clone());
         self.entries.insert(entry.key.clone(), entry);
     }
 
     /// Strikes an offer out.
     pub fn remove(&mut self, key: &Key) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
-        let place = (entry.framework.clone(), entry.agent.clone(), entry.source.clone());
+        let place = (
+            entry.framework.clone(),
+            entry.agent.clone(),
+            entry.source.clone(),
+        );
         unlink(&mut self.places, &place, key);
         unlink(&mut self.agents, &entry.agent, key);
         if let Phase::Accepted(launched) = &entry.phase {
@@ -245,16 +274,22 @@ impl Book {
     /// come from a standing offer of the same framework, agent and source. Returns that offer.
     pub fn presume(
         &mut self,
-        place: (Key, Name, Source),
+        place: &(Key, Name, Source),
         task: &Key,
         uid: &str,
         resources: &Resources,
     ) -> Option<Key> {
-        let standing = self.places.get(&place)?.iter().filter_map(|key| self.entries.get(key));
+        let standing = self
+            .places
+            .get(place)?
+            .iter()
+            .filter_map(|key| self.entries.get(key));
         let fits = |entry: &&Entry| {
             entry.ours && entry.may_be_accepted() && entry.charged.contains(resources)
         };
-        let offer = standing.filter(fits).max_by_key(|entry| entry.intended.contains(task))?;
+        let offer = standing
+            .filter(fits)
+            .max_by_key(|entry| entry.intended.contains(task))?;
         let offer = offer.key.clone();
         self.early.insert(uid.to_owned(), offer.clone());
         if let Some(entry) = self.entries.get_mut(&offer) {
@@ -263,11 +298,20 @@ impl Book {
         Some(offer)
     }
 
-    /// A task that was bound is gone: an acceptance still to be seen may name it.
-    pub fn bury(&mut self, place: &(Key, Name, Source), uid: &str) {
-        let standing = self.places.get(place).cloned().unwrap_or_default();
+    /// A task is gone: an acceptance still to be seen may name it. `place`: where it was bound last,
+    /// if it still was; else the offer it was presumed to come from is all there is to go by.
+    pub fn bury(&mut self, place: Option<&(Key, Name, Source)>, uid: &str) {
+        let mut standing: BTreeSet<Key> = place
+            .and_then(|place| self.places.get(place))
+            .cloned()
+            .unwrap_or_default();
+        standing.extend(self.early.get(uid).cloned());
         for key in standing {
-            if let Some(entry) = self.entries.get_mut(&key).filter(|e| e.phase != Phase::Gone) {
+            if let Some(entry) = self
+                .entries
+                .get_mut(&key)
+                .filter(|e| e.phase != Phase::Gone)
+            {
                 entry.buried.insert(uid.to_owned());
             }
         }
@@ -276,13 +320,18 @@ impl Book {
     /// When the next standing offer ends.
     #[must_use]
     pub fn next_ms(&self) -> Option<u64> {
-        let standing = self.entries.values().filter(|entry| entry.phase == Phase::Open);
+        let standing = self
+            .entries
+            .values()
+            .filter(|entry| entry.phase == Phase::Open);
         standing.map(|entry| entry.expires_ms).min()
     }
 }
 
 fn unlink<K: Ord>(index: &mut BTreeMap<K, BTreeSet<Key>>, at: &K, key: &Key) {
-    let Some(keys) = index.get_mut(at) else { return };
+    let Some(keys) = index.get_mut(at) else {
+        return;
+    };
     keys.remove(key);
     if keys.is_empty() {
         index.remove(at);

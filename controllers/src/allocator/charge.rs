@@ -34,7 +34,11 @@ impl Burden {
     }
 
     fn place(&self) -> (Key, Name, Option<Key>) {
-        (self.framework.clone(), self.agent.clone(), self.source.clone())
+        (
+            self.framework.clone(),
+            self.agent.clone(),
+            self.source.clone(),
+        )
     }
 }
 
@@ -57,31 +61,49 @@ impl Allocator {
                 }
             }
         }
-        if let (Some(burden), Some(old), true) = (&before, &delta.old, replaced) {
-            self.book.bury(&burden.place(), &old.meta.uid);
+        if let Some(old) = delta.old.as_ref().filter(|_| replaced) {
+            let place = |agent: &Name| {
+                (
+                    old.framework.clone(),
+                    agent.clone(),
+                    old.reservation.clone(),
+                )
+            };
+            self.book
+                .bury(old.agent.as_ref().map(place).as_ref(), &old.meta.uid);
         }
         for task in [&delta.old, &delta.new].into_iter().flatten() {
             touched.extend(self.book.launcher(&task.meta.uid).cloned());
         }
-        touched.iter().flat_map(|offer| self.recharge(world, offer)).collect()
+        touched
+            .iter()
+            .flat_map(|offer| self.recharge(world, offer))
+            .collect()
     }
 
     fn presume(&mut self, burden: &Burden, task: &Task) -> Option<Key> {
         if self.book.launcher(&task.meta.uid).is_some() {
             return None;
         }
-        self.book.presume(burden.place(), &task.key, &task.meta.uid, &burden.resources)
+        self.book.presume(
+            &burden.place(),
+            &task.key,
+            &task.meta.uid,
+            &burden.resources,
+        )
     }
 
     fn burden(&mut self, burden: &Burden, uid: &str) {
         let payer = Payer::Task(uid.to_owned());
-        self.ledger.charge(&burden.agent, &payer, &burden.source, &burden.resources);
+        self.ledger
+            .charge(&burden.agent, &payer, &burden.source, &burden.resources);
         self.usage.add(&burden.framework, &burden.resources);
     }
 
     fn unburden(&mut self, burden: &Burden, uid: &str) {
         let payer = Payer::Task(uid.to_owned());
-        self.ledger.release(&burden.agent, &payer, &burden.source, &burden.resources);
+        self.ledger
+            .release(&burden.agent, &payer, &burden.source, &burden.resources);
         self.usage.sub(&burden.framework, &burden.resources);
         self.freed = true;
     }
@@ -94,8 +116,10 @@ impl Allocator {
         let entry = entry.clone();
         if before != due {
             let payer = Payer::Offer(key.clone());
-            self.ledger.release(&entry.agent, &payer, &entry.source, &before);
-            self.ledger.charge(&entry.agent, &payer, &entry.source, &due);
+            self.ledger
+                .release(&entry.agent, &payer, &entry.source, &before);
+            self.ledger
+                .charge(&entry.agent, &payer, &entry.source, &due);
             self.usage.sub(&entry.framework, &before);
             self.usage.add(&entry.framework, &due);
             self.freed |= !due.contains(&before);
@@ -105,10 +129,19 @@ impl Allocator {
 
     /// An agent changed.
     pub fn observe_agent(&mut self, world: &World, delta: &Delta<Agent>) -> Vec<Write> {
-        let Some(name) = delta.new.as_ref().or(delta.old.as_ref()).map(|a| a.name.clone()) else {
+        let Some(name) = delta
+            .new
+            .as_ref()
+            .or(delta.old.as_ref())
+            .map(|a| a.name.clone())
+        else {
             return Vec::new();
         };
-        let total = delta.new.as_ref().map(|a| a.allocatable.clone()).unwrap_or_default();
+        let total = delta
+            .new
+            .as_ref()
+            .map(|a| a.allocatable.clone())
+            .unwrap_or_default();
         self.ledger.resize(&name, total);
         self.freed = true;
         self.reopen(world, &name);
@@ -123,7 +156,10 @@ impl Allocator {
         let fit = world.agents.get(agent).is_some_and(|agent| {
             agent.phase == AgentPhase::Ready && !agent.unschedulable && !agent.meta.deleting
         });
-        let inherited = self.book.on(agent).any(|entry| !entry.ours && entry.may_be_accepted());
+        let inherited = self
+            .book
+            .on(agent)
+            .any(|entry| !entry.ours && entry.may_be_accepted());
         let account = self.ledger.account(agent);
         let open = fit && !inherited;
         self.freed |= open && !account.open;
@@ -132,11 +168,19 @@ impl Allocator {
 
     /// A reservation changed.
     pub fn observe_reservation(&mut self, world: &World, delta: &Delta<Reservation>) -> Vec<Write> {
-        let Some(key) = delta.new.as_ref().or(delta.old.as_ref()).map(|r| r.key.clone()) else {
+        let Some(key) = delta
+            .new
+            .as_ref()
+            .or(delta.old.as_ref())
+            .map(|r| r.key.clone())
+        else {
             return Vec::new();
         };
         let agents = |r: &Option<Arc<Reservation>>| -> BTreeSet<Name> {
-            r.iter().flat_map(|r| &r.status.agents).map(|a| a.as_str().into()).collect()
+            r.iter()
+                .flat_map(|r| &r.status.agents)
+                .map(|a| a.as_str().into())
+                .collect()
         };
         let (before, after) = (agents(&delta.old), agents(&delta.new));
         for agent in before.difference(&after) {
@@ -144,25 +188,35 @@ impl Allocator {
         }
         if let Some(reservation) = &delta.new {
             for agent in &after {
-                self.ledger.account(agent).hold(&key, Some(held(reservation)));
+                self.ledger
+                    .account(agent)
+                    .hold(&key, Some(held(reservation)));
             }
         }
         self.freed = true;
         let lost = |agent: &Name| !after.contains(agent);
-        self.doom(world, |entry| entry.source.as_ref() == Some(&key) && lost(&entry.agent))
+        self.doom(world, |entry| {
+            entry.source.as_ref() == Some(&key) && lost(&entry.agent)
+        })
     }
 
     /// A framework changed.
     pub fn observe_framework(&mut self, world: &World, delta: &Delta<Framework>) -> Vec<Write> {
-        let Some(framework) = delta.new.as_ref().or(delta.old.as_ref()) else { return Vec::new() };
+        let Some(framework) = delta.new.as_ref().or(delta.old.as_ref()) else {
+            return Vec::new();
+        };
         let key = framework.key.clone();
         let pool = delta.new.as_ref().map(|f| &f.pool);
-        self.usage.settle(&key, pool.filter(|pool| world.pools.get(*pool).is_some()));
+        self.usage
+            .settle(&key, pool.filter(|pool| world.pools.get(*pool).is_some()));
         let asks = |f: &Option<Arc<Framework>>| f.as_ref().map(|f| f.appetite.clone());
         if asks(&delta.old) != asks(&delta.new) {
             self.filters.revive(&key);
         }
-        let external = delta.new.as_ref().is_some_and(|f| f.scheduler == Scheduler::External);
+        let external = delta
+            .new
+            .as_ref()
+            .is_some_and(|f| f.scheduler == Scheduler::External);
         if external {
             self.externals.insert(key.clone());
         } else {
@@ -177,10 +231,13 @@ impl Allocator {
 
     /// A pool changed.
     pub fn observe_pool(&mut self, world: &World, delta: &Delta<Pool>) -> Vec<Write> {
-        let Some(pool) = delta.new.as_ref().or(delta.old.as_ref()) else { return Vec::new() };
+        let Some(pool) = delta.new.as_ref().or(delta.old.as_ref()) else {
+            return Vec::new();
+        };
         let there = delta.new.is_some();
         for framework in world.frameworks.iter().filter(|f| f.pool == pool.name) {
-            self.usage.settle(&framework.key, there.then_some(&pool.name));
+            self.usage
+                .settle(&framework.key, there.then_some(&pool.name));
         }
         self.freed = true;
         let limits = |p: &Option<Arc<Pool>>| p.as_ref().map(|p| p.limits.clone());

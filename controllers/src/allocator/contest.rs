@@ -23,8 +23,12 @@ impl Allocator {
             if !blocked || served.as_ref() == Some(framework) {
                 continue;
             }
-            let Some(unit) = queue.sample(world, framework, class) else { continue };
-            let [task] = unit.tasks.as_slice() else { continue };
+            let Some(unit) = queue.sample(world, framework, class) else {
+                continue;
+            };
+            let [task] = unit.tasks.as_slice() else {
+                continue;
+            };
             if let Some(offer) = self.hoarded(world, framework, task) {
                 writes.extend(self.withdraw(world, &offer));
                 served = Some(framework.clone());
@@ -35,7 +39,12 @@ impl Allocator {
 
     /// An open external offer whose resources would let the task fit, and whose framework has more
     /// for its weight than the task's.
-    fn hoarded(&mut self, world: &World, framework: &Key, task: &crate::model::Task) -> Option<Key> {
+    fn hoarded(
+        &mut self,
+        world: &World,
+        framework: &Key,
+        task: &crate::model::Task,
+    ) -> Option<Key> {
         let pool = world.frameworks.get(framework)?.pool.clone();
         world.pools.get(&pool)?;
         let shape = &task.shape;
@@ -43,7 +52,15 @@ impl Allocator {
             .book
             .iter()
             .filter(|e| e.phase == Phase::Open && !e.builtin && e.ours && e.source.is_none())
-            .map(|e| (e.key.clone(), e.framework.clone(), e.pool.clone(), e.agent.clone(), e.charged.clone()))
+            .map(|e| {
+                (
+                    e.key.clone(),
+                    e.framework.clone(),
+                    e.pool.clone(),
+                    e.agent.clone(),
+                    e.charged.clone(),
+                )
+            })
             .collect();
         for (key, holder, holder_pool, agent, held) in open {
             let seats = [(framework, &pool), (&holder, &holder_pool)];
@@ -51,12 +68,19 @@ impl Allocator {
             if tree.pick().as_ref() != Some(framework) {
                 continue;
             }
-            let Some(agent) = world.agents.get(&agent) else { continue };
+            let Some(agent) = world.agents.get(&agent) else {
+                continue;
+            };
             let mut account = self.ledger.account(&agent.name).clone();
             let payer = super::account::Payer::Offer(key.clone());
             account.release(&payer, &None, &plus(&Resources::default(), &held));
             let constraints = vec![shape.constraints.as_slice()];
-            let ask = Ask { resources: &shape.resources, constraints, pool: &pool, pin: None };
+            let ask = Ask {
+                resources: &shape.resources,
+                constraints,
+                pool: &pool,
+                pin: None,
+            };
             if judge(agent, &mut account, &ask).is_ok() {
                 return Some(key);
             }

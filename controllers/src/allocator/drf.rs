@@ -43,16 +43,25 @@ impl Tree {
         contenders: impl IntoIterator<Item = (&'a Key, &'a Name)>,
     ) -> Self {
         let root = Node::new("".into(), None);
-        let mut tree = Self { nodes: vec![root], index: BTreeMap::new(), total: total.clone() };
+        let mut tree = Self {
+            nodes: vec![root],
+            index: BTreeMap::new(),
+            total: total.clone(),
+        };
         for (framework, pool) in contenders {
             let at = tree.ensure(world, pool);
-            tree.nodes[at].frameworks.insert(framework.clone(), Ratio::ZERO);
+            tree.nodes[at]
+                .frameworks
+                .insert(framework.clone(), Ratio::ZERO);
             tree.enliven(pool, true);
         }
         let pools: Vec<Name> = tree.index.keys().cloned().collect();
         for pool in pools {
-            let frameworks: Vec<Key> =
-                tree.nodes[tree.index[&pool]].frameworks.keys().cloned().collect();
+            let frameworks: Vec<Key> = tree.nodes[tree.index[&pool]]
+                .frameworks
+                .keys()
+                .cloned()
+                .collect();
             tree.refresh_pool(usage, &pool);
             for framework in frameworks {
                 tree.refresh(usage, &framework, &pool);
@@ -65,8 +74,16 @@ impl Tree {
     pub(crate) fn pick(&self) -> Option<Key> {
         let mut at = &self.nodes[ROOT];
         loop {
-            let child = at.children.iter().map(|c| &self.nodes[*c]).filter(|c| c.alive > 0).min_by(precedence);
-            let own = at.frameworks.iter().min_by_key(|(key, share)| (**share, (*key).clone()));
+            let child = at
+                .children
+                .iter()
+                .map(|c| &self.nodes[*c])
+                .filter(|c| c.alive > 0)
+                .min_by(precedence);
+            let own = at
+                .frameworks
+                .iter()
+                .min_by_key(|(key, share)| (**share, (*key).clone()));
             at = match (child, own) {
                 (None, None) => return None,
                 (None, Some((framework, _))) => return Some(framework.clone()),
@@ -85,7 +102,9 @@ impl Tree {
 
     /// The framework wants nothing more, or can have nothing more.
     pub(crate) fn retire(&mut self, framework: &Key, pool: &Name) {
-        let Some(at) = self.index.get(pool) else { return };
+        let Some(at) = self.index.get(pool) else {
+            return;
+        };
         if self.nodes[*at].frameworks.remove(framework).is_some() {
             self.enliven(pool, false);
         }
@@ -104,8 +123,10 @@ impl Tree {
 
     fn refresh_pool(&mut self, usage: &Usage, pool: &Name) {
         for name in lineage(pool) {
-            let (share, direct) =
-                (self.share(&usage.subtree(name)), self.share(&usage.direct(name)));
+            let (share, direct) = (
+                self.share(&usage.subtree(name)),
+                self.share(&usage.direct(name)),
+            );
             if let Some(at) = self.index.get(name) {
                 self.nodes[*at].share = share;
                 self.nodes[*at].direct = direct;
@@ -114,7 +135,8 @@ impl Tree {
     }
 
     fn share(&self, has: &Resources) -> Ratio {
-        has.dominant_share(&self.total).map_or(Ratio::ZERO, |(_, share)| share)
+        has.dominant_share(&self.total)
+            .map_or(Ratio::ZERO, |(_, share)| share)
     }
 
     /// The node of a pool, made with all those above it. Pools in between need not exist.
@@ -127,7 +149,10 @@ impl Tree {
             None => ROOT,
         };
         let at = self.nodes.len();
-        let known = world.pools.get(pool).map(|pool| (pool.weight_milli, pool.priority));
+        let known = world
+            .pools
+            .get(pool)
+            .map(|pool| (pool.weight_milli, pool.priority));
         self.nodes.push(Node::new(pool.into(), known));
         self.nodes[parent].children.push(at);
         self.index.insert(pool.into(), at);
@@ -136,9 +161,15 @@ impl Tree {
 
     fn enliven(&mut self, pool: &str, alive: bool) {
         for name in lineage(pool) {
-            let Some(at) = self.index.get(name) else { continue };
+            let Some(at) = self.index.get(name) else {
+                continue;
+            };
             let node = &mut self.nodes[*at];
-            node.alive = if alive { node.alive + 1 } else { node.alive.saturating_sub(1) };
+            node.alive = if alive {
+                node.alive + 1
+            } else {
+                node.alive.saturating_sub(1)
+            };
         }
     }
 }

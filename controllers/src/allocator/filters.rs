@@ -19,17 +19,30 @@ impl Filters {
         if resources.is_zero() {
             return;
         }
-        let entries = self.entries.entry((framework.clone(), agent.clone())).or_default();
+        let entries = self
+            .entries
+            .entry((framework.clone(), agent.clone()))
+            .or_default();
         entries.retain(|(until, old)| *until > until_ms || !resources.contains(old));
         entries.push((until_ms, resources));
     }
 
     /// True when this was declined.
     #[must_use]
-    pub fn blocks(&self, framework: &Key, agent: &Name, resources: &Resources, now_ms: u64) -> bool {
-        self.entries.get(&(framework.clone(), agent.clone())).is_some_and(|entries| {
-            entries.iter().any(|(until, old)| *until > now_ms && old.contains(resources))
-        })
+    pub fn blocks(
+        &self,
+        framework: &Key,
+        agent: &Name,
+        resources: &Resources,
+        now_ms: u64,
+    ) -> bool {
+        self.entries
+            .get(&(framework.clone(), agent.clone()))
+            .is_some_and(|entries| {
+                entries
+                    .iter()
+                    .any(|(until, old)| *until > now_ms && old.contains(resources))
+            })
     }
 
     /// The framework asks anew (Mesos: REVIVE).
@@ -52,7 +65,11 @@ impl Filters {
     /// When the next one ends.
     #[must_use]
     pub fn next_ms(&self) -> Option<u64> {
-        self.entries.values().flatten().map(|(until, _)| *until).min()
+        self.entries
+            .values()
+            .flatten()
+            .map(|(until, _)| *until)
+            .min()
     }
 }
 
@@ -69,8 +86,17 @@ mod tests {
         let (framework, agent) = (Key::new("default", "f"), Name::from("a"));
         let mut filters = Filters::default();
         filters.refuse(&framework, &agent, cpus(4), 5_000);
-        for (count, now_ms, blocked) in [(4, 0, true), (3, 4_999, true), (5, 0, false), (4, 5_000, false)] {
-            assert_eq!(filters.blocks(&framework, &agent, &cpus(count), now_ms), blocked, "{count} {now_ms}");
+        for (count, now_ms, blocked) in [
+            (4, 0, true),
+            (3, 4_999, true),
+            (5, 0, false),
+            (4, 5_000, false),
+        ] {
+            assert_eq!(
+                filters.blocks(&framework, &agent, &cpus(count), now_ms),
+                blocked,
+                "{count} {now_ms}"
+            );
         }
         assert_eq!(filters.next_ms(), Some(5_000));
         assert!(!filters.expire(4_999));

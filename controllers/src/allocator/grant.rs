@@ -28,7 +28,9 @@ impl Allocator {
         slice: bool,
         now_ms: u64,
     ) -> bool {
-        let Some(wanted) = self.wanted(world, framework) else { return false };
+        let Some(wanted) = self.wanted(world, framework) else {
+            return false;
+        };
         for agent in world.agents.iter() {
             for source in self.sources(&agent.name, pool) {
                 let Some(free) = self.worth(world, framework, pool, &agent.name, &source, now_ms)
@@ -37,10 +39,10 @@ impl Allocator {
                 };
                 let mut amount = clip(world, &self.usage, pool, &free);
                 if let Some(wanted) = &wanted {
-                    amount = amount.min(&capped(wanted, &amount));
+                    amount = capped(wanted, &amount);
                 }
                 if slice {
-                    amount = amount.min(&part(&self.ledger.account(&agent.name).total, &amount));
+                    amount = part(&self.ledger.account(&agent.name).total, &amount);
                 }
                 if amount.is_zero() || self.is_held_back(world, pool, &source, &amount) {
                     continue;
@@ -54,15 +56,22 @@ impl Allocator {
     }
 
     /// How much more the framework wants in all: `None` nothing, `Some(None)` whatever there is.
-    #[expect(clippy::option_option, reason = "nothing, without bound, and so much are three things")]
+    #[expect(
+        clippy::option_option,
+        reason = "nothing, without bound, and so much are three things"
+    )]
     fn wanted(&self, world: &World, framework: &Key) -> Option<Option<Resources>> {
         let appetite = &world.frameworks.get(framework)?.appetite;
-        let Some(total) = &appetite.total else { return Some(None) };
+        let Some(total) = &appetite.total else {
+            return Some(None);
+        };
         let standing = self
             .book
             .iter()
             .filter(|entry| entry.framework == *framework && entry.may_be_accepted())
-            .fold(Resources::default(), |sum, entry| plus(&sum, &entry.resources.without_ports()));
+            .fold(Resources::default(), |sum, entry| {
+                plus(&sum, &entry.resources.without_ports())
+            });
         let left = total.saturating_sub(&standing);
         (!left.without_ports().is_zero()).then_some(Some(left))
     }
@@ -73,8 +82,13 @@ impl Allocator {
         if !account.open || account.closed_to(pool).is_some() {
             return Vec::new();
         }
-        let own = account.holds().iter().filter(|(_, held)| is_within(pool, &held.pool));
-        own.map(|(key, _)| Some(key.clone())).chain([None]).collect()
+        let own = account
+            .holds()
+            .iter()
+            .filter(|(_, held)| is_within(pool, &held.pool));
+        own.map(|(key, _)| Some(key.clone()))
+            .chain([None])
+            .collect()
     }
 
     /// What is free there, if it is worth offering and was not declined of late.
@@ -99,7 +113,13 @@ impl Allocator {
         (least && !declined).then_some(free)
     }
 
-    fn is_held_back(&mut self, world: &World, pool: &str, source: &Source, more: &Resources) -> bool {
+    fn is_held_back(
+        &mut self,
+        world: &World,
+        pool: &str,
+        source: &Source,
+        more: &Resources,
+    ) -> bool {
         let headroom = Headroom::of(world, &self.usage);
         if source.is_some() || headroom.is_empty() {
             return false;
@@ -125,8 +145,16 @@ fn part(total: &Resources, free: &Resources) -> Resources {
     // The last crumbs go along, whole bytes and units stay whole.
     for (name, amount) in free.scalars() {
         let whole = Milli::new(slices.get(name).get() / 1_000 * 1_000).unwrap_or_default();
-        let step = if name == "cpus" { slices.get(name) } else { whole };
-        let step = if step.is_zero() { amount } else { step.min(amount) };
+        let step = if name == "cpus" {
+            slices.get(name)
+        } else {
+            whole
+        };
+        let step = if step.is_zero() {
+            amount
+        } else {
+            step.min(amount)
+        };
         slices.set(name, step);
     }
     slices

@@ -18,7 +18,12 @@ const REST_MS: u64 = 250;
 
 impl Allocator {
     /// An offer changed in the world.
-    pub fn observe_offer(&mut self, world: &World, delta: &Delta<Offer>, now_ms: u64) -> Vec<Write> {
+    pub fn observe_offer(
+        &mut self,
+        world: &World,
+        delta: &Delta<Offer>,
+        now_ms: u64,
+    ) -> Vec<Write> {
         match (&delta.new, &delta.old) {
             (Some(offer), _) => self.seen(world, offer, now_ms),
             (None, Some(offer)) => self.vanished(world, &offer.key),
@@ -34,14 +39,21 @@ impl Allocator {
             }
             self.inherit(offer);
         }
-        let Some(entry) = self.book.get_mut(&offer.key) else { return Vec::new() };
+        let Some(entry) = self.book.get_mut(&offer.key) else {
+            return Vec::new();
+        };
         entry.uid.clone_from(&offer.meta.uid);
         entry.version = entry.version.max(offer.meta.version);
         let mut writes = match (offer.phase, entry.may_be_accepted()) {
             (OfferPhase::Open, true) => self.opened(world, &offer.key),
-            (OfferPhase::Accepted, true) => {
-                self.accepted(world, &offer.key, &offer.launched, offer.meta.version, offer.refuse_ms, now_ms)
-            }
+            (OfferPhase::Accepted, true) => self.accepted(
+                world,
+                &offer.key,
+                &offer.launched,
+                offer.meta.version,
+                offer.refuse_ms,
+                now_ms,
+            ),
             (OfferPhase::Declined, true) => self.declined(world, offer, now_ms),
             // Already settled or on its way out: an older event, or news we had from the answer.
             (OfferPhase::Open | OfferPhase::Accepted | OfferPhase::Declined, false) => Vec::new(),
@@ -79,14 +91,20 @@ impl Allocator {
 
     /// Proposed → Open: the scheduler's, if built in; withdrawn, if it is not wanted any more.
     fn opened(&mut self, world: &World, key: &Key) -> Vec<Write> {
-        let Some(entry) = self.book.get_mut(key) else { return Vec::new() };
+        let Some(entry) = self.book.get_mut(key) else {
+            return Vec::new();
+        };
         if entry.phase == Phase::Proposed {
             entry.phase = Phase::Open;
             if entry.builtin && !entry.doomed {
                 self.opened.insert(key.clone());
             }
         }
-        if self.book.get(key).is_some_and(|e| e.doomed && e.phase == Phase::Open) {
+        if self
+            .book
+            .get(key)
+            .is_some_and(|e| e.doomed && e.phase == Phase::Open)
+        {
             return self.withdraw(world, key).into_iter().collect();
         }
         Vec::new()
@@ -106,23 +124,40 @@ impl Allocator {
         let touched = self.book.accept(key, version, launched);
         if let Some(entry) = self.book.get(key).filter(|entry| !entry.builtin) {
             let rest = entry.remainder(world);
-            self.filters.refuse(&entry.framework, &entry.agent, rest, now_ms + refuse_ms);
+            self.filters
+                .refuse(&entry.framework, &entry.agent, rest, now_ms + refuse_ms);
         }
-        touched.iter().filter_map(|offer| self.recharge(world, offer)).collect()
+        touched
+            .iter()
+            .filter_map(|offer| self.recharge(world, offer))
+            .collect()
     }
 
     /// Open or Withdrawing → Gone.
     fn declined(&mut self, world: &World, offer: &Offer, now_ms: u64) -> Vec<Write> {
         let until = now_ms + offer.refuse_ms;
-        self.filters.refuse(&offer.framework, &offer.agent, offer.resources.clone(), until);
-        let Some(entry) = self.book.get_mut(&offer.key) else { return Vec::new() };
-        entry.phase = Phase::Gone;
+        self.filters.refuse(
+            &offer.framework,
+            &offer.agent,
+            offer.resources.clone(),
+            until,
+        );
         let write = Write::cold(
             Token::Withdraw(offer.key.clone()),
             vec![ops::delete("offers", &offer.key, &offer.meta.uid, None)],
         );
-        self.recharge(world, &offer.key);
+        self.end(world, &offer.key);
         vec![write]
+    }
+
+    /// Any → Gone: charged no more, and the tasks it was sized for wait again.
+    fn end(&mut self, world: &World, key: &Key) {
+        self.opened.remove(key);
+        if let Some(entry) = self.book.get_mut(key) {
+            entry.phase = Phase::Gone;
+            self.spared.append(&mut entry.intended);
+            self.recharge(world, key);
+        }
     }
 
     /// Accepted, and every task was seen: the object has done its duty.
@@ -135,16 +170,17 @@ impl Allocator {
 
     /// The watch says that the object is gone.
     fn vanished(&mut self, world: &World, key: &Key) -> Vec<Write> {
-        let Some(entry) = self.book.get_mut(key) else { return Vec::new() };
+        let Some(entry) = self.book.get_mut(key) else {
+            return Vec::new();
+        };
         let unsettled = matches!(entry.phase, Phase::Accepted(_)) && !entry.due(world).1;
         if unsettled {
             // Somebody else deleted it: it stays charged, by its own rule, until settled.
             entry.uid = String::new();
             return Vec::new();
         }
-        entry.phase = Phase::Gone;
         let agent = entry.agent.clone();
-        self.recharge(world, key);
+        self.end(world, key);
         self.strike(key);
         self.reopen(world, &agent);
         Vec::new()
@@ -158,7 +194,12 @@ impl Allocator {
     /// Marks offers as not wanted and withdraws those that stand.
     pub(super) fn doom(&mut self, world: &World, unwanted: impl Fn(&Entry) -> bool) -> Vec<Write> {
         let standing = |entry: &&Entry| entry.may_be_accepted() && unwanted(entry);
-        let keys: Vec<Key> = self.book.iter().filter(standing).map(|e| e.key.clone()).collect();
+        let keys: Vec<Key> = self
+            .book
+            .iter()
+            .filter(standing)
+            .map(|e| e.key.clone())
+            .collect();
         keys.iter()
             .filter_map(|key| {
                 if let Some(entry) = self.book.get_mut(key) {
@@ -171,7 +212,10 @@ impl Allocator {
 
     /// Open → Withdrawing: deleted if it is still as we know it.
     pub(super) fn withdraw(&mut self, _world: &World, key: &Key) -> Option<Write> {
-        let entry = self.book.get_mut(key).filter(|entry| entry.phase == Phase::Open)?;
+        let entry = self
+            .book
+            .get_mut(key)
+            .filter(|entry| entry.phase == Phase::Open)?;
         entry.phase = Phase::Withdrawing;
         let version = Some(entry.version).filter(|version| *version > 0);
         let operation = ops::delete("offers", key, &entry.uid, version);
@@ -182,14 +226,24 @@ impl Allocator {
     /// Withdraws what has expired, and what is inherited.
     pub fn expire(&mut self, world: &World, now_ms: u64) -> Vec<Write> {
         let over = |e: &&Entry| e.phase == Phase::Open && (e.expires_ms <= now_ms || e.doomed);
-        let over: Vec<Key> = self.book.iter().filter(over).map(|e| e.key.clone()).collect();
+        let over: Vec<Key> = self
+            .book
+            .iter()
+            .filter(over)
+            .map(|e| e.key.clone())
+            .collect();
         for key in &over {
-            let Some(entry) = self.book.get(key).filter(|e| e.ours && !e.builtin && !e.doomed) else {
+            let Some(entry) = self
+                .book
+                .get(key)
+                .filter(|e| e.ours && !e.builtin && !e.doomed)
+            else {
                 continue;
             };
             let (framework, agent) = (entry.framework.clone(), entry.agent.clone());
             let resources = entry.resources.clone();
-            self.filters.refuse(&framework, &agent, resources, now_ms + UNANSWERED_MS);
+            self.filters
+                .refuse(&framework, &agent, resources, now_ms + UNANSWERED_MS);
         }
         if self.filters.expire(now_ms) {
             self.freed = true;
@@ -197,26 +251,33 @@ impl Allocator {
         let resting = self.resting.len();
         self.resting.retain(|_, until| *until > now_ms);
         self.freed |= self.resting.len() < resting;
-        over.iter().filter_map(|key| self.withdraw(world, key)).collect()
+        over.iter()
+            .filter_map(|key| self.withdraw(world, key))
+            .collect()
     }
 
     /// A list of offers is complete: what we thought to be on its way out and is not there, is out.
     pub fn offers_listed(&mut self, world: &World) {
         let out = |e: &&Entry| e.phase == Phase::Gone && world.offers.get(&e.key).is_none();
-        let out: Vec<Key> = self.book.iter().filter(out).map(|e| e.key.clone()).collect();
+        let out: Vec<Key> = self
+            .book
+            .iter()
+            .filter(out)
+            .map(|e| e.key.clone())
+            .collect();
         for key in &out {
             self.strike(key);
         }
     }
 
-    /// A creation was answered. Returns the tasks that are free again.
+    /// A creation was answered.
     pub fn created(
         &mut self,
         world: &World,
         key: &Key,
         result: &Result<Vec<Value>, Refusal>,
         now_ms: u64,
-    ) -> (Vec<Write>, Vec<Key>) {
+    ) -> Vec<Write> {
         match result {
             Ok(objects) => {
                 let newest = objects.last();
@@ -225,32 +286,35 @@ impl Allocator {
                     entry.uid = meta["uid"].as_str().unwrap_or_default().to_owned();
                     entry.version = entry.version.max(version(object));
                 }
-                (self.opened(world, key), Vec::new())
+                self.opened(world, key)
             }
             Err(refusal) => {
                 tracing::debug!(offer = %key, code = refusal.code, message = refusal.message, "offer refused");
-                let Some(entry) = self.book.get_mut(key) else { return (Vec::new(), Vec::new()) };
-                entry.phase = Phase::Gone;
-                let (framework, tasks) = (entry.framework.clone(), entry.intended.clone());
-                self.resting.insert(framework, now_ms + REST_MS);
-                self.recharge(world, key);
+                let Some(entry) = self.book.get(key) else {
+                    return Vec::new();
+                };
+                self.resting
+                    .insert(entry.framework.clone(), now_ms + REST_MS);
+                self.end(world, key);
                 self.strike(key);
-                (Vec::new(), tasks)
+                Vec::new()
             }
         }
     }
 
-    /// The built-in scheduler's acceptance was answered. Returns the tasks that are free again.
+    /// The built-in scheduler's acceptance was answered.
     pub fn answered(
         &mut self,
         world: &World,
         keys: &[Key],
         result: &Result<Vec<Value>, Refusal>,
         now_ms: u64,
-    ) -> (Vec<Write>, Vec<Key>) {
-        let (mut writes, mut freed) = (Vec::new(), Vec::new());
+    ) -> Vec<Write> {
+        let mut writes = Vec::new();
         for (index, key) in keys.iter().enumerate() {
-            let Some(entry) = self.book.get_mut(key).filter(|e| e.may_be_accepted()) else { continue };
+            let Some(entry) = self.book.get_mut(key).filter(|e| e.may_be_accepted()) else {
+                continue;
+            };
             match result.as_ref().map(|objects| objects.get(index)) {
                 Ok(Some(object)) => {
                     let launched = serde_json::from_value(object["status"]["launched"].clone());
@@ -265,31 +329,42 @@ impl Allocator {
                     if entry.phase == Phase::Accepting {
                         entry.phase = Phase::Open;
                     }
-                    freed.append(&mut entry.intended);
+                    self.spared.append(&mut entry.intended);
                     writes.extend(self.withdraw(world, key));
                 }
             }
         }
-        (writes, freed)
+        writes
     }
 
-    /// An open offer the scheduler has no use for. Returns the tasks that are free again.
-    pub fn useless(&mut self, world: &World, key: &Key) -> (Vec<Write>, Vec<Key>) {
-        let Some(entry) = self.book.get_mut(key) else { return (Vec::new(), Vec::new()) };
+    /// An open offer the scheduler has no use for.
+    pub fn useless(&mut self, world: &World, key: &Key) -> Option<Write> {
+        let entry = self.book.get_mut(key)?;
         entry.doomed = true;
-        let freed = std::mem::take(&mut entry.intended);
-        (self.withdraw(world, key).into_iter().collect(), freed)
+        self.spared.append(&mut entry.intended);
+        self.withdraw(world, key)
     }
 
     /// A withdrawal or removal was answered.
-    pub fn withdrawn(&mut self, world: &World, key: &Key, result: &Result<Vec<Value>, Refusal>, now_ms: u64) {
-        let Some(entry) = self.book.get_mut(key) else { return };
+    pub fn withdrawn(
+        &mut self,
+        world: &World,
+        key: &Key,
+        result: &Result<Vec<Value>, Refusal>,
+        now_ms: u64,
+    ) {
+        let Some(entry) = self.book.get_mut(key) else {
+            return;
+        };
         let out = match result {
             Ok(_) => true,
             Err(refusal) => refusal.code == 404,
         };
         match (&entry.phase, out) {
-            (Phase::Withdrawing, true) => entry.phase = Phase::Gone,
+            (Phase::Withdrawing, true) => {
+                entry.phase = Phase::Gone;
+                self.spared.append(&mut entry.intended);
+            }
             // It was answered meanwhile; the watch tells how. If it was not, it is tried again.
             (Phase::Withdrawing, false) => {
                 entry.phase = Phase::Open;
@@ -336,14 +411,21 @@ impl Allocator {
             let open = json!({ "status": { "phase": "Open" } });
             operations.push(ops::patch_status("offers", key, open));
         }
-        Some(Write { token: Token::Create(key.clone()), lane: Lane::Offer, operations })
+        Some(Write {
+            token: Token::Create(key.clone()),
+            lane: Lane::Offer,
+            operations,
+        })
     }
 
     /// A name no other offer of any term has.
     pub(super) fn next_offer(&mut self, namespace: &Name) -> Key {
         self.sequence += 1;
         let name = format!("{}{}", self.prefix(), self.sequence);
-        Key { namespace: namespace.clone(), name: name.as_str().into() }
+        Key {
+            namespace: namespace.clone(),
+            name: name.as_str().into(),
+        }
     }
 
     fn prefix(&self) -> String {
@@ -352,7 +434,10 @@ impl Allocator {
 
     /// When an offer made now to this framework ends.
     pub(super) fn expiry(&self, world: &World, framework: &Key, now_ms: u64) -> u64 {
-        let own = world.frameworks.get(framework).and_then(|f| f.offer_timeout_ms);
+        let own = world
+            .frameworks
+            .get(framework)
+            .and_then(|f| f.offer_timeout_ms);
         now_ms.saturating_add(own.unwrap_or(self.offer_timeout_ms))
     }
 }

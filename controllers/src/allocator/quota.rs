@@ -55,10 +55,12 @@ pub fn within_limits(
 
 /// How much a pool may still have of what its limits name; `None`: no limit anywhere above it.
 #[must_use]
-pub fn clip(world: &World, usage: &Usage, pool: &str, amount: &Resources) -> Resources {
+pub(super) fn clip(world: &World, usage: &Usage, pool: &str, amount: &Resources) -> Resources {
     let mut clipped = amount.clone();
     for name in lineage(pool) {
-        let Some(pool) = world.pools.get(name) else { continue };
+        let Some(pool) = world.pools.get(name) else {
+            continue;
+        };
         let has = usage.subtree(name);
         for (resource, limit) in &pool.limits {
             let room = Milli::new(limit - has.get(resource).get()).unwrap_or_default();
@@ -83,7 +85,9 @@ impl Headroom {
             let missing = pool.guarantees.saturating_sub(&usage.subtree(&pool.name));
             (!missing.is_zero()).then(|| (pool.name.clone(), missing))
         };
-        Self { unmet: world.pools.iter().filter_map(|pool| unmet(pool)).collect() }
+        Self {
+            unmet: world.pools.iter().filter_map(|pool| unmet(pool)).collect(),
+        }
     }
 
     /// True when every promise is met.
@@ -108,8 +112,10 @@ impl Headroom {
         roots.fold(Resources::default(), |sum, (root, missing)| {
             let below = others()
                 .filter(|(owed, _)| owed != root && is_within(owed, root))
-                .fold(Resources::default(), |sum, (_, missing)| plus(&sum, missing));
-            plus(&sum, &missing.max(&below))
+                .fold(Resources::default(), |sum, (_, missing)| {
+                    plus(&sum, missing)
+                });
+            plus(&sum, &Resources::max(missing, &below))
         })
     }
 
@@ -121,11 +127,15 @@ impl Headroom {
             return None;
         }
         let left = free.saturating_sub(amount);
-        let short =
-            kept.scalars().any(|(name, kept)| !amount.get(name).is_zero() && left.get(name) < kept);
+        let short = kept
+            .scalars()
+            .any(|(name, kept)| !amount.get(name).is_zero() && left.get(name) < kept);
         if !short {
             return None;
         }
-        self.unmet.iter().map(|(owed, _)| owed).find(|owed| !is_within(pool, owed))
+        self.unmet
+            .iter()
+            .map(|(owed, _)| owed)
+            .find(|owed| !is_within(pool, owed))
     }
 }

@@ -49,7 +49,11 @@ impl Allocator {
             self.fill(world, queue, &mut drafts, &mut budget, true, now_ms);
         }
         self.fill(world, queue, &mut drafts, &mut budget, false, now_ms);
-        drafts.order.iter().filter_map(|key| self.publish(world, key)).collect()
+        drafts
+            .order
+            .iter()
+            .filter_map(|key| self.publish(world, key))
+            .collect()
     }
 
     /// Fills until nobody can be given anything. `owed`: only those whose guarantee is unmet.
@@ -67,7 +71,9 @@ impl Allocator {
             let headroom = Headroom::of(world, &self.usage);
             contenders.retain(|_, (pool, _)| headroom.is_owed(pool));
         }
-        let seats = contenders.iter().map(|(framework, (pool, _))| (framework, pool));
+        let seats = contenders
+            .iter()
+            .map(|(framework, (pool, _))| (framework, pool));
         let mut tree = Tree::new(world, &self.usage, self.ledger.total(), seats);
         let mut builtin = contenders.values().filter(|(_, builtin)| *builtin).count();
         while let Some(framework) = tree.pick() {
@@ -102,10 +108,21 @@ impl Allocator {
                 && !framework.appetite.suppressed
                 && !self.resting.contains_key(key)
                 && world.pools.get(&framework.pool).is_some();
-            fit.then(|| (key.clone(), (framework.pool.clone(), scheduler == Scheduler::Builtin)))
+            fit.then(|| {
+                (
+                    key.clone(),
+                    (framework.pool.clone(), scheduler == Scheduler::Builtin),
+                )
+            })
         };
-        let builtin = queue.contenders().into_iter().filter_map(|k| of(&k, Scheduler::Builtin));
-        let external = self.externals.iter().filter_map(|k| of(k, Scheduler::External));
+        let builtin = queue
+            .contenders()
+            .into_iter()
+            .filter_map(|k| of(&k, Scheduler::Builtin));
+        let external = self
+            .externals
+            .iter()
+            .filter_map(|k| of(k, Scheduler::External));
         builtin.chain(external).collect()
     }
 
@@ -158,7 +175,12 @@ impl Allocator {
             let shape = &task.shape;
             let constraints = vec![shape.constraints.as_slice()];
             let pin = unit.pin.as_ref();
-            let ask = Ask { resources: &shape.resources, constraints, pool, pin };
+            let ask = Ask {
+                resources: &shape.resources,
+                constraints,
+                pool,
+                pin,
+            };
             let Some((agent, source)) = self.seat(world, &ask) else {
                 all = false;
                 break;
@@ -182,9 +204,17 @@ impl Allocator {
         for task in &unit.tasks {
             resources = resources.checked_add(&task.shape.resources).ok()?;
         }
-        let constraints: Vec<&[Constraint]> =
-            unit.tasks.iter().map(|task| task.shape.constraints.as_slice()).collect();
-        let ask = Ask { resources: &resources, constraints, pool, pin: None };
+        let constraints: Vec<&[Constraint]> = unit
+            .tasks
+            .iter()
+            .map(|task| task.shape.constraints.as_slice())
+            .collect();
+        let ask = Ask {
+            resources: &resources,
+            constraints,
+            pool,
+            pin: None,
+        };
         let (agent, source) = self.seat(world, &ask)?;
         let seat = |task: &Arc<Task>| (Arc::clone(task), agent.clone(), source.clone());
         Some(unit.tasks.iter().map(seat).collect())
@@ -225,7 +255,10 @@ impl Allocator {
     }
 
     /// The draft for this framework, agent and source: one offer for each in a round.
-    #[expect(clippy::too_many_arguments, reason = "the place of an offer has that many parts")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the place of an offer has that many parts"
+    )]
     pub(super) fn draft(
         &mut self,
         world: &World,
@@ -241,8 +274,10 @@ impl Allocator {
             return key.clone();
         }
         let key = self.next_offer(&framework.namespace);
-        let builtin =
-            world.frameworks.get(framework).is_some_and(|f| f.scheduler == Scheduler::Builtin);
+        let builtin = world
+            .frameworks
+            .get(framework)
+            .is_some_and(|f| f.scheduler == Scheduler::Builtin);
         self.book.insert(Entry {
             key: key.clone(),
             uid: String::new(),
@@ -272,15 +307,19 @@ impl Allocator {
 
     /// Puts more into a draft, and charges it.
     pub(super) fn extend(&mut self, key: &Key, more: &Resources, task: Option<&Key>) {
-        let Some(entry) = self.book.get_mut(key) else { return };
+        let Some(entry) = self.book.get_mut(key) else {
+            return;
+        };
         let before = std::mem::take(&mut entry.charged);
         entry.resources = plus(&entry.resources, more);
         entry.charged = entry.resources.clone();
         entry.intended.extend(task.cloned());
         let entry = entry.clone();
         let payer = Payer::Offer(key.clone());
-        self.ledger.release(&entry.agent, &payer, &entry.source, &before);
-        self.ledger.charge(&entry.agent, &payer, &entry.source, &entry.charged);
+        self.ledger
+            .release(&entry.agent, &payer, &entry.source, &before);
+        self.ledger
+            .charge(&entry.agent, &payer, &entry.source, &entry.charged);
         self.usage.add(&entry.framework, more);
     }
 }

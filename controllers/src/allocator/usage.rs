@@ -19,7 +19,9 @@ pub struct Usage {
 
 /// `eng.batch.night`, `eng.batch`, `eng`.
 pub(crate) fn lineage(pool: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(pool), |name| name.rsplit_once('.').map(|(parent, _)| parent))
+    std::iter::successors(Some(pool), |name| {
+        name.rsplit_once('.').map(|(parent, _)| parent)
+    })
 }
 
 impl Usage {
@@ -84,7 +86,11 @@ impl Usage {
 
 fn shift<K: Ord + Clone>(sums: &mut BTreeMap<K, Resources>, at: &K, by: &Resources, add: bool) {
     let before = sums.remove(at).unwrap_or_default();
-    let after = if add { plus(&before, by) } else { before.saturating_sub(by) };
+    let after = if add {
+        plus(&before, by)
+    } else {
+        before.saturating_sub(by)
+    };
     if !after.is_zero() {
         sums.insert(at.clone(), after);
     }

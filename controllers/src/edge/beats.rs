@@ -20,7 +20,9 @@ pub(super) async fn poll(client: Client, epoch: u64, inbox: Inbox) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let Ok(request) = http::Request::get(PATH).body(Vec::new()) else { return };
+        let Ok(request) = http::Request::get(PATH).body(Vec::new()) else {
+            return;
+        };
         let beats = match client.request::<HeartbeatAges>(request).await {
             Ok(beats) if beats.epoch == epoch => beats,
             Ok(_another_term) => continue,

@@ -10,13 +10,18 @@ use kube::{Client, Error};
 pub(super) async fn empty(client: &Client, namespace: &str) -> Result<bool, Error> {
     let mut left = false;
     for resource in namespaced(client).await? {
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(client.clone(), namespace, &resource);
-        if api.list(&ListParams::default().limit(1)).await?.items.is_empty() {
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+        if api
+            .list(&ListParams::default().limit(1))
+            .await?
+            .items
+            .is_empty()
+        {
             continue;
         }
         left = true;
-        api.delete_collection(&DeleteParams::background(), &ListParams::default()).await?;
+        api.delete_collection(&DeleteParams::background(), &ListParams::default())
+            .await?;
     }
     if left {
         return Ok(false);
@@ -27,7 +32,9 @@ pub(super) async fn empty(client: &Client, namespace: &str) -> Result<bool, Erro
 
 async fn namespaced(client: &Client) -> Result<Vec<ApiResource>, Error> {
     let discovery = Discovery::new(client.clone()).run().await?;
-    let resources = discovery.groups().flat_map(kube::discovery::ApiGroup::recommended_resources);
+    let resources = discovery
+        .groups()
+        .flat_map(kube::discovery::ApiGroup::recommended_resources);
     let fit = resources.filter(|(_, capabilities)| {
         capabilities.scope == Scope::Namespaced
             && capabilities.supports_operation(verbs::LIST)
@@ -39,10 +46,14 @@ async fn namespaced(client: &Client) -> Result<Vec<ApiResource>, Error> {
 /// Takes the last finalizer off, as kube-controller-manager does.
 async fn finalize(client: &Client, namespace: &str) -> Result<(), Error> {
     let api: Api<Namespace> = Api::all(client.clone());
-    let Some(mut object) = api.get_opt(namespace).await? else { return Ok(()) };
+    let Some(mut object) = api.get_opt(namespace).await? else {
+        return Ok(());
+    };
     object.spec.get_or_insert_default().finalizers = Some(Vec::new());
-    let body = serde_json::to_vec(&object).map_err(Error::SerdeError)?;
-    match api.replace_subresource("finalize", namespace, &PostParams::default(), body).await {
+    match api
+        .replace_subresource("finalize", namespace, &PostParams::default(), &object)
+        .await
+    {
         Err(Error::Api(status)) if status.code == 404 => Ok(()),
         Ok(_) => Ok(()),
         Err(error) => Err(error),

@@ -23,7 +23,10 @@ pub(super) async fn record(client: Client, mut records: mpsc::Receiver<Record>) 
             counts.clear();
         }
         let name = name(&record);
-        let count = counts.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
+        let count = counts
+            .entry(name.clone())
+            .and_modify(|count| *count += 1)
+            .or_insert(1);
         if let Err(error) = write(&client, &record, name, *count).await {
             tracing::debug!(%error, "event not recorded");
         }
@@ -36,18 +39,35 @@ fn name(record: &Record) -> String {
     format!("{}.{}.{uid}", record.name, record.reason.to_lowercase())
 }
 
-async fn write(client: &Client, record: &Record, name: String, count: i32) -> Result<(), kube::Error> {
-    let namespace = if record.namespace.is_empty() { "default" } else { &record.namespace };
+async fn write(
+    client: &Client,
+    record: &Record,
+    name: String,
+    count: i32,
+) -> Result<(), kube::Error> {
+    let namespace = if record.namespace.is_empty() {
+        "default"
+    } else {
+        &record.namespace
+    };
     let api: Api<Message> = Api::namespaced(client.clone(), namespace);
     let now = Time(super::service::clock());
     if count > 1 {
         let patch = json!({ "count": count, "lastTimestamp": now, "message": record.message });
-        let patched = api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        let patched = api
+            .patch(&name, &PatchParams::default(), &Patch::Merge(patch))
+            .await;
         if patched.is_ok() {
             return Ok(());
         }
     }
-    match api.create(&PostParams::default(), &message(record, namespace, name, count, now)).await {
+    match api
+        .create(
+            &PostParams::default(),
+            &message(record, namespace, name, count, now),
+        )
+        .await
+    {
         // An earlier leader wrote it.
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
         Ok(_) => Ok(()),

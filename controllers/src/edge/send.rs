@@ -77,7 +77,11 @@ fn refused(status: &kube::core::Status) -> Result<Answer, Deposed> {
         }
         at = at.or_else(|| operation(&cause.field));
     }
-    Ok(Answer::Refused(Refusal { code: status.code, message: status.message.clone(), at }))
+    Ok(Answer::Refused(Refusal {
+        code: status.code,
+        message: status.message.clone(),
+        at,
+    }))
 }
 
 /// The index in `operations[3].spec.x`.
@@ -87,7 +91,11 @@ fn operation(field: &str) -> Option<usize> {
 }
 
 fn unsendable(error: &serde_json::Error) -> Answer {
-    Answer::Refused(Refusal { code: 400, message: error.to_string(), at: None })
+    Answer::Refused(Refusal {
+        code: 400,
+        message: error.to_string(),
+        at: None,
+    })
 }
 
 #[cfg(test)]

@@ -41,7 +41,12 @@ impl Options {
     /// The defaults: agents are given 75 seconds as in Mesos, offers stand 30.
     #[must_use]
     pub fn new(client: Client, epoch: u64) -> Self {
-        Self { client, epoch, agent_timeout_ms: 75_000, offer_timeout_ms: 30_000 }
+        Self {
+            client,
+            epoch,
+            agent_timeout_ms: 75_000,
+            offer_timeout_ms: 30_000,
+        }
     }
 }
 
@@ -111,7 +116,11 @@ impl Runner {
         let (records, recorded) = mpsc::channel(RECORDS);
         let mut tasks = JoinSet::new();
         follow_all(&mut tasks, &options.client, &inbox);
-        tasks.spawn(beats::poll(options.client.clone(), options.epoch, inbox.clone()));
+        tasks.spawn(beats::poll(
+            options.client.clone(),
+            options.epoch,
+            inbox.clone(),
+        ));
         tasks.spawn(record::record(options.client.clone(), recorded));
         let core = Core::new(Settings {
             epoch: options.epoch,
@@ -121,7 +130,16 @@ impl Runner {
         let deposed = CancellationToken::new();
         // Distinguishes the request ids of this run from those of any other.
         let term = clock().as_nanosecond().unsigned_abs();
-        Self { options, core, events, inbox, records, deposed, tasks, term }
+        Self {
+            options,
+            core,
+            events,
+            inbox,
+            records,
+            deposed,
+            tasks,
+            term,
+        }
     }
 
     async fn run(&mut self, running: &CancellationToken) -> Result<(), Deposed> {
@@ -182,28 +200,58 @@ impl Runner {
     fn empty(&mut self, namespace: String) {
         let (client, inbox) = (self.options.client.clone(), self.inbox.clone());
         self.tasks.spawn(async move {
-            let done = empty::empty(&client, &namespace).await.unwrap_or_else(|error| {
-                tracing::debug!(%namespace, %error, "namespace not emptied yet");
-                false
-            });
+            let done = empty::empty(&client, &namespace)
+                .await
+                .unwrap_or_else(|error| {
+                    tracing::debug!(%namespace, %error, "namespace not emptied yet");
+                    false
+                });
             inbox.send(Event::Emptied(namespace, done)).await.ok();
         });
     }
 }
 
 fn follow_all(tasks: &mut JoinSet<()>, client: &Client, inbox: &mpsc::Sender<Event>) {
-    tasks.spawn(watch::follow(all::<kinds::ResourcePool>(client), Event::Pool, inbox.clone()));
-    tasks.spawn(watch::follow(all::<kinds::Framework>(client), Event::Framework, inbox.clone()));
-    tasks.spawn(watch::follow(all::<kinds::Task>(client), Event::Task, inbox.clone()));
-    tasks.spawn(watch::follow(all::<kinds::TaskGroup>(client), Event::Group, inbox.clone()));
+    tasks.spawn(watch::follow(
+        all::<kinds::ResourcePool>(client),
+        Event::Pool,
+        inbox.clone(),
+    ));
+    tasks.spawn(watch::follow(
+        all::<kinds::Framework>(client),
+        Event::Framework,
+        inbox.clone(),
+    ));
+    tasks.spawn(watch::follow(
+        all::<kinds::Task>(client),
+        Event::Task,
+        inbox.clone(),
+    ));
+    tasks.spawn(watch::follow(
+        all::<kinds::TaskGroup>(client),
+        Event::Group,
+        inbox.clone(),
+    ));
     tasks.spawn(watch::follow(
         all::<kinds::Reservation>(client),
         Event::Reservation,
         inbox.clone(),
     ));
-    tasks.spawn(watch::follow(all::<kinds::Offer>(client), Event::Offer, inbox.clone()));
-    tasks.spawn(watch::follow(all::<kinds::Agent>(client), Event::Agent, inbox.clone()));
-    tasks.spawn(watch::follow(all::<k8s::Namespace>(client), Event::Namespace, inbox.clone()));
+    tasks.spawn(watch::follow(
+        all::<kinds::Offer>(client),
+        Event::Offer,
+        inbox.clone(),
+    ));
+    tasks.spawn(watch::follow(
+        all::<kinds::Agent>(client),
+        Event::Agent,
+        inbox.clone(),
+    ));
+    tasks.spawn(watch::follow(
+        all::<k8s::Namespace>(client),
+        Event::Namespace,
+        inbox.clone(),
+    ));
 }
 
 fn all<K: kube::Resource<DynamicType = ()>>(client: &Client) -> Api<K> {

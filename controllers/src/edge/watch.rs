@@ -111,7 +111,10 @@ async fn once<K>(
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let stream = api.watch(&WatchParams::default(), version).await.map_err(lost)?;
+    let stream = api
+        .watch(&WatchParams::default(), version)
+        .await
+        .map_err(lost)?;
     let mut stream = pin!(stream);
     while let Some(event) = stream.next().await {
         match event.map_err(lost)? {
@@ -143,8 +146,10 @@ async fn send(inbox: &Inbox, event: Event) -> Result<(), Lost> {
 }
 
 fn lost(error: kube::Error) -> Lost {
-    match &error {
-        kube::Error::Api(status) if status.code == 410 => Lost::Expired,
-        _other => Lost::Failed(error),
+    let expired = matches!(&error, kube::Error::Api(status) if status.code == 410);
+    if expired {
+        Lost::Expired
+    } else {
+        Lost::Failed(error)
     }
 }

@@ -11,7 +11,10 @@ pub(crate) fn plus(a: &Resources, b: &Resources) -> Resources {
     }
     let mut sum = a.clone();
     for (name, amount) in b.scalars() {
-        sum.set(name, sum.get(name).checked_add(amount).unwrap_or(Milli::MAX));
+        sum.set(
+            name,
+            sum.get(name).checked_add(amount).unwrap_or(Milli::MAX),
+        );
     }
     sum.set_ports(a.ports().union(b.ports()));
     sum
@@ -20,5 +23,7 @@ pub(crate) fn plus(a: &Resources, b: &Resources) -> Resources {
 /// How full an agent of `total` would be when `free` were left, by its fullest resource.
 pub(crate) fn least_load(total: &Resources, free: &Resources) -> Ratio {
     let taken = total.without_ports().saturating_sub(free);
-    taken.dominant_share(total).map_or(Ratio::ZERO, |(_, share)| share)
+    taken
+        .dominant_share(total)
+        .map_or(Ratio::ZERO, |(_, share)| share)
 }

@@ -10,8 +10,8 @@ use manifests::lifecycle;
 use manifests::resources::{ResourceList, Resources, canonical};
 
 use super::{
-    Agent, Appetite, Framework, Group, Key, Meta, Namespace, Offer, Parse, Pool,
-    Reservation, Shape, Task,
+    Agent, Appetite, Framework, Group, Key, Meta, Namespace, Offer, Parse, Pool, Reservation,
+    Shape, Task,
 };
 
 /// Mesos' default for the unused part of an offer.
@@ -24,7 +24,10 @@ fn meta(from: &ObjectMeta) -> Meta {
     Meta {
         uid: from.uid.clone().unwrap_or_default(),
         version: version(from),
-        created_ms: from.creation_timestamp.as_ref().map_or(0, |t| ms(t.0.as_millisecond())),
+        created_ms: from
+            .creation_timestamp
+            .as_ref()
+            .map_or(0, |t| ms(t.0.as_millisecond())),
         deleting: from.deletion_timestamp.is_some(),
         finalizers: from.finalizers.clone().unwrap_or_default(),
         owners: from.owner_references.clone().unwrap_or_default(),
@@ -32,7 +35,10 @@ fn meta(from: &ObjectMeta) -> Meta {
 }
 
 fn version(from: &ObjectMeta) -> u64 {
-    from.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0)
+    from.resource_version
+        .as_deref()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0)
 }
 
 fn ms(since_1970: i64) -> u64 {
@@ -45,7 +51,10 @@ fn name(from: &ObjectMeta) -> Arc<str> {
 
 fn key(from: &ObjectMeta) -> Key {
     let namespace = from.namespace.as_deref().unwrap_or_default();
-    Key { namespace: namespace.into(), name: name(from) }
+    Key {
+        namespace: namespace.into(),
+        name: name(from),
+    }
 }
 
 fn exact(list: &ResourceList) -> Resources {
@@ -83,7 +92,10 @@ impl Parse<kinds::ResourcePool> for Pool {
         let quota = kind.spec.quota.unwrap_or_default();
         let ceilings = exact(&quota.limits);
         let limits = quota.limits.iter().map(|(resource, _)| {
-            (canonical(resource).to_owned(), ceilings.get(canonical(resource)).get())
+            (
+                canonical(resource).to_owned(),
+                ceilings.get(canonical(resource)).get(),
+            )
         });
         Self {
             name: name(&kind.metadata),
@@ -123,15 +135,25 @@ impl Parse<kinds::Task> for Task {
         let key = key(&kind.metadata);
         let (resources, fault) = match spec.resources.exact() {
             Ok(resources) => (resources, None),
-            Err(problems) => (Resources::default(), problems.first().map(ToString::to_string)),
+            Err(problems) => (
+                Resources::default(),
+                problems.first().map(ToString::to_string),
+            ),
         };
         let over = status.state.is_terminal() && !spec.killed;
-        let retry_at_ms =
-            if over { lifecycle::should_retry(&spec, &status, now_ms) } else { None };
+        let retry_at_ms = if over {
+            lifecycle::should_retry(&spec, &status, now_ms)
+        } else {
+            None
+        };
         Self {
             meta: meta(&kind.metadata),
             framework: key.sibling(&spec.framework),
-            shape: Arc::new(Shape { id: 0, resources, constraints: spec.constraints }),
+            shape: Arc::new(Shape {
+                id: 0,
+                resources,
+                constraints: spec.constraints,
+            }),
             priority: spec.priority,
             group: spec.group.map(|group| key.sibling(&group)),
             agent: spec.agent.map(Into::into),
@@ -198,8 +220,11 @@ impl Parse<kinds::Offer> for Offer {
 impl Parse<kinds::Agent> for Agent {
     fn parse(kind: kinds::Agent, _now_ms: u64) -> Self {
         let status = kind.status.unwrap_or_default();
-        let room =
-            if status.allocatable.is_empty() { &status.capacity } else { &status.allocatable };
+        let room = if status.allocatable.is_empty() {
+            &status.capacity
+        } else {
+            &status.allocatable
+        };
         Self {
             name: name(&kind.metadata),
             meta: meta(&kind.metadata),

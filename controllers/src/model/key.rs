@@ -19,7 +19,10 @@ impl Key {
     /// The key of `namespace/name`.
     #[must_use]
     pub fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 
     /// Reads `namespace/name`, as a task names its reservation.
@@ -32,7 +35,10 @@ impl Key {
     /// Another name in the same namespace.
     #[must_use]
     pub fn sibling(&self, name: &str) -> Self {
-        Self { namespace: self.namespace.clone(), name: name.into() }
+        Self {
+            namespace: self.namespace.clone(),
+            name: name.into(),
+        }
     }
 }
 

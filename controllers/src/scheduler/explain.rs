@@ -30,33 +30,72 @@ const WRITES_MAX: usize = 50;
 const REWRITE_MS: u64 = 10_000;
 
 /// Why the unit cannot be placed now.
-pub fn explain(world: &World, allocator: &mut Allocator, framework: &Key, unit: &Unit) -> Explanation {
-    let Some(pool) = pool_of(world, framework) else { return homeless(world, framework) };
-    let Some(task) = unit.tasks.first() else { return Explanation::default() };
+pub fn explain(
+    world: &World,
+    allocator: &mut Allocator,
+    framework: &Key,
+    unit: &Unit,
+) -> Explanation {
+    let Some(pool) = pool_of(world, framework) else {
+        return homeless(world, framework);
+    };
+    let Some(task) = unit.tasks.first() else {
+        return Explanation::default();
+    };
     if let Some(fault) = &task.fault {
-        return simple(Cause::TooLarge, format!("its resources cannot be read: {fault}"), None);
+        return simple(
+            Cause::TooLarge,
+            format!("its resources cannot be read: {fault}"),
+            None,
+        );
     }
-    let resources = if unit.together { sum(unit) } else { task.shape.resources.clone() };
+    let resources = if unit.together {
+        sum(unit)
+    } else {
+        task.shape.resources.clone()
+    };
     if let Err(hit) = within_limits(world, &allocator.usage, &pool, &resources) {
         let detail = format!(
             "pool {} has {} of at most {} {}",
             hit.pool, hit.has, hit.limit, hit.resource
         );
-        let relief = format!("tasks of pool {} to end, or its limit to be raised", hit.pool);
+        let relief = format!(
+            "tasks of pool {} to end, or its limit to be raised",
+            hit.pool
+        );
         return simple(Cause::QuotaLimit, detail, Some(relief));
     }
-    let constraints = unit.tasks.iter().take(if unit.together { usize::MAX } else { 1 });
-    let constraints = constraints.map(|task| task.shape.constraints.as_slice()).collect();
-    let ask = Ask { resources: &resources, constraints, pool: &pool, pin: unit.pin.as_ref() };
+    let constraints = unit
+        .tasks
+        .iter()
+        .take(if unit.together { usize::MAX } else { 1 });
+    let constraints = constraints
+        .map(|task| task.shape.constraints.as_slice())
+        .collect();
+    let ask = Ask {
+        resources: &resources,
+        constraints,
+        pool: &pool,
+        pin: unit.pin.as_ref(),
+    };
     let mut refusals = survey(world, allocator, &ask);
     if refusals.fits > 0 {
-        refusals.found.push(fitting(allocator, world, &pool, &resources, unit, refusals.fits));
+        refusals.found.push(fitting(
+            allocator,
+            world,
+            &pool,
+            &resources,
+            unit,
+            refusals.fits,
+        ));
     }
     summarise(refusals.found, &resources)
 }
 
 fn sum(unit: &Unit) -> Resources {
-    unit.tasks.iter().fold(Resources::default(), |sum, task| crate::model::plus(&sum, &task.shape.resources))
+    unit.tasks.iter().fold(Resources::default(), |sum, task| {
+        crate::model::plus(&sum, &task.shape.resources)
+    })
 }
 
 fn pool_of(world: &World, framework: &Key) -> Option<Name> {
@@ -68,15 +107,31 @@ fn homeless(world: &World, framework: &Key) -> Explanation {
     let detail = match world.frameworks.get(framework) {
         None => format!("framework {} does not exist", framework.name),
         Some(known) => {
-            format!("framework {} names pool {}, which does not exist", framework.name, known.pool)
+            format!(
+                "framework {} names pool {}, which does not exist",
+                framework.name, known.pool
+            )
         }
     };
-    simple(Cause::NoFramework, detail, Some("it to be created".to_owned()))
+    simple(
+        Cause::NoFramework,
+        detail,
+        Some("it to be created".to_owned()),
+    )
 }
 
 fn simple(cause: Cause, detail: String, waits_for: Option<String>) -> Explanation {
-    let refused = Refused { agents: 0, examples: Vec::new(), cause, detail: detail.clone() };
-    Explanation { summary: detail, waits_for, refusals: vec![refused] }
+    let refused = Refused {
+        agents: 0,
+        examples: Vec::new(),
+        cause,
+        detail: detail.clone(),
+    };
+    Explanation {
+        summary: detail,
+        waits_for,
+        refusals: vec![refused],
+    }
 }
 
 struct Survey {
@@ -103,7 +158,11 @@ fn survey(world: &World, allocator: &mut Allocator, ask: &Ask<'_>) -> Survey {
         .into_iter()
         .map(|((cause, detail), agents)| Refused {
             agents: u32::try_from(agents.len()).unwrap_or(u32::MAX),
-            examples: agents.iter().take(EXAMPLES_MAX).map(ToString::to_string).collect(),
+            examples: agents
+                .iter()
+                .take(EXAMPLES_MAX)
+                .map(ToString::to_string)
+                .collect(),
             cause,
             detail,
         })
@@ -122,18 +181,29 @@ fn particulars(
     match obstacle {
         Obstacle::NotReady => (Cause::AgentNotReady, format!("is {:?}", agent.phase)),
         Obstacle::Closed => (Cause::Cordoned, "is cordoned".to_owned()),
-        Obstacle::Elsewhere => (Cause::Group, "the rest of the group is elsewhere".to_owned()),
+        Obstacle::Elsewhere => (
+            Cause::Group,
+            "the rest of the group is elsewhere".to_owned(),
+        ),
         Obstacle::Constraint(c) => {
-            let values = if c.values.is_empty() { String::new() } else { format!(" [{}]", c.values.join(", ")) };
-            (Cause::Constraint, format!("wants {} {:?}{values}", c.attribute, c.operator))
+            let values = if c.values.is_empty() {
+                String::new()
+            } else {
+                format!(" [{}]", c.values.join(", "))
+            };
+            (
+                Cause::Constraint,
+                format!("wants {} {:?}{values}", c.attribute, c.operator),
+            )
         }
         Obstacle::TooLarge => {
             let shorts = ask.resources.fits_in(total).err().unwrap_or_default();
             (Cause::TooLarge, shortages(&shorts, "in all"))
         }
-        Obstacle::Reserved(reservation, pool) => {
-            (Cause::Reserved, format!("reservation {reservation} holds resources for pool {pool}"))
-        }
+        Obstacle::Reserved(reservation, pool) => (
+            Cause::Reserved,
+            format!("reservation {reservation} holds resources for pool {pool}"),
+        ),
         Obstacle::Insufficient => {
             let shorts = ask.resources.fits_in(free).err().unwrap_or_default();
             (Cause::Insufficient, shortages(&shorts, "free"))
@@ -158,14 +228,28 @@ fn fitting(
     let headroom = Headroom::of(world, &allocator.usage);
     let free = allocator.free_in_all();
     let (cause, detail) = match headroom.keeper(pool, &free, resources) {
-        Some(owed) => (Cause::Guaranteed, format!("free resources are guaranteed to pool {owed}")),
+        Some(owed) => (
+            Cause::Guaranteed,
+            format!("free resources are guaranteed to pool {owed}"),
+        ),
         None if unit.tasks.len() > 1 => {
             let count = unit.tasks.len();
-            (Cause::Group, format!("all {count} tasks of the group have to fit at the same time"))
+            (
+                Cause::Group,
+                format!("all {count} tasks of the group have to fit at the same time"),
+            )
         }
-        None => (Cause::FairShare, format!("it is not the turn of pool {pool} yet")),
+        None => (
+            Cause::FairShare,
+            format!("it is not the turn of pool {pool} yet"),
+        ),
     };
-    Refused { agents, examples: Vec::new(), cause, detail }
+    Refused {
+        agents,
+        examples: Vec::new(),
+        cause,
+        detail,
+    }
 }
 
 fn summarise(found: Vec<Refused>, resources: &Resources) -> Explanation {
@@ -173,20 +257,33 @@ fn summarise(found: Vec<Refused>, resources: &Resources) -> Explanation {
         let detail = "there is no agent".to_owned();
         return simple(Cause::NoAgents, detail, Some("an agent to join".to_owned()));
     };
-    let hopeless = found.iter().all(|refused| {
-        matches!(refused.cause, Cause::TooLarge | Cause::Constraint)
-    });
+    let hopeless = found
+        .iter()
+        .all(|refused| matches!(refused.cause, Cause::TooLarge | Cause::Constraint));
     // A reservation in the way is what a person can change: it is named first.
-    let lead = found.iter().find(|r| matches!(r.cause, Cause::Reserved | Cause::Guaranteed)).unwrap_or(first);
+    let lead = found
+        .iter()
+        .find(|r| matches!(r.cause, Cause::Reserved | Cause::Guaranteed))
+        .unwrap_or(first);
     let agents: u32 = found.iter().map(|refused| refused.agents).sum();
-    let agents = if agents == 1 { "the only agent".to_owned() } else { format!("none of {agents} agents") };
-    let verb = if agents.starts_with("none") { "can take it now" } else { "cannot take it now" };
+    let agents = if agents == 1 {
+        "the only agent".to_owned()
+    } else {
+        format!("none of {agents} agents")
+    };
+    let verb = if agents.starts_with("none") {
+        "can take it now"
+    } else {
+        "cannot take it now"
+    };
     let summary = format!("{agents} {verb}: {}", lead.detail);
     let waits_for = if hopeless {
         format!("an agent that meets its constraints and has {resources}")
     } else {
         match lead.cause {
-            Cause::Reserved => "that reservation to end, or other resources to become free".to_owned(),
+            Cause::Reserved => {
+                "that reservation to end, or other resources to become free".to_owned()
+            }
             Cause::Guaranteed => "that guarantee to be used or lowered".to_owned(),
             Cause::AgentNotReady | Cause::Cordoned => "an agent to become ready".to_owned(),
             Cause::NoFramework
@@ -200,7 +297,11 @@ fn summarise(found: Vec<Refused>, resources: &Resources) -> Explanation {
             | Cause::Group => format!("{resources} to become free"),
         }
     };
-    Explanation { summary, waits_for: Some(waits_for), refusals: found }
+    Explanation {
+        summary,
+        waits_for: Some(waits_for),
+        refusals: found,
+    }
 }
 
 /// Which explanations were written when.
@@ -215,8 +316,8 @@ pub struct Waits {
 impl Waits {
     /// When to look again; `None` while nobody waits.
     #[must_use]
-    pub fn next_ms(&self) -> Option<u64> {
-        (!self.since.is_empty()).then_some(self.next_ms)
+    pub fn next_ms(&self, queue: &Queue) -> Option<u64> {
+        (!queue.is_empty() || !self.since.is_empty()).then_some(self.next_ms)
     }
 
     /// Explanations to be written now.
@@ -240,7 +341,11 @@ impl Waits {
             }
             let explanation = match queue.sample(world, framework, class) {
                 Some(unit) => explain(world, allocator, framework, &unit),
-                None => simple(Cause::Group, "waits for the other tasks of its group to exist".to_owned(), None),
+                None => simple(
+                    Cause::Group,
+                    "waits for the other tasks of its group to exist".to_owned(),
+                    None,
+                ),
             };
             waiting.push((tasks, explanation));
         }
@@ -263,7 +368,9 @@ impl Waits {
             for key in keys {
                 let since = before.get(&key).copied().unwrap_or(now_ms);
                 self.since.insert(key.clone(), since);
-                let Some(task) = world.tasks.get(&key) else { continue };
+                let Some(task) = world.tasks.get(&key) else {
+                    continue;
+                };
                 let patient = now_ms < since + PATIENCE_MS;
                 if patient || writes.len() >= WRITES_MAX || self.flying.contains_key(&key) {
                     continue;
@@ -281,12 +388,17 @@ impl Waits {
     }
 
     fn is_news(&self, task: &Task, explanation: &Explanation, now_ms: u64) -> bool {
-        let Some(known) = &task.waiting else { return true };
+        let Some(known) = &task.waiting else {
+            return true;
+        };
         if known == explanation {
             return false;
         }
         let causes = |e: &Explanation| e.refusals.iter().map(|r| r.cause).collect::<Vec<_>>();
-        let aged = self.written.get(&task.key).is_none_or(|at| now_ms >= at + REWRITE_MS);
+        let aged = self
+            .written
+            .get(&task.key)
+            .is_none_or(|at| now_ms >= at + REWRITE_MS);
         aged || causes(known) != causes(explanation)
     }
 
@@ -310,5 +422,8 @@ fn write(task: &Task, explanation: &Explanation) -> Write {
         "refusals": explanation.refusals,
     });
     let body = json!({ "metadata": ops::guarded(task), "status": { "waiting": waiting } });
-    Write::cold(Token::Explain(task.key.clone()), vec![ops::patch_status("tasks", &task.key, body)])
+    Write::cold(
+        Token::Explain(task.key.clone()),
+        vec![ops::patch_status("tasks", &task.key, body)],
+    )
 }

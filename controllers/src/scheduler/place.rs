@@ -54,7 +54,13 @@ pub fn judge(agent: &Agent, account: &mut Account, ask: &Ask<'_>) -> Result<Sour
     if ask.pin.is_some_and(|pin| *pin != agent.name) {
         return Err(Obstacle::Elsewhere);
     }
-    if let Some(broken) = ask.constraints.iter().copied().flatten().find(|c| !holds(c, agent)) {
+    if let Some(broken) = ask
+        .constraints
+        .iter()
+        .copied()
+        .flatten()
+        .find(|c| !holds(c, agent))
+    {
         return Err(Obstacle::Constraint(broken.clone()));
     }
     if !account.total.contains(ask.resources) {
@@ -94,7 +100,9 @@ pub fn choose(world: &World, ledger: &mut Ledger, ask: &Ask<'_>) -> Option<(Name
     let mut best: Option<(Ratio, Name, Source)> = None;
     for agent in world.agents.iter() {
         let account = ledger.account(&agent.name);
-        let Ok(source) = judge(agent, account, ask) else { continue };
+        let Ok(source) = judge(agent, account, ask) else {
+            continue;
+        };
         let left = account.free(&None).saturating_sub(ask.resources);
         let load = least_load(&account.total, &left);
         if best.as_ref().is_none_or(|(least, ..)| load < *least) {

@@ -64,10 +64,16 @@ pub struct Queue {
 impl Queue {
     /// A task changed: in or out of the queue.
     pub fn observe(&mut self, world: &World, delta: &Delta<Task>, now_ms: u64) {
-        let Some(task) = delta.new.as_ref().or(delta.old.as_ref()) else { return };
+        let Some(task) = delta.new.as_ref().or(delta.old.as_ref()) else {
+            return;
+        };
         let waits = delta.new.as_ref().is_some_and(|task| task.is_waiting());
         let same = waits
-            && delta.old.as_ref().zip(delta.new.as_ref()).is_some_and(|(old, new)| same_place(old, new));
+            && delta
+                .old
+                .as_ref()
+                .zip(delta.new.as_ref())
+                .is_some_and(|(old, new)| same_place(old, new));
         if same && (self.places.contains_key(&task.key) || self.claims.contains_key(&task.key)) {
             return;
         }
@@ -100,7 +106,8 @@ impl Queue {
         let class = class(world, task);
         let line = self.lines.entry(task.framework.clone()).or_default();
         line.insert(class.clone(), rank, task.key.clone());
-        self.places.insert(task.key.clone(), (task.framework.clone(), class, rank));
+        self.places
+            .insert(task.key.clone(), (task.framework.clone(), class, rank));
     }
 
     fn rank(&mut self, world: &World, task: &Task) -> Rank {
@@ -113,7 +120,10 @@ impl Queue {
                 self.sequence
             }
         };
-        let pool = world.frameworks.get(&task.framework).and_then(|f| world.pools.get(&f.pool));
+        let pool = world
+            .frameworks
+            .get(&task.framework)
+            .and_then(|f| world.pools.get(&f.pool));
         let priority = match pool.map(|pool| pool.policy) {
             Some(QueuePolicy::Priority) => task.priority,
             Some(QueuePolicy::Fifo) | None => 0,
@@ -125,8 +135,12 @@ impl Queue {
         if let Some(at) = self.parked_at.remove(key) {
             self.parked.remove(&(at, key.clone()));
         }
-        let Some((framework, class, rank)) = self.places.remove(key) else { return };
-        let Some(line) = self.lines.get_mut(&framework) else { return };
+        let Some((framework, class, rank)) = self.places.remove(key) else {
+            return;
+        };
+        let Some(line) = self.lines.get_mut(&framework) else {
+            return;
+        };
         line.remove(&class, rank);
         if line.classes.is_empty() {
             self.lines.remove(&framework);
@@ -175,6 +189,12 @@ impl Queue {
         self.claims.insert(task.key.clone(), task.meta.uid.clone());
     }
 
+    /// True when nobody waits, in line or for a time.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.parked.is_empty()
+    }
+
     /// How many tasks are taken and not seen bound yet.
     #[must_use]
     pub fn claimed(&self) -> usize {
@@ -186,7 +206,9 @@ impl Queue {
         if self.claims.remove(key).is_none() {
             return;
         }
-        let Some(task) = world.tasks.get(key).filter(|task| task.is_waiting()) else { return };
+        let Some(task) = world.tasks.get(key).filter(|task| task.is_waiting()) else {
+            return;
+        };
         self.holds.insert(key.clone(), until_ms);
         self.enter(world, task, now_ms);
     }
@@ -196,7 +218,9 @@ impl Queue {
         while let Some((at, _)) = self.parked.first()
             && *at <= now_ms
         {
-            let Some((_, key)) = self.parked.pop_first() else { return };
+            let Some((_, key)) = self.parked.pop_first() else {
+                return;
+            };
             self.parked_at.remove(&key);
             if let Some(task) = world.tasks.get(&key).filter(|task| task.is_waiting()) {
                 self.enter(world, task, now_ms);
@@ -212,8 +236,15 @@ impl Queue {
 
     /// A pool's policy, a framework or a group changed: its tasks are put in line anew.
     pub fn reline(&mut self, world: &World, framework: &Key, now_ms: u64) {
-        let Some(line) = self.lines.get(framework) else { return };
-        let keys: Vec<Key> = line.classes.values().flat_map(BTreeMap::values).cloned().collect();
+        let Some(line) = self.lines.get(framework) else {
+            return;
+        };
+        let keys: Vec<Key> = line
+            .classes
+            .values()
+            .flat_map(BTreeMap::values)
+            .cloned()
+            .collect();
         for key in keys {
             self.drop_task(&key);
             if let Some(task) = world.tasks.get(&key).filter(|task| task.is_waiting()) {
@@ -223,7 +254,9 @@ impl Queue {
     }
 
     /// Every class that waits, with its framework, whether it rests, and its tasks in order.
-    pub fn waiting(&self) -> impl Iterator<Item = (&Key, &Class, bool, impl Iterator<Item = &Key>)> {
+    pub fn waiting(
+        &self,
+    ) -> impl Iterator<Item = (&Key, &Class, bool, impl Iterator<Item = &Key>)> {
         self.lines.iter().flat_map(|(framework, line)| {
             let blocked = |class| line.blocked.contains(class);
             line.classes
@@ -264,7 +297,9 @@ impl Line {
 
     fn remove(&mut self, class: &Class, rank: Rank) {
         self.heads.remove(&rank);
-        let Some(tasks) = self.classes.get_mut(class) else { return };
+        let Some(tasks) = self.classes.get_mut(class) else {
+            return;
+        };
         tasks.remove(&rank);
         if tasks.is_empty() {
             self.classes.remove(class);
@@ -294,20 +329,35 @@ impl Line {
         match class {
             Class::Shape(_) => {
                 let tasks = vec![found(tasks.first_key_value()?.1)?];
-                Some(Unit { class: class.clone(), tasks, together: false, pin: None })
+                Some(Unit {
+                    class: class.clone(),
+                    tasks,
+                    together: false,
+                    pin: None,
+                })
             }
             Class::Pinned(group, _) => {
                 let tasks = vec![found(tasks.first_key_value()?.1)?];
                 let mates = world.members_of(group).filter(|mate| mate.is_active());
                 let pin = mates.filter_map(|mate| mate.agent.clone()).next();
-                Some(Unit { class: class.clone(), tasks, together: false, pin })
+                Some(Unit {
+                    class: class.clone(),
+                    tasks,
+                    together: false,
+                    pin,
+                })
             }
             Class::Gang(group) => {
                 let group = world.groups.get(group)?;
                 let members: Vec<_> = tasks.values().filter_map(found).collect();
                 let together = group.placement == GroupPlacement::SameAgent;
                 let complete = members.len() >= group.spec.tasks.len();
-                complete.then(|| Unit { class: class.clone(), tasks: members, together, pin: None })
+                complete.then(|| Unit {
+                    class: class.clone(),
+                    tasks: members,
+                    together,
+                    pin: None,
+                })
             }
         }
     }
@@ -315,13 +365,21 @@ impl Line {
 
 /// A group starts as one; a member that runs again does so alone.
 fn class(world: &World, task: &Task) -> Class {
-    let Some(group) = &task.group else { return Class::Shape(task.shape.id) };
+    let Some(group) = &task.group else {
+        return Class::Shape(task.shape.id);
+    };
     if task.attempt == 0 {
         return Class::Gang(group.clone());
     }
-    let together =
-        world.groups.get(group).is_some_and(|g| g.placement == GroupPlacement::SameAgent);
-    if together { Class::Pinned(group.clone(), task.shape.id) } else { Class::Shape(task.shape.id) }
+    let together = world
+        .groups
+        .get(group)
+        .is_some_and(|g| g.placement == GroupPlacement::SameAgent);
+    if together {
+        Class::Pinned(group.clone(), task.shape.id)
+    } else {
+        Class::Shape(task.shape.id)
+    }
 }
 
 fn same_place(old: &Task, new: &Task) -> bool {

@@ -25,7 +25,11 @@ pub struct Shelf<K, T> {
 
 impl<K, T> Default for Shelf<K, T> {
     fn default() -> Self {
-        Self { entries: BTreeMap::new(), generation: 0, listed: None }
+        Self {
+            entries: BTreeMap::new(),
+            generation: 0,
+            listed: None,
+        }
     }
 }
 
@@ -82,20 +86,33 @@ impl<K: Ord + Clone, T: Dated> Shelf<K, T> {
             return None;
         }
         let new = Arc::new(value);
-        let old = self.entries.insert(key, (self.generation, Arc::clone(&new)));
-        Some(Delta { old: old.map(|(_, old)| old), new: Some(new) })
+        let old = self
+            .entries
+            .insert(key, (self.generation, Arc::clone(&new)));
+        Some(Delta {
+            old: old.map(|(_, old)| old),
+            new: Some(new),
+        })
     }
 
     /// Forgets an object; `None` when it was not known.
     pub fn remove(&mut self, key: &K) -> Option<Delta<T>> {
-        self.entries.remove(key).map(|(_, old)| Delta { old: Some(old), new: None })
+        self.entries.remove(key).map(|(_, old)| Delta {
+            old: Some(old),
+            new: None,
+        })
     }
 
     /// The list is complete: what it did not name is gone.
     pub fn sync(&mut self, version: u64) -> Vec<Delta<T>> {
         self.listed = Some(version);
         let stale = |(_, (seen, _)): &(&K, &(u64, Arc<T>))| *seen < self.generation;
-        let gone: Vec<K> = self.entries.iter().filter(stale).map(|(key, _)| key.clone()).collect();
+        let gone: Vec<K> = self
+            .entries
+            .iter()
+            .filter(stale)
+            .map(|(key, _)| key.clone())
+            .collect();
         gone.iter().filter_map(|key| self.remove(key)).collect()
     }
 }
@@ -110,4 +127,13 @@ macro_rules! dated {
     )*};
 }
 
-dated!(Pool, Framework, Task, Group, Reservation, Offer, Agent, Namespace);
+dated!(
+    Pool,
+    Framework,
+    Task,
+    Group,
+    Reservation,
+    Offer,
+    Agent,
+    Namespace
+);
