@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::edge::sled::{Doubt, Materialised, SledDir};
 use crate::history::Change;
@@ -19,9 +19,9 @@ use crate::image::Image;
 /// Writes checkpoints and knows the latest durable one.
 pub(crate) struct Checkpointer {
     generations: [Arc<dyn Materialised>; 2],
-    /// Held while a generation is written.
-    writing: AsyncMutex<()>,
-    tracked: Mutex<Tracked>,
+    /// Held while a generation is written, by the writing thread itself: it cannot be cancelled.
+    writing: Arc<AsyncMutex<()>>,
+    tracked: Arc<Mutex<Tracked>>,
 }
 
 /// What changed since the generations were written.
@@ -57,8 +57,8 @@ impl Checkpointer {
     pub(crate) fn new(generations: [Arc<dyn Materialised>; 2]) -> Self {
         Self {
             generations,
-            writing: AsyncMutex::default(),
-            tracked: Mutex::default(),
+            writing: Arc::default(),
+            tracked: Arc::default(),
         }
     }
 
@@ -142,7 +142,7 @@ impl Checkpointer {
     /// Writes the latest noted image (or this one, when none was noted) durably into the older
     /// generation.
     pub(crate) async fn checkpoint(&self, fallback: Image) -> io::Result<Arc<Image>> {
-        let writing = self.writing.lock().await;
+        let writing = Arc::clone(&self.writing).lock_owned().await;
         let (image, target, changed) = {
             let mut tracked = self.tracked();
             let image = tracked.latest.clone().unwrap_or(fallback);
@@ -158,14 +158,17 @@ impl Checkpointer {
             let changed = tracked.changed[target].replace(BTreeSet::new());
             (image, target, changed)
         };
-        let written = self.write(target, image, changed).await;
-        drop(writing);
-        written
+        self.write(writing, target, image, changed).await
+    }
+
+    /// Waits until nothing is being written.
+    pub(crate) async fn idle(&self) {
+        drop(self.writing.lock().await);
     }
 
     /// Makes this image, which did not come from the log, the state. Durable on return.
     pub(crate) async fn replace(&self, image: Image) -> io::Result<()> {
-        let writing = self.writing.lock().await;
+        let writing = Arc::clone(&self.writing).lock_owned().await;
         let target = {
             let mut tracked = self.tracked();
             let target = tracked.older();
@@ -176,33 +179,27 @@ impl Checkpointer {
             tracked.changed[target] = Some(BTreeSet::new());
             target
         };
-        let written = self.write(target, image, None).await;
-        drop(writing);
-        written.map(drop)
+        self.write(writing, target, image, None).await.map(drop)
     }
 
     async fn write(
         &self,
+        writing: OwnedMutexGuard<()>,
         target: usize,
         image: Image,
         changed: Option<BTreeSet<Bytes>>,
     ) -> io::Result<Arc<Image>> {
         let image = Arc::new(image);
-        let (generation, writes) = (Arc::clone(&self.generations[target]), Arc::clone(&image));
-        let result = tokio::task::spawn_blocking(move || {
-            write_or_rewrite(&*generation, &writes, changed.as_ref())
-        })
-        .await
-        .map_err(io::Error::other)?;
-        let mut tracked = self.tracked();
-        if let Err(error) = result {
-            tracked.changed[target] = None;
-            tracked.holds[target] = None;
-            return Err(error);
-        }
-        tracked.holds[target] = image.applied_index();
-        tracked.current = Some(Arc::clone(&image));
-        Ok(image)
+        let generation = Arc::clone(&self.generations[target]);
+        let tracked = Arc::clone(&self.tracked);
+        let written = tokio::task::spawn_blocking(move || {
+            let result = write_or_rewrite(&*generation, &image, changed.as_ref());
+            // Recorded before the next write may begin, and also when nobody waits any more.
+            lock(&tracked).written(target, &image, result.is_ok());
+            drop(writing);
+            result.map(|()| image)
+        });
+        written.await.map_err(io::Error::other)?
     }
 
     fn loaded(&self, n: usize, image: &Image) {
@@ -219,11 +216,25 @@ impl Checkpointer {
     }
 
     fn tracked(&self) -> MutexGuard<'_, Tracked> {
-        self.tracked.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tracked)
     }
 }
 
+fn lock(tracked: &Mutex<Tracked>) -> MutexGuard<'_, Tracked> {
+    tracked.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Tracked {
+    fn written(&mut self, target: usize, image: &Arc<Image>, whole: bool) {
+        if whole {
+            self.holds[target] = image.applied_index();
+            self.current = Some(Arc::clone(image));
+        } else {
+            self.holds[target] = None;
+            self.changed[target] = None;
+        }
+    }
+
     /// The generation to write next: never the one the current checkpoint is in.
     fn older(&self) -> usize {
         usize::from(self.holds[1] < self.holds[0])

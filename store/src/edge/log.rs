@@ -13,6 +13,7 @@ use bytes::Bytes;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use crate::edge::wal::{Position, Wal, WalVote};
 use crate::raft::{self, Entry, EntryPayload, LogId, Types, Vote};
@@ -33,6 +34,7 @@ pub(crate) struct LogStore {
 struct Shared {
     inner: Mutex<Inner>,
     work: Condvar,
+    released: CancellationToken,
     on_fault: OnFault,
 }
 
@@ -70,6 +72,7 @@ impl LogStore {
         let shared = Arc::new(Shared {
             inner: Mutex::new(inner),
             work: Condvar::new(),
+            released: CancellationToken::new(),
             on_fault,
         });
         let worker = Arc::clone(&shared);
@@ -83,6 +86,11 @@ impl LogStore {
     pub(crate) fn close(&self) {
         self.shared.lock().closed = true;
         self.shared.work.notify_all();
+    }
+
+    /// Waits until the log's files are released after `close`.
+    pub(crate) async fn closed(&self) {
+        self.shared.released.cancelled().await;
     }
 
     fn write(
@@ -136,7 +144,11 @@ impl Shared {
             let mut inner = self.lock();
             while inner.waiting.is_empty() {
                 if inner.closed {
-                    inner.wal = None;
+                    let wal = inner.wal.take();
+                    drop(inner);
+                    // Joins the log's own thread, so not under the lock.
+                    drop(wal);
+                    self.released.cancel();
                     return;
                 }
                 inner = self

@@ -65,7 +65,15 @@ impl Service {
             tracing::warn!("consensus did not stop in time");
         }
         self.core.log.close();
+        // On return the data directory is free for the next start.
+        if tokio::time::timeout(SHUTDOWN_MAX, self.core.log.closed())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the log was not released in time");
+        }
         self.tasks.0.shutdown().await;
+        self.core.checkpointer.idle().await;
         failed.map_or(Ok(()), Err)
     }
 }

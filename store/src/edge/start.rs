@@ -165,10 +165,14 @@ async fn open_log(dir: &Path) -> Result<DiskWal, StartError> {
         std::panic::catch_unwind(|| DiskWal::open(&open))
             .unwrap_or_else(|_| Err(io::Error::other("its reader panicked")))
     });
-    opened
-        .await
-        .map_err(|error| damaged(error.to_string()))?
-        .map_err(|error| damaged(error.to_string()))
+    let opened = opened.await.map_err(|error| damaged(error.to_string()))?;
+    opened.map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            StartError::InUse { dir: dir.clone() }
+        } else {
+            damaged(error.to_string())
+        }
+    })
 }
 
 /// Everything known once identity and log are there.
