@@ -32,7 +32,9 @@ pub fn set(conditions: &mut Vec<Condition>, mut wanted: Condition) -> bool {
         return true;
     };
     if present.status == wanted.status {
-        wanted.last_transition_time.clone_from(&present.last_transition_time);
+        wanted
+            .last_transition_time
+            .clone_from(&present.last_transition_time);
     }
     let changed = *present != wanted;
     *present = wanted;

@@ -5,6 +5,8 @@
 
 mod check;
 mod emit;
+mod frame;
+mod node;
 mod scalar;
 mod split;
 mod tree;
@@ -17,7 +19,8 @@ use serde_json::Value;
 pub use check::check;
 pub use emit::to_yaml;
 
-use tree::{Fault, Kind, Node};
+use node::{Kind, Node};
+use tree::Fault;
 
 /// Most a document may hold. Servers take far smaller objects; this bounds the work spent here.
 pub const DOCUMENT_BYTES_MAX: usize = 16 << 20;
@@ -68,19 +71,29 @@ impl Document {
             if let Some(line) = self.lines.get(path) {
                 return *line;
             }
-            let Some(end) = path.rfind(['.', '[']) else { return self.line };
+            let Some(end) = path.rfind(['.', '[']) else {
+                return self.line;
+            };
             path = &path[..end];
         }
     }
 
     fn text(&self, path: &[&str]) -> &str {
-        let value = path.iter().try_fold(&self.object, |value, name| value.get(name));
+        let value = path
+            .iter()
+            .try_fold(&self.object, |value, name| value.get(name));
         value.and_then(Value::as_str).unwrap_or_default()
     }
 
     fn problem(&self, path: &str, message: String) -> Problem {
         let line = self.line_of(path);
-        Problem { document: self.index, line, path: path.to_owned(), message, warning: false }
+        Problem {
+            document: self.index,
+            line,
+            path: path.to_owned(),
+            message,
+            warning: false,
+        }
     }
 }
 
@@ -100,7 +113,12 @@ pub fn decode(text: &[u8]) -> Decoded {
     let mut decoded = Decoded::default();
     if let Some(documents) = split::json_stream(text) {
         for (document, line, object) in documents {
-            decoded.take(Document { index: document, line, object, lines: BTreeMap::new() });
+            decoded.take(Document {
+                index: document,
+                line,
+                object,
+                lines: BTreeMap::new(),
+            });
         }
     } else {
         for part in split::split(text) {
@@ -116,12 +134,12 @@ impl Decoded {
     fn read(&mut self, part: &split::Part<'_>) {
         let problem = |fault: Fault| Problem {
             document: part.index,
-            line: part.line + fault.line - 1,
+            line: fault.line,
             path: fault.path,
             message: fault.message,
             warning: fault.warning,
         };
-        let read = tree::read(part.text);
+        let read = tree::read(part.text, part.line);
         let bad = read.faults.iter().any(|fault| !fault.warning);
         self.problems.extend(read.faults.into_iter().map(problem));
         if bad {
@@ -139,8 +157,12 @@ impl Decoded {
         }
         let document = document(part, root);
         let version = document.text(&["apiVersion"]);
-        let is_list = document.text(&["kind"]).ends_with("List") && matches!(version, "v1" | "stoa.dev/v1");
-        let Some(Kind::Seq(items)) = root.field("items").filter(|_| is_list).map(|node| &node.kind)
+        let is_list =
+            document.text(&["kind"]).ends_with("List") && matches!(version, "v1" | "stoa.dev/v1");
+        let Some(Kind::Seq(items)) = root
+            .field("items")
+            .filter(|_| is_list)
+            .map(|node| &node.kind)
         else {
             self.take(document);
             return;
@@ -154,7 +176,8 @@ impl Decoded {
     fn take(&mut self, document: Document) {
         let before = self.problems.len();
         if !document.object.is_object() {
-            let what = "is no object; a manifest has the fields apiVersion, kind, metadata and spec";
+            let what =
+                "is no object; a manifest has the fields apiVersion, kind, metadata and spec";
             self.problems.push(document.problem("", what.to_owned()));
             return;
         }
@@ -164,10 +187,13 @@ impl Decoded {
                 self.problems.push(document.problem(name, message));
             }
         }
-        let named = ["name", "generateName"].iter().any(|n| !document.text(&["metadata", n]).is_empty());
+        let named = ["name", "generateName"]
+            .iter()
+            .any(|n| !document.text(&["metadata", n]).is_empty());
         if !named {
             let message = "Required value: an object needs a name, a non-empty string";
-            self.problems.push(document.problem("metadata.name", message.to_owned()));
+            self.problems
+                .push(document.problem("metadata.name", message.to_owned()));
         }
         if self.problems.len() == before {
             self.documents.push(document);
@@ -200,7 +226,10 @@ impl Decoded {
 }
 
 fn identity(document: &Document) -> [String; 4] {
-    let group = document.text(&["apiVersion"]).rsplit_once('/').map_or("", |(group, _)| group);
+    let group = document
+        .text(&["apiVersion"])
+        .rsplit_once('/')
+        .map_or("", |(group, _)| group);
     let namespace = match document.text(&["metadata", "namespace"]) {
         "" => "default",
         other => other,
@@ -212,9 +241,12 @@ fn identity(document: &Document) -> [String; 4] {
 fn document(part: &split::Part<'_>, root: &Node) -> Document {
     let mut lines = BTreeMap::new();
     root.lines("", &mut lines);
-    lines.values_mut().for_each(|line| *line += part.line - 1);
-    let line = part.line + root.line - 1;
-    Document { index: part.index, line, object: root.value(), lines }
+    Document {
+        index: part.index,
+        line: root.line,
+        object: root.value(),
+        lines,
+    }
 }
 
 #[cfg(test)]

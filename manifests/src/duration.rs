@@ -14,8 +14,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Span(u64);
 
 /// Units from the largest to the smallest, as printing needs them.
-const UNITS: [(&str, u64); 6] =
-    [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 6] = [
+    ("w", 604_800_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
 
 /// What the schema lets through; `FromStr` is the judge of order and size.
 const PATTERN: &str = r"^([0-9]+(ms|w|d|h|m|s))+$";
@@ -58,7 +64,10 @@ impl FromStr for Span {
     type Err = SpanError;
 
     fn from_str(text: &str) -> Result<Self, SpanError> {
-        parse(text).map(Self).map_err(|why| SpanError { text: text.to_owned(), why })
+        parse(text).map(Self).map_err(|why| SpanError {
+            text: text.to_owned(),
+            why,
+        })
     }
 }
 
@@ -142,7 +151,9 @@ impl Visitor<'_> for SpanVisitor {
     }
 
     fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Span, E> {
-        let ms = seconds.checked_mul(1_000).ok_or_else(|| E::custom("the duration is too long"))?;
+        let ms = seconds
+            .checked_mul(1_000)
+            .ok_or_else(|| E::custom("the duration is too long"))?;
         Ok(Span(ms))
     }
 
@@ -187,7 +198,11 @@ mod tests {
         ];
         for (text, ms, printed) in table {
             let span: Span = text.parse().unwrap();
-            assert_eq!((span.ms(), span.to_string().as_str()), (ms, printed), "{text}");
+            assert_eq!(
+                (span.ms(), span.to_string().as_str()),
+                (ms, printed),
+                "{text}"
+            );
         }
     }
 
@@ -201,8 +216,14 @@ mod tests {
             ("1.5h", "a unit (w, d, h, m, s or ms) is missing"),
             ("3 s", "a unit (w, d, h, m, s or ms) is missing"),
             ("5y", "the units are w, d, h, m, s and ms"),
-            ("1m1h", "units go from the largest to the smallest, each at most once"),
-            ("1m1m", "units go from the largest to the smallest, each at most once"),
+            (
+                "1m1h",
+                "units go from the largest to the smallest, each at most once",
+            ),
+            (
+                "1m1m",
+                "units go from the largest to the smallest, each at most once",
+            ),
             ("99999999999999999999s", "it is too long"),
             ("9999999999999999999w", "it is too long"),
         ];
@@ -214,8 +235,18 @@ mod tests {
 
     #[test]
     fn takes_whole_seconds_as_a_number() {
-        assert_eq!(serde_json::from_str::<Span>("90").unwrap(), Span::from_ms(90_000));
-        for bad in ["-1", "1.5", "true", "null", "18446744073709551615", "\"soon\""] {
+        assert_eq!(
+            serde_json::from_str::<Span>("90").unwrap(),
+            Span::from_ms(90_000)
+        );
+        for bad in [
+            "-1",
+            "1.5",
+            "true",
+            "null",
+            "18446744073709551615",
+            "\"soon\"",
+        ] {
             assert!(serde_json::from_str::<Span>(bad).is_err(), "{bad}");
         }
     }

@@ -33,7 +33,9 @@ pub struct Refused {
 }
 
 /// Kinds of obstacle between a task and an agent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, PartialOrd, Ord,
+)]
 pub enum Cause {
     /// The framework or its pool does not exist.
     #[default]

@@ -24,7 +24,9 @@ use kube::CustomResourceExt;
 pub use agent::{Agent, AgentPhase, AgentSpec, AgentStatus};
 pub use framework::{Framework, FrameworkSpec, FrameworkStatus, Scheduler};
 pub use group::{GroupMember, GroupPlacement, TaskGroup, TaskGroupSpec, TaskGroupStatus};
-pub use offer::{Acceptance, AcceptedTask, Launched, Offer, OfferPhase, OfferSpec, OfferStatus, Refusal};
+pub use offer::{
+    Acceptance, AcceptedTask, Launched, Offer, OfferPhase, OfferSpec, OfferStatus, Refusal,
+};
 pub use pool::{QueuePolicy, Quota, ResourcePool, ResourcePoolSpec, ResourcePoolStatus};
 pub use reservation::{AgentSelector, Reservation, ReservationSpec, ReservationStatus};
 pub use task::{

@@ -8,7 +8,10 @@
 //!
 //! Tests are tables: the lifecycle over every state × event, arithmetic against a wide-integer
 //! model, decoding against annotated documents, and every file of `examples/`.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion"))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")
+)]
 
 pub mod lifecycle;
 

@@ -13,7 +13,18 @@ use serde::{Deserialize, Serialize};
 
 /// Where in its life a task is. The states are those of Mesos.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 pub enum TaskState {
     /// Waits for resources, or for the time of its next run.
@@ -95,7 +106,9 @@ impl TaskState {
     #[must_use]
     pub const fn is_active(self) -> bool {
         match self {
-            Self::Staging | Self::Starting | Self::Running | Self::Killing | Self::Unreachable => true,
+            Self::Staging | Self::Starting | Self::Running | Self::Killing | Self::Unreachable => {
+                true
+            }
             Self::Pending
             | Self::Finished
             | Self::Failed

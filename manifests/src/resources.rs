@@ -44,3 +44,6 @@ pub fn canonical(name: &str) -> &str {
 fn in_bytes(name: &str) -> bool {
     name == MEM || name == DISK
 }
+
+#[cfg(test)]
+mod tests;

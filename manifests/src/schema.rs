@@ -23,7 +23,11 @@ pub use known::{prune, unknown_fields};
 /// it has no schema.
 #[must_use]
 pub fn structural(definition: &CustomResourceDefinition, version: &str) -> Option<Value> {
-    let version = definition.spec.versions.iter().find(|v| v.name == version)?;
+    let version = definition
+        .spec
+        .versions
+        .iter()
+        .find(|v| v.name == version)?;
     let schema = version.schema.as_ref()?.open_api_v3_schema.as_ref()?;
     serde_json::to_value(schema).ok()
 }
@@ -36,7 +40,11 @@ pub fn any_object(_: &mut SchemaGenerator) -> Schema {
 
 /// `parent.child`, or just `child` at the root.
 fn child(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }
 
 fn is_true(schema: &Value, keyword: &str) -> bool {

@@ -27,7 +27,9 @@ impl JoinRole {
     /// Reads that word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [JoinRole::Agent, JoinRole::Server].into_iter().find(|role| role.as_str() == word)
+        [JoinRole::Agent, JoinRole::Server]
+            .into_iter()
+            .find(|role| role.as_str() == word)
     }
 }
 
@@ -73,9 +75,11 @@ impl JoinToken {
         let ["stoa", role, expiry, nonce, mac, ca_hash] = parts[..] else {
             return Err(TokenError::Shape);
         };
-        for (part, length, name) in
-            [(nonce, 16, "nonce"), (mac, 64, "signature"), (ca_hash, 64, "certificate hash")]
-        {
+        for (part, length, name) in [
+            (nonce, 16, "nonce"),
+            (mac, 64, "signature"),
+            (ca_hash, 64, "certificate hash"),
+        ] {
             let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
             if part.len() != length || !part.bytes().all(hex) {
                 return Err(TokenError::Hex(name));
@@ -93,7 +97,12 @@ impl JoinToken {
     /// The part the mac covers.
     #[must_use]
     pub fn signed_part(&self) -> String {
-        format!("stoa.{}.{}.{}", self.role.as_str(), self.expires_s, self.nonce)
+        format!(
+            "stoa.{}.{}.{}",
+            self.role.as_str(),
+            self.expires_s,
+            self.nonce
+        )
     }
 }
 
@@ -112,7 +121,10 @@ mod tests {
         let (nonce, hex) = ("0123456789abcdef", "ab".repeat(32));
         let good = format!("stoa.agent.1700000000.{nonce}.{hex}.{hex}");
         let token = JoinToken::parse(&format!("  {good}\n")).unwrap();
-        assert_eq!((token.role, token.expires_s), (JoinRole::Agent, 1_700_000_000));
+        assert_eq!(
+            (token.role, token.expires_s),
+            (JoinRole::Agent, 1_700_000_000)
+        );
         assert_eq!(token.to_string(), good);
         for (text, error) in [
             (String::new(), TokenError::Shape),
@@ -122,7 +134,10 @@ mod tests {
             (good.replace("1700000000", "soon"), TokenError::Expiry),
             (good.replace(nonce, "0123"), TokenError::Hex("nonce")),
             (good.replacen("ab.", "aB.", 1), TokenError::Hex("signature")),
-            (good[..good.len() - 1].to_owned(), TokenError::Hex("certificate hash")),
+            (
+                good[..good.len() - 1].to_owned(),
+                TokenError::Hex("certificate hash"),
+            ),
         ] {
             assert_eq!(JoinToken::parse(&text), Err(error), "{text}");
         }

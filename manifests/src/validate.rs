@@ -29,7 +29,10 @@ pub fn complete(schema: &Value, kind: &str, object: &Value) -> Vec<FieldError> {
 #[must_use]
 pub fn validate(kind: &str, object: &Value) -> Vec<FieldError> {
     let mut check = Check::default();
-    let root = At { path: String::new(), value: object };
+    let root = At {
+        path: String::new(),
+        value: object,
+    };
     let spec = root.field("spec");
     match kind {
         "ResourcePool" => check.pool(&root, &spec),
@@ -57,8 +60,15 @@ struct At<'a> {
 
 impl<'a> At<'a> {
     fn field(&self, name: &str) -> Self {
-        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
-        Self { path, value: self.value.get(name).unwrap_or(&Value::Null) }
+        let path = if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        };
+        Self {
+            path,
+            value: self.value.get(name).unwrap_or(&Value::Null),
+        }
     }
 
     fn text(&self) -> Option<&'a str> {
@@ -67,10 +77,10 @@ impl<'a> At<'a> {
 
     fn items(&self) -> impl Iterator<Item = Self> {
         let items = self.value.as_array().map_or(&[][..], Vec::as_slice);
-        items
-            .iter()
-            .enumerate()
-            .map(|(index, value)| Self { path: format!("{}[{index}]", self.path), value })
+        items.iter().enumerate().map(|(index, value)| Self {
+            path: format!("{}[{index}]", self.path),
+            value,
+        })
     }
 
     fn fields(&self) -> impl Iterator<Item = (&'a str, Self)> {
@@ -86,7 +96,8 @@ struct Check {
 
 impl Check {
     fn invalid(&mut self, at: &At<'_>, why: &str) {
-        self.errors.push(FieldError::invalid(at.path.clone(), at.value, why));
+        self.errors
+            .push(FieldError::invalid(at.path.clone(), at.value, why));
     }
 
     fn pool(&mut self, root: &At<'_>, spec: &At<'_>) {
@@ -112,7 +123,10 @@ impl Check {
         self.span(&spec.field("failoverTimeout"));
         let timeout = spec.field("offerTimeout");
         if self.span(&timeout) == Some(Span::default()) {
-            self.invalid(&timeout, "an offer has to stand for some time, e.g. \"30s\"");
+            self.invalid(
+                &timeout,
+                "an offer has to stand for some time, e.g. \"30s\"",
+            );
         }
         for name in ["minimum", "total"] {
             self.resources(&spec.field("demand").field(name));
@@ -120,7 +134,12 @@ impl Check {
     }
 
     fn group(&mut self, root: &At<'_>, spec: &At<'_>) {
-        let group = root.field("metadata").field("name").text().unwrap_or_default().len();
+        let group = root
+            .field("metadata")
+            .field("name")
+            .text()
+            .unwrap_or_default()
+            .len();
         let framework = spec.field("framework");
         let mut names = BTreeSet::new();
         for member in spec.field("tasks").items() {
@@ -128,16 +147,26 @@ impl Check {
             if let Some(text) = name.text().filter(|text| !text.is_empty()) {
                 self.label(&name);
                 if !names.insert(text) {
-                    self.errors.push(FieldError::duplicate(name.path.clone(), name.value));
+                    self.errors
+                        .push(FieldError::duplicate(name.path.clone(), name.value));
                 }
                 if group + 1 + text.len() > 253 {
-                    self.invalid(&name, "the task's name, GROUP-NAME, is longer than 253 characters");
+                    self.invalid(
+                        &name,
+                        "the task's name, GROUP-NAME, is longer than 253 characters",
+                    );
                 }
             }
             let own = member.field("spec").field("framework");
-            if own.text().is_some_and(|own| !own.is_empty() && Some(own) != framework.text()) {
+            if own
+                .text()
+                .is_some_and(|own| !own.is_empty() && Some(own) != framework.text())
+            {
                 let theirs = framework.text().unwrap_or_default();
-                self.invalid(&own, &format!("leave it out, or write the group's, {theirs:?}"));
+                self.invalid(
+                    &own,
+                    &format!("leave it out, or write the group's, {theirs:?}"),
+                );
             }
             self.task(&member.field("spec"));
         }
@@ -146,7 +175,11 @@ impl Check {
     fn reservation(&mut self, spec: &At<'_>) {
         self.pool_name(&spec.field("pool"));
         let resources = spec.field("resources");
-        if self.resources(&resources).is_some_and(|held| held.is_zero()) && resources.value.is_object() {
+        if self
+            .resources(&resources)
+            .is_some_and(|held| held.is_zero())
+            && resources.value.is_object()
+        {
             let why = "what is held on each agent, e.g. {cpus: \"2\", mem: 4Gi}";
             self.errors.push(FieldError::required(resources.path, why));
         }
@@ -154,7 +187,9 @@ impl Check {
 
     /// Dotted DNS labels: `eng.batch`.
     fn pool_name(&mut self, name: &At<'_>) {
-        let Some(text) = name.text().filter(|text| !text.is_empty()) else { return };
+        let Some(text) = name.text().filter(|text| !text.is_empty()) else {
+            return;
+        };
         if text.len() > 253 || !text.split('.').all(is_label) {
             self.invalid(
                 name,
@@ -203,7 +238,8 @@ impl Check {
 
     fn no_ports(&mut self, list: &At<'_>, why: &str) {
         if list.value.get(PORTS).is_some() {
-            self.errors.push(FieldError::forbidden(list.field(PORTS).path, why));
+            self.errors
+                .push(FieldError::forbidden(list.field(PORTS).path, why));
         }
     }
 

@@ -31,7 +31,10 @@ pub fn check(document: &Document) -> Vec<Problem> {
     }
     let Some((_, schema)) = SCHEMAS.iter().find(|(name, _)| name == kind) else {
         let kinds: Vec<_> = SCHEMAS.iter().map(|(name, _)| name.as_str()).collect();
-        let message = format!("unknown kind {kind:?}; the kinds of {API_VERSION} are {}", kinds.join(", "));
+        let message = format!(
+            "unknown kind {kind:?}; the kinds of {API_VERSION} are {}",
+            kinds.join(", ")
+        );
         return vec![document.problem("kind", message)];
     };
     let mut problems: Vec<Problem> = schema::unknown_fields(schema, &document.object)
@@ -41,7 +44,11 @@ pub fn check(document: &Document) -> Vec<Problem> {
     let mut object = document.object.clone();
     schema::apply_defaults(schema, &mut object);
     let errors = validate::complete(schema, kind, &object);
-    problems.extend(errors.into_iter().map(|error| document.problem(&error.path, error.message)));
+    problems.extend(
+        errors
+            .into_iter()
+            .map(|error| document.problem(&error.path, error.message)),
+    );
     problems.sort();
     problems
 }
@@ -52,10 +59,20 @@ fn unknown(schema: &Value, path: &str) -> String {
     let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
     let mut steps = parent.split(['.', '[']).filter(|step| !step.is_empty());
     let parent = steps.try_fold(schema, |schema, step| {
-        if step.ends_with(']') { schema.get("items") } else { schema.get("properties")?.get(step) }
+        if step.ends_with(']') {
+            schema.get("items")
+        } else {
+            schema.get("properties")?.get(step)
+        }
     });
-    let fields = parent.and_then(|schema| schema.get("properties")).and_then(Value::as_object);
-    let nearest = fields.into_iter().flatten().map(|(field, _)| (distance(field, name), field)).min();
+    let fields = parent
+        .and_then(|schema| schema.get("properties"))
+        .and_then(Value::as_object);
+    let nearest = fields
+        .into_iter()
+        .flatten()
+        .map(|(field, _)| (distance(field, name), field))
+        .min();
     match nearest {
         Some((distance, field)) if distance <= 2 => format!("{message}; did you mean {field:?}?"),
         Some(_) | None => message,

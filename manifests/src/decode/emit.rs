@@ -32,7 +32,11 @@ fn mapping(fields: &Map<String, Value>, indent: usize, out: &mut String) {
         if index > 0 || out.is_empty() || out.ends_with('\n') {
             pad(indent, out);
         }
-        out.push_str(&if is_plain(key) { key.clone() } else { quoted(key) });
+        out.push_str(&if is_plain(key) {
+            key.clone()
+        } else {
+            quoted(key)
+        });
         out.push(':');
         match value {
             Value::Object(inner) if !inner.is_empty() => {
@@ -43,7 +47,11 @@ fn mapping(fields: &Map<String, Value>, indent: usize, out: &mut String) {
                 out.push('\n');
                 sequence(items, indent, out);
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => {
                 out.push_str(&format!(" {value}\n"));
             }
             Value::String(text) => {
@@ -63,7 +71,11 @@ fn sequence(items: &[Value], indent: usize, out: &mut String) {
         match value {
             Value::Object(inner) if !inner.is_empty() => mapping(inner, indent + 2, out),
             Value::Array(inner) if !inner.is_empty() => sequence(inner, indent + 2, out),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => {
                 out.push_str(&format!("{value}\n"));
             }
             Value::String(text) => string(text, indent + 2, out),
@@ -83,25 +95,40 @@ fn string(text: &str, indent: usize, out: &mut String) {
     }
 }
 
+/// What may stand within a plain text beside letters and digits. `#` and `:` are not among them:
+/// after or before a space they end the text.
+const WITHIN: &str = " -_./+=();,'\"$@%<>!*&~^|?\\";
+
 /// True when the text needs no quotes, whoever reads it, YAML 1.1 included.
 fn is_plain(text: &str) -> bool {
-    let inner = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.' | '/' | '+' | '=' | '(' | ')' | ';' | ',' | '\'' | '"' | '$' | '@' | '%' | '<' | '>' | '!' | '*' | '&' | '~' | '^' | '|' | '?' | '\\');
+    let inner = |c: char| c.is_alphanumeric() || WITHIN.contains(c);
     let first = |c: char| c.is_alphanumeric() || matches!(c, '/' | '_' | '.' | '$' | '(');
-    let starts = text.chars().next().is_some_and(first);
+    // A flag such as `-c` is plain; an entry `- c` and a marker `---` are not.
+    let bare = text
+        .strip_prefix("--")
+        .or_else(|| text.strip_prefix('-'))
+        .unwrap_or(text);
     let loose = |(index, c): (usize, char)| match c {
-        ':' => text[index + 1..].starts_with(|next: char| !next.is_whitespace() && inner(next)),
+        ':' => text[index + 1..].starts_with(|next: char| next != ' ' && inner(next)),
         other => inner(other),
     };
-    starts && !text.ends_with(' ') && text.char_indices().all(loose) && !is_taken(text)
+    bare.starts_with(first)
+        && !text.ends_with(' ')
+        && text.char_indices().all(loose)
+        && !is_taken(text)
 }
 
 /// True for what some reader takes for a number, a time, a truth value or nothing.
 fn is_taken(text: &str) -> bool {
-    let words = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", ".nan", ".inf"];
-    let numeric = |c: char| c.is_ascii_hexdigit() || matches!(c, '_' | ':' | '.' | '+' | '-' | 'x' | 'o' | 'T' | 't' | 'Z' | 'z' | ' ');
-    let number = text.starts_with(|c: char| c.is_ascii_digit() || c == '.') && text.chars().all(numeric);
-    let folded = text.to_ascii_lowercase();
-    number || words.contains(&folded.as_str()) || !matches!(scalar::plain(text), Ok(Value::String(_)))
+    const WORDS: [&str; 12] = [
+        "y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", ".nan", ".inf",
+    ];
+    let numeric = |c: char| c.is_ascii_hexdigit() || "_:.+-xoTtZz ".contains(c);
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && unsigned.chars().all(numeric);
+    let word = WORDS.contains(&text.to_ascii_lowercase().as_str());
+    number || word || !matches!(scalar::plain(text), Ok(Value::String(_)))
 }
 
 /// True when a literal block shows the text exactly: several lines, nothing invisible.
@@ -114,11 +141,17 @@ fn is_block(text: &str) -> bool {
         && !text.starts_with([' ', '\n'])
         && !tabbed
         && !text.contains(odd)
-        && !text.lines().any(|line| line.trim().is_empty() && !line.is_empty())
+        && !text
+            .lines()
+            .any(|line| line.trim().is_empty() && !line.is_empty())
 }
 
 fn is_invisible(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    c.is_control()
+        || matches!(
+            c,
+            '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+        )
 }
 
 fn block(text: &str, indent: usize, out: &mut String) {

@@ -1,6 +1,24 @@
 //! What a scalar means: the core schema of YAML 1.2.
 
+use granit_parser::Tag;
 use serde_json::{Number, Value};
+
+/// A scalar's meaning: by its tag, else by its text if that is plain; quoted text is text.
+///
+/// # Errors
+/// In words, when the tag is not YAML's own or the text is no such number.
+pub(super) fn resolve(text: &str, is_plain: bool, tag: Option<&Tag>) -> Result<Value, String> {
+    let text_as_is = || Ok(Value::String(text.to_owned()));
+    let Some(tag) = tag else {
+        return if is_plain { plain(text) } else { text_as_is() };
+    };
+    match tag.core_suffix() {
+        Some("str" | "binary") => text_as_is(),
+        Some("int" | "float" | "bool" | "null") => plain(text),
+        None if tag.original() == "!" => text_as_is(),
+        Some(_) | None => Err(format!("the tag {} means nothing here", tag.original())),
+    }
+}
 
 /// A plain scalar's meaning.
 ///
@@ -14,7 +32,9 @@ pub(super) fn plain(text: &str) -> Result<Value, String> {
         _ => {}
     }
     if is_special_float(text) {
-        return Err(format!("{text} is no number an object can hold; quote it if it is a text"));
+        return Err(format!(
+            "{text} is no number an object can hold; quote it if it is a text"
+        ));
     }
     if let Some(integer) = integer(text) {
         let too_large = || format!("{text} is too large for a number; quote it if it is a text");
@@ -22,7 +42,9 @@ pub(super) fn plain(text: &str) -> Result<Value, String> {
     }
     if is_float(text) {
         let number = text.parse::<f64>().ok().and_then(Number::from_f64);
-        return number.map(Value::Number).ok_or_else(|| format!("{text} is too large for a number"));
+        return number
+            .map(Value::Number)
+            .ok_or_else(|| format!("{text} is too large for a number"));
     }
     Ok(Value::String(text.to_owned()))
 }
@@ -30,10 +52,13 @@ pub(super) fn plain(text: &str) -> Result<Value, String> {
 /// What a reader of YAML 1.1 would take for something else, in words.
 pub(super) fn ambiguity(text: &str) -> Option<String> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let octal = digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
+    let octal =
+        digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
     octal.then(|| {
         let value = digits.trim_start_matches('0');
-        format!("{text} is read as {value:0>1}, decimal; write 0o{value:0>1} for octal, or quote it")
+        format!(
+            "{text} is read as {value:0>1}, decimal; write 0o{value:0>1} for octal, or quote it"
+        )
     })
 }
 
@@ -97,7 +122,10 @@ mod tests {
             ("0xff", json!(255)),
             ("0x", json!("0x")),
             ("1_000", json!("1_000")),
-            ("18446744073709551615", json!(18_446_744_073_709_551_615_u64)),
+            (
+                "18446744073709551615",
+                json!(18_446_744_073_709_551_615_u64),
+            ),
             ("0.5", json!(0.5)),
             ("1.", json!(1.0)),
             (".5", json!(0.5)),
@@ -112,7 +140,13 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(plain(text), Ok(expected), "{text}");
         }
-        for text in ["-.inf", ".NaN", "1e999", "18446744073709551616", "0xfffffffffffffffff"] {
+        for text in [
+            "-.inf",
+            ".NaN",
+            "1e999",
+            "18446744073709551616",
+            "0xfffffffffffffffff",
+        ] {
             assert!(plain(text).is_err(), "{text}");
         }
     }

@@ -20,12 +20,20 @@ pub(super) fn split(text: &[u8]) -> Vec<Part<'_>> {
     let (mut start, mut start_line, mut at) = (0, 1, 0);
     for (number, line) in text.split_inclusive(|b| *b == b'\n').enumerate() {
         if is_marker(line) && !only_directives(&text[start..at]) {
-            parts.push(Part { index: 0, line: start_line, text: &text[start..at] });
+            parts.push(Part {
+                index: 0,
+                line: start_line,
+                text: &text[start..at],
+            });
             (start, start_line) = (at, number + 1);
         }
         at += line.len();
     }
-    parts.push(Part { index: 0, line: start_line, text: &text[start..] });
+    parts.push(Part {
+        index: 0,
+        line: start_line,
+        text: &text[start..],
+    });
     parts.retain(|part| holds_anything(part.text));
     for (index, part) in parts.iter_mut().enumerate() {
         part.index = index + 1;
@@ -34,7 +42,8 @@ pub(super) fn split(text: &[u8]) -> Vec<Part<'_>> {
 }
 
 fn is_marker(line: &[u8]) -> bool {
-    line.strip_prefix(b"---").is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
+    line.strip_prefix(b"---")
+        .is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
 }
 
 /// `%YAML 1.2` belongs to the document that the next `---` begins.
@@ -64,7 +73,10 @@ pub(super) fn json_stream(text: &[u8]) -> Option<Vec<(usize, usize, Value)>> {
     let (mut found, mut offset) = (Vec::new(), 0);
     while let Some(next) = stream.next() {
         let space = text[offset..].len() - text[offset..].trim_ascii_start().len();
-        let line = 1 + text[..offset + space].iter().filter(|b| **b == b'\n').count();
+        let line = 1 + text[..offset + space]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count();
         found.push((found.len() + 1, line, next.ok()?));
         offset = stream.byte_offset();
     }

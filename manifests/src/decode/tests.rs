@@ -5,21 +5,38 @@ use proptest::prelude::*;
 use serde_json::json;
 
 fn problems(text: &str) -> Vec<String> {
-    decode(text.as_bytes()).problems.iter().map(ToString::to_string).collect()
+    decode(text.as_bytes())
+        .problems
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// A pool of this name, as a document.
 fn pool(name: &str) -> String {
-    format!("---\napiVersion: stoa.dev/v1\nkind: ResourcePool\nmetadata: {{name: {name}}}\nspec: {{}}\n")
+    format!(
+        "---\napiVersion: stoa.dev/v1\nkind: ResourcePool\nmetadata: {{name: {name}}}\nspec: {{}}\n"
+    )
 }
 
 fn names(decoded: &Decoded) -> Vec<&str> {
-    decoded.documents.iter().map(|d| d.object["metadata"]["name"].as_str().unwrap()).collect()
+    decoded
+        .documents
+        .iter()
+        .map(|d| d.object["metadata"]["name"].as_str().unwrap())
+        .collect()
 }
 
 #[test]
 fn a_bad_document_hides_no_good_one() {
-    let bad = ["---\na: [1, 2\nb: 3\n", "---\n\tx: 1\n", "---\na: b: c\n", "---\n@\n", "---\n\"unfinished\n", "---\n%nonsense\na\n"];
+    let bad = [
+        "---\na: [1, 2\nb: 3\n",
+        "---\na:\n\tx: 1\n",
+        "---\na: b: c\n",
+        "---\n@\n",
+        "---\n\"unfinished\n",
+        "---\n%nonsense\na\n",
+    ];
     for bad in bad {
         let text = format!("{}{bad}{}", pool("one"), pool("two"));
         let decoded = decode(text.as_bytes());
@@ -28,32 +45,78 @@ fn a_bad_document_hides_no_good_one() {
         let problem = &decoded.problems[0];
         assert_eq!(problem.document, 2, "{bad}");
         assert!((6..=9).contains(&problem.line), "{bad}: {problem}");
-        assert_eq!((decoded.documents[1].index, decoded.documents[1].object["spec"].clone()), (3, json!({})));
+        assert_eq!(
+            (
+                decoded.documents[1].index,
+                decoded.documents[1].object["spec"].clone()
+            ),
+            (3, json!({}))
+        );
     }
     let mut bytes = pool("one").into_bytes();
     bytes.extend(b"---\nkind: X\nname: \xff\xfe\n");
     bytes.extend(pool("two").bytes());
     let decoded = decode(&bytes);
     assert_eq!(names(&decoded), ["one", "two"]);
-    assert_eq!(decoded.problems[0].to_string(), "document 2, line 8: is not UTF-8 text");
+    assert_eq!(
+        decoded.problems[0].to_string(),
+        "document 2, line 8: is not UTF-8 text"
+    );
 }
 
 #[test]
 fn each_problem_has_its_place_and_text() {
     let head = "apiVersion: stoa.dev/v1\nkind: Task\nmetadata: {name: a}\n";
     let table = [
-        ("spec:\n  a: 1\n  b: 2\n  a: 3\n", vec![r#"document 1, line 7: spec.a: the key "a" is given twice, first 2 lines before"#]),
-        ("spec: {a: 1, a: 2}\n", vec![r#"document 1, line 4: spec.a: the key "a" is given twice, first on this line"#]),
-        ("spec:\n  a: *nowhere\n", vec!["document 1, line 5: spec.a: *nowhere refers to no anchor before it"]),
-        ("spec: &s\n  a: [*s]\n", vec!["document 1, line 5: spec.a[0]: an alias refers to what contains it"]),
-        ("spec:\n  - .nan\n", vec!["document 1, line 5: spec[0]: .nan is no number an object can hold; quote it if it is a text"]),
-        ("spec:\n  a: !mine x\n", vec!["document 1, line 5: spec.a: the tag !mine means nothing here"]),
-        ("spec: {[a]: 1}\n", vec!["document 1, line 4: spec: a key is a text, not a list or a mapping"]),
-        ("spec: {<<: 1}\n", vec!["document 1, line 4: spec: << takes a mapping, or a list of mappings, usually as an alias"]),
-        ("spec: {mode: 0644}\n", vec!["document 1, line 4: spec.mode: 0644 is read as 644, decimal; write 0o644 for octal, or quote it"]),
-        ("spec:\n  a: 1\n  a: 2\n  b: *x\n", vec![
-            r#"document 1, line 6: spec.a: the key "a" is given twice, first line before"#,
-            "document 1, line 7: spec.b: *x refers to no anchor before it"]),
+        (
+            "spec:\n  a: 1\n  b: 2\n  a: 3\n",
+            vec![r#"document 1, line 7: spec.a: the key "a" is given twice, first on line 5"#],
+        ),
+        (
+            "spec: {a: 1, a: 2}\n",
+            vec![r#"document 1, line 4: spec.a: the key "a" is given twice, first on line 4"#],
+        ),
+        (
+            "spec:\n  a: *nowhere\n",
+            vec!["document 1, line 5: spec.a: *nowhere refers to no anchor before it"],
+        ),
+        (
+            "spec: &s\n  a: [*s]\n",
+            vec!["document 1, line 5: spec.a[0]: an alias refers to what contains it"],
+        ),
+        (
+            "spec:\n  - .nan\n",
+            vec![
+                "document 1, line 5: spec[0]: .nan is no number an object can hold; quote it if it is a text",
+            ],
+        ),
+        (
+            "spec:\n  a: !mine x\n",
+            vec!["document 1, line 5: spec.a: the tag !mine means nothing here"],
+        ),
+        (
+            "spec: {[a]: 1}\n",
+            vec!["document 1, line 4: spec: a key is a text, not a list or a mapping"],
+        ),
+        (
+            "spec: {<<: 1}\n",
+            vec![
+                "document 1, line 4: spec: << takes a mapping, or a list of mappings, usually as an alias",
+            ],
+        ),
+        (
+            "spec: {mode: 0644}\n",
+            vec![
+                "document 1, line 4: spec.mode: 0644 is read as 644, decimal; write 0o644 for octal, or quote it",
+            ],
+        ),
+        (
+            "spec:\n  a: 1\n  a: 2\n  b: *x\n",
+            vec![
+                r#"document 1, line 6: spec.a: the key "a" is given twice, first on line 5"#,
+                "document 1, line 7: spec.b: *x refers to no anchor before it",
+            ],
+        ),
     ];
     for (body, expected) in table {
         assert_eq!(problems(&format!("{head}{body}")), expected, "{body}");
@@ -86,10 +149,18 @@ fn an_object_written_twice_is_refused_the_second_time() {
 
 #[test]
 fn empty_documents_and_comments_do_not_count() {
-    let text = format!("# a comment\n---\n# another\n{}---\n\n{}...\n", pool("a"), pool("b"));
+    let text = format!(
+        "# a comment\n---\n# another\n{}---\n\n{}...\n",
+        pool("a"),
+        pool("b")
+    );
     let decoded = decode(text.as_bytes());
     assert_eq!(decoded.problems, []);
-    let places: Vec<_> = decoded.documents.iter().map(|d| (d.index, d.line)).collect();
+    let places: Vec<_> = decoded
+        .documents
+        .iter()
+        .map(|d| (d.index, d.line))
+        .collect();
     assert_eq!(places, [(1, 5), (2, 12)]);
     assert_eq!(decode(b""), Decoded::default());
     assert_eq!(decode(b"\xef\xbb\xbf# only this\r\n"), Decoded::default());
@@ -145,7 +216,11 @@ fn lists_are_their_items() {
     assert_eq!(names(&decoded), ["a", "b"]);
     assert_eq!(decoded.documents[1].line_of("metadata.name"), 9);
     assert_eq!(decoded.problems.len(), 2);
-    assert!(decoded.problems.iter().all(|p| p.line == 10), "{:?}", decoded.problems);
+    assert!(
+        decoded.problems.iter().all(|p| p.line == 10),
+        "{:?}",
+        decoded.problems
+    );
 }
 
 #[test]
@@ -153,21 +228,34 @@ fn json_is_read_alone_and_in_a_row() {
     let one = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":"\ud83d\ude00 \/ \t"}}"#;
     let decoded = decode(one.as_bytes());
     assert_eq!(decoded.problems, []);
-    assert_eq!(decoded.documents[0].object, serde_json::from_str::<Value>(one).unwrap());
+    assert_eq!(
+        decoded.documents[0].object,
+        serde_json::from_str::<Value>(one).unwrap()
+    );
     let two = format!("{one}\n\n{}", one.replace("\"a\"", "\"b\""));
     let decoded = decode(two.as_bytes());
     assert_eq!(names(&decoded), ["a", "b"]);
     assert_eq!(decoded.documents[1].line, 3);
-    let tabs = serde_json::to_string_pretty(&decoded.documents[0].object).unwrap().replace("  ", "\t");
-    assert_eq!(decode(tabs.as_bytes()).documents[0].object, decoded.documents[0].object, "{tabs}");
+    let tabs = serde_json::to_string_pretty(&decoded.documents[0].object)
+        .unwrap()
+        .replace("  ", "\t");
+    assert_eq!(
+        decode(tabs.as_bytes()).documents[0].object,
+        decoded.documents[0].object,
+        "{tabs}"
+    );
 }
 
 #[test]
 fn bombs_are_refused() {
-    let mut laughs = "apiVersion: v1\nkind: X\nmetadata: {name: a}\nl0: &l0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+    let mut laughs =
+        "apiVersion: v1\nkind: X\nmetadata: {name: a}\nl0: &l0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
     for level in 1..9 {
         let before = format!("*l{}", level - 1);
-        laughs.push_str(&format!("l{level}: &l{level} [{}]\n", [before.as_str(); 10].join(",")));
+        laughs.push_str(&format!(
+            "l{level}: &l{level} [{}]\n",
+            [before.as_str(); 10].join(",")
+        ));
     }
     let told = problems(&laughs);
     assert_eq!(told.len(), 1);
@@ -177,9 +265,17 @@ fn bombs_are_refused() {
     for level in 1..200 {
         tower.push_str(&format!("l{level}: &l{level} [*l{}]\n", level - 1));
     }
-    assert!(problems(&tower)[0].contains("nest deeper than 100"), "{:?}", problems(&tower));
+    assert!(
+        problems(&tower)[0].contains("nest deeper than 100"),
+        "{:?}",
+        problems(&tower)
+    );
 
-    for deep in ["[".repeat(100_000), "{a: ".repeat(100_000), "- ".repeat(5_000)] {
+    for deep in [
+        "[".repeat(100_000),
+        "{a: ".repeat(100_000),
+        "- ".repeat(5_000),
+    ] {
         assert_eq!(problems(&deep).len(), 1);
     }
     let wide = vec![b' '; DOCUMENT_BYTES_MAX + 1];
@@ -193,7 +289,10 @@ fn our_kinds_are_judged_before_any_server_sees_them() {
     let text = "apiVersion: stoa.dev/v1\nkind: Task\nmetadata:\n  name: a\nspec:\n  framework: f\n  comand: [x]\n  command: [x]\n  \
                 resources:\n    cpus: -1\n  restartPolicy: Sometimes\n  priority: high\n  killPolicy:\n    gracePeriod: soon\n";
     let decoded = decode(text.as_bytes());
-    let told: Vec<_> = check(&decoded.documents[0]).iter().map(ToString::to_string).collect();
+    let told: Vec<_> = check(&decoded.documents[0])
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(
         told,
         [
@@ -207,17 +306,26 @@ fn our_kinds_are_judged_before_any_server_sees_them() {
     let of = |version: &str, kind: &str| {
         let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n");
         let decoded = decode(text.as_bytes());
-        check(&decoded.documents[0]).iter().map(|p| p.message.clone()).collect::<Vec<_>>()
+        check(&decoded.documents[0])
+            .iter()
+            .map(|p| p.message.clone())
+            .collect::<Vec<_>>()
     };
     assert_eq!(of("v1", "ConfigMap"), [""; 0]);
-    assert_eq!(of("stoa.dev/v2", "Task"), [r#"Unsupported value: "stoa.dev/v2": supported values: "stoa.dev/v1""#]);
-    assert!(of("stoa.dev/v1", "Tusk")[0].starts_with(r#"unknown kind "Tusk"; the kinds of stoa.dev/v1 are ResourcePool,"#));
+    assert_eq!(
+        of("stoa.dev/v2", "Task"),
+        [r#"Unsupported value: "stoa.dev/v2": supported values: "stoa.dev/v1""#]
+    );
+    assert!(
+        of("stoa.dev/v1", "Tusk")[0]
+            .starts_with(r#"unknown kind "Tusk"; the kinds of stoa.dev/v1 are ResourcePool,"#)
+    );
 }
 
 #[test]
 fn yaml_is_written_as_kubectl_does() {
     let object = json!({"kind": "Task", "apiVersion": "stoa.dev/v1", "metadata": {"name": "a", "labels": {}, "at": "2026-01-02T03:04:05Z"},
-        "spec": {"command": ["/bin/sh", "-c", "a\nb\n"], "env": {"A": "yes", "B": "1", "C": "a: b", "D": "", "E": "x:y"}, "n": 1, "list": [{"a": 1, "b": [2]}, []]}});
+        "spec": {"command": ["/bin/sh", "-c", "a\nb\n"], "env": {"A": "yes", "B": "1", "C": "a: b", "D": "", "E": "x:y", "F": "-1", "G": "--- a", "H": "- a", "I": "--all"}, "num": 1, "list": [{"a": 1, "b": [2]}, []]}});
     let expected = "\
 apiVersion: stoa.dev/v1
 kind: Task
@@ -228,7 +336,7 @@ metadata:
 spec:
   command:
   - /bin/sh
-  - \"-c\"
+  - -c
   - |
     a
     b
@@ -238,12 +346,16 @@ spec:
     C: \"a: b\"
     D: \"\"
     E: x:y
+    F: \"-1\"
+    G: \"--- a\"
+    H: \"- a\"
+    I: --all
   list:
   - a: 1
     b:
     - 2
   - []
-  n: 1
+  num: 1
 ";
     assert_eq!(to_yaml(&object), expected);
 }
@@ -258,7 +370,12 @@ fn every_example_is_good() {
         }
         let decoded = decode(&std::fs::read(entry.path()).unwrap());
         let found: Vec<_> = decoded.documents.iter().flat_map(check).collect();
-        assert_eq!((decoded.problems, found), (vec![], vec![]), "{}", entry.path().display());
+        assert_eq!(
+            (decoded.problems, found),
+            (vec![], vec![]),
+            "{}",
+            entry.path().display()
+        );
         assert!(!decoded.documents.is_empty());
         count += 1;
     }

@@ -1,10 +1,12 @@
-//! From parser events to nodes that know their lines; anchors, merge keys and bounds.
+//! From parser events to nodes; anchors, merge keys and bounds.
 
 use std::collections::BTreeMap;
 
-use granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
+use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, Tag};
 use serde_json::Value;
 
+use super::frame::{Content, Frame, Key, Mapping};
+use super::node::{Entry, Kind, Node};
 use super::{DOCUMENT_BYTES_MAX, scalar};
 
 /// Deepest nesting. JSON readers commonly stop at 128.
@@ -13,33 +15,7 @@ const DEPTH_MAX: usize = 100;
 /// Most nodes that aliases may add to a document: enough for any honest use, and cheap.
 const EXPANSION_MAX: usize = 50_000;
 
-/// A value and the line it begins on, counted from the start of its part.
-#[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) line: usize,
-    pub(super) kind: Kind,
-    /// Nodes in it, itself included.
-    size: usize,
-    /// Levels in it, itself included.
-    depth: usize,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Kind {
-    Scalar(Value),
-    Seq(Vec<Node>),
-    Map(Vec<Entry>),
-}
-
-/// One field of a mapping.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    key: String,
-    line: usize,
-    node: Node,
-}
-
-/// Something wrong at a line of the part.
+/// Something wrong at a line of the file.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
     pub(super) line: usize,
@@ -55,26 +31,28 @@ pub(super) struct Read {
     pub(super) faults: Vec<Fault>,
 }
 
-/// Reads one part.
-pub(super) fn read(text: &[u8]) -> Read {
-    let whole = |line, message: String| Read {
-        faults: vec![Fault { line, path: String::new(), message, warning: false }],
-        roots: Vec::new(),
+/// Reads one part of a file, which begins at line `first` of it.
+pub(super) fn read(text: &[u8], first: usize) -> Read {
+    let mut builder = Builder {
+        first,
+        ..Builder::default()
     };
     if text.len() > DOCUMENT_BYTES_MAX {
         let most = DOCUMENT_BYTES_MAX >> 20;
-        return whole(1, format!("is larger than {most} MiB, the most that is read"));
+        builder.fault(
+            first,
+            format!("is larger than {most} MiB, the most that is read"),
+        );
+        return builder.read;
     }
-    let text = match std::str::from_utf8(text) {
-        Ok(text) => text,
+    match std::str::from_utf8(text) {
+        Ok(text) => builder.run(text),
         Err(error) => {
             let before = &text[..error.valid_up_to()];
-            let line = 1 + before.iter().filter(|b| **b == b'\n').count();
-            return whole(line, "is not UTF-8 text".to_owned());
+            let line = first + before.iter().filter(|b| **b == b'\n').count();
+            builder.fault(line, "is not UTF-8 text".to_owned());
         }
-    };
-    let mut builder = Builder::default();
-    builder.run(text);
+    }
     builder.read
 }
 
@@ -87,86 +65,13 @@ fn options() -> Options {
     options
 }
 
-impl Node {
-    fn scalar(line: usize, value: Value) -> Self {
-        Self { line, kind: Kind::Scalar(value), size: 1, depth: 1 }
-    }
-
-    /// The field of a mapping.
-    pub(super) fn field(&self, key: &str) -> Option<&Self> {
-        match &self.kind {
-            Kind::Map(entries) => entries.iter().find(|e| e.key == key).map(|e| &e.node),
-            Kind::Seq(_) | Kind::Scalar(_) => None,
-        }
-    }
-
-    pub(super) fn value(&self) -> Value {
-        match &self.kind {
-            Kind::Scalar(value) => value.clone(),
-            Kind::Seq(items) => Value::Array(items.iter().map(Self::value).collect()),
-            Kind::Map(entries) => {
-                Value::Object(entries.iter().map(|e| (e.key.clone(), e.node.value())).collect())
-            }
-        }
-    }
-
-    /// Notes the line of every field and entry under its path.
-    pub(super) fn lines(&self, path: &str, into: &mut BTreeMap<String, usize>) {
-        match &self.kind {
-            Kind::Scalar(_) => {}
-            Kind::Seq(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    let path = format!("{path}[{index}]");
-                    item.lines(&path, into);
-                    into.insert(path, item.line);
-                }
-            }
-            Kind::Map(entries) => {
-                for Entry { key, line, node } in entries {
-                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                    node.lines(&path, into);
-                    into.insert(path, *line);
-                }
-            }
-        }
-    }
-}
-
-/// A collection that has been opened and not closed yet.
-struct Frame {
-    line: usize,
-    anchor: usize,
-    content: Content,
-}
-
-enum Content {
-    Seq(Vec<Node>),
-    Map(Mapping),
-}
-
-#[derive(Default)]
-struct Mapping {
-    entries: Vec<Entry>,
-    /// Key whose value comes next, and its line.
-    key: Option<(Key, usize)>,
-    /// Line of each key, to tell which was first.
-    seen: BTreeMap<String, usize>,
-    /// What `<<` brings in: it yields to what is written here, wherever that stands.
-    merged: Vec<Entry>,
-}
-
-enum Key {
-    Name(String),
-    Merge,
-    /// Reported already; its value is read and dropped.
-    Bad,
-}
-
 /// The parser broke off, or reading on makes no sense.
 struct Stop;
 
 #[derive(Default)]
 struct Builder {
+    /// Line of the file at which the text begins.
+    first: usize,
     stack: Vec<Frame>,
     anchors: BTreeMap<usize, Node>,
     expanded: usize,
@@ -179,9 +84,7 @@ impl Builder {
             let stop = match event {
                 Ok((event, span)) => self.event(event, &span).is_err(),
                 Err(error) => {
-                    let marker = error.marker();
-                    let message = format!("is not YAML: {}, at column {}", error.info(), marker.col() + 1);
-                    self.fault_at("", marker.line(), message);
+                    self.broken(&error);
                     true
                 }
             };
@@ -191,8 +94,19 @@ impl Builder {
         }
     }
 
+    fn broken(&mut self, error: &ScanError) {
+        let (info, column) = (error.info(), error.marker().col() + 1);
+        let line = self.line(error.marker().line());
+        self.fault_at("", line, format!("is not YAML: {info}, at column {column}"));
+    }
+
+    /// The file's line for one of the parser's.
+    fn line(&self, line: usize) -> usize {
+        self.first + line.saturating_sub(1)
+    }
+
     fn event(&mut self, event: Event<'_>, span: &Span) -> Result<(), Stop> {
-        let line = span.start.line();
+        let line = self.line(span.start.line());
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.scalar(&text, style, anchor, tag.as_deref(), line);
@@ -225,7 +139,10 @@ impl Builder {
         for frame in &self.stack {
             match &frame.content {
                 Content::Seq(items) => path.push_str(&format!("[{}]", items.len())),
-                Content::Map(Mapping { key: Some((Key::Name(name), _)), .. }) => {
+                Content::Map(Mapping {
+                    key: Some((Key::Name(name), _)),
+                    ..
+                }) => {
                     if !path.is_empty() {
                         path.push('.');
                     }
@@ -244,48 +161,68 @@ impl Builder {
 
     fn fault_at(&mut self, path: &str, line: usize, message: String) {
         let path = path.to_owned();
-        self.read.faults.push(Fault { line, path, message, warning: false });
+        self.read.faults.push(Fault {
+            line,
+            path,
+            message,
+            warning: false,
+        });
     }
 
     fn refuse_tag(&mut self, tag: Option<&Tag>, own: &str, line: usize) {
         if let Some(tag) = tag.filter(|tag| tag.core_suffix() != Some(own)) {
-            self.fault(line, format!("the tag {} means nothing here", tag.original()));
+            self.fault(
+                line,
+                format!("the tag {} means nothing here", tag.original()),
+            );
         }
     }
 
     fn awaits_key(&self) -> bool {
-        self.stack.last().is_some_and(|frame| {
-            matches!(&frame.content, Content::Map(Mapping { key: None, .. }))
-        })
+        self.stack
+            .last()
+            .is_some_and(|frame| matches!(&frame.content, Content::Map(Mapping { key: None, .. })))
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize, tag: Option<&Tag>, line: usize) {
+    fn scalar(
+        &mut self,
+        text: &str,
+        style: ScalarStyle,
+        anchor: usize,
+        tag: Option<&Tag>,
+        line: usize,
+    ) {
         if self.awaits_key() {
             if anchor != 0 {
-                self.anchors.insert(anchor, Node::scalar(line, Value::String(text.to_owned())));
+                self.anchors
+                    .insert(anchor, Node::scalar(line, Value::String(text.to_owned())));
             }
             let merge = text == "<<" && style == ScalarStyle::Plain && tag.is_none();
-            self.key(if merge { Key::Merge } else { Key::Name(text.to_owned()) }, line);
+            self.key(
+                if merge {
+                    Key::Merge
+                } else {
+                    Key::Name(text.to_owned())
+                },
+                line,
+            );
             return;
         }
         let plain = style == ScalarStyle::Plain;
-        let suffix = tag.and_then(Tag::core_suffix);
-        let value = match (suffix, tag) {
-            (Some("str" | "binary"), _) => Ok(Value::String(text.to_owned())),
-            (Some("int" | "float" | "bool" | "null"), _) => scalar::plain(text),
-            (_, Some(tag)) if tag.original() == "!" => Ok(Value::String(text.to_owned())),
-            (_, Some(tag)) => Err(format!("the tag {} means nothing here", tag.original())),
-            (_, None) if plain => scalar::plain(text),
-            (_, None) => Ok(Value::String(text.to_owned())),
-        };
         if let Some(message) = scalar::ambiguity(text).filter(|_| plain && tag.is_none()) {
             let path = self.path();
-            self.read.faults.push(Fault { line, path, message, warning: true });
+            self.read.faults.push(Fault {
+                line,
+                path,
+                message,
+                warning: true,
+            });
         }
-        let node = Node::scalar(line, value.unwrap_or_else(|message| {
+        let value = scalar::resolve(text, plain, tag).unwrap_or_else(|message| {
             self.fault(line, message);
             Value::Null
-        }));
+        });
+        let node = Node::scalar(line, value);
         self.note_anchor(anchor, &node);
         self.add(node);
     }
@@ -298,7 +235,13 @@ impl Builder {
 
     /// Takes a key; the next value is its value.
     fn key(&mut self, key: Key, line: usize) {
-        let Some(Frame { content: Content::Map(mapping), .. }) = self.stack.last_mut() else { return };
+        let Some(Frame {
+            content: Content::Map(mapping),
+            ..
+        }) = self.stack.last_mut()
+        else {
+            return;
+        };
         let mut twice = None;
         if let Key::Name(name) = &key {
             twice = mapping.seen.get(name).map(|first| (*first, name.clone()));
@@ -306,43 +249,55 @@ impl Builder {
         }
         mapping.key = Some((key, line));
         if let Some((first, name)) = twice {
-            let offset = line - first;
-            let before = if offset == 1 { "line".to_owned() } else { format!("{offset} lines") };
-            let before = if offset == 0 { "on this line".to_owned() } else { format!("{before} before") };
-            self.fault(line, format!("the key {name:?} is given twice, first {before}"));
+            self.fault(
+                line,
+                format!("the key {name:?} is given twice, first on line {first}"),
+            );
             self.forget_key(line);
         }
     }
 
     fn forget_key(&mut self, line: usize) {
-        if let Some(Frame { content: Content::Map(mapping), .. }) = self.stack.last_mut() {
+        if let Some(Frame {
+            content: Content::Map(mapping),
+            ..
+        }) = self.stack.last_mut()
+        {
             mapping.key = Some((Key::Bad, line));
         }
     }
 
     fn open(&mut self, line: usize, anchor: usize, content: Content) -> Result<(), Stop> {
         if self.stack.len() >= DEPTH_MAX {
-            self.fault_at("", line, format!("is nested deeper than {DEPTH_MAX} levels"));
+            self.fault_at(
+                "",
+                line,
+                format!("is nested deeper than {DEPTH_MAX} levels"),
+            );
             return Err(Stop);
         }
-        self.stack.push(Frame { line, anchor, content });
+        self.stack.push(Frame {
+            line,
+            anchor,
+            content,
+        });
         Ok(())
     }
 
     fn close(&mut self) {
-        let Some(Frame { line, anchor, content }) = self.stack.pop() else { return };
+        let Some(Frame {
+            line,
+            anchor,
+            content,
+        }) = self.stack.pop()
+        else {
+            return;
+        };
         let kind = match content {
             Content::Seq(items) => Kind::Seq(items),
             Content::Map(mapping) => Kind::Map(mapping.settle()),
         };
-        let inner: Vec<&Node> = match &kind {
-            Kind::Seq(items) => items.iter().collect(),
-            Kind::Map(entries) => entries.iter().map(|entry| &entry.node).collect(),
-            Kind::Scalar(_) => Vec::new(),
-        };
-        let size = 1 + inner.iter().map(|node| node.size).sum::<usize>();
-        let depth = 1 + inner.iter().map(|node| node.depth).max().unwrap_or(0);
-        let node = Node { line, kind, size, depth };
+        let node = Node::new(line, kind);
         self.note_anchor(anchor, &node);
         self.add(node);
     }
@@ -388,7 +343,10 @@ impl Builder {
             self.key(Key::Name(name.clone()), node.line);
             return;
         }
-        self.fault(node.line, "a key is a text, not a list or a mapping".to_owned());
+        self.fault(
+            node.line,
+            "a key is a text, not a list or a mapping".to_owned(),
+        );
         self.forget_key(node.line);
     }
 
@@ -400,27 +358,23 @@ impl Builder {
         };
         let good = !sources.is_empty() && sources.iter().all(|s| matches!(s.kind, Kind::Map(_)));
         if !good {
-            self.fault(line, "<< takes a mapping, or a list of mappings, usually as an alias".to_owned());
+            self.fault(
+                line,
+                "<< takes a mapping, or a list of mappings, usually as an alias".to_owned(),
+            );
             return;
         }
-        let Some(Frame { content: Content::Map(mapping), .. }) = self.stack.last_mut() else { return };
+        let Some(Frame {
+            content: Content::Map(mapping),
+            ..
+        }) = self.stack.last_mut()
+        else {
+            return;
+        };
         for source in sources {
             if let Kind::Map(entries) = source.kind {
                 mapping.merged.extend(entries);
             }
         }
-    }
-}
-
-impl Mapping {
-    /// What is written wins over what is merged, and the first merged over the later ones.
-    fn settle(mut self) -> Vec<Entry> {
-        for entry in self.merged {
-            if !self.seen.contains_key(&entry.key) {
-                self.seen.insert(entry.key.clone(), entry.line);
-                self.entries.push(entry);
-            }
-        }
-        self.entries
     }
 }

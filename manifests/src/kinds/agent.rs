@@ -23,12 +23,35 @@ use crate::resources::ResourceList;
     status = "AgentStatus",
     derive = "PartialEq",
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
-    printcolumn(name = "CPUs", type_ = "string", json_path = ".status.allocatable.cpus"),
+    printcolumn(
+        name = "CPUs",
+        type_ = "string",
+        json_path = ".status.allocatable.cpus"
+    ),
     printcolumn(name = "Mem", type_ = "string", json_path = ".status.allocatable.mem"),
-    printcolumn(name = "Cordoned", type_ = "boolean", json_path = ".spec.unschedulable", priority = 1),
-    printcolumn(name = "Address", type_ = "string", json_path = ".status.address", priority = 1),
-    printcolumn(name = "Version", type_ = "string", json_path = ".status.version", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Cordoned",
+        type_ = "boolean",
+        json_path = ".spec.unschedulable",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Address",
+        type_ = "string",
+        json_path = ".status.address",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Version",
+        type_ = "string",
+        json_path = ".status.version",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct AgentSpec {

@@ -30,7 +30,11 @@ use crate::resources::ResourceList;
     printcolumn(name = "CPUs", type_ = "string", json_path = ".spec.resources.cpus"),
     printcolumn(name = "Mem", type_ = "string", json_path = ".spec.resources.mem"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct OfferSpec {

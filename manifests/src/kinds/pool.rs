@@ -23,8 +23,17 @@ use crate::resources::ResourceList;
     printcolumn(name = "Share", type_ = "string", json_path = ".status.dominantShare"),
     printcolumn(name = "Running", type_ = "integer", json_path = ".status.running"),
     printcolumn(name = "Waiting", type_ = "integer", json_path = ".status.waiting"),
-    printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Priority",
+        type_ = "integer",
+        json_path = ".spec.priority",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ResourcePoolSpec {
@@ -48,9 +57,7 @@ fn one() -> f64 {
 }
 
 /// How a queue of waiting tasks is ordered.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Hash,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Hash)]
 pub enum QueuePolicy {
     /// Oldest first.
     #[default]

@@ -28,8 +28,14 @@ fn walk(schema: &Value, path: &str, visit: &mut dyn FnMut(&Value, &str)) {
 fn schemas_are_structural_and_described() {
     for (kind, schema) in schemas() {
         walk(&schema, &kind, &mut |node, path| {
-            let open = ["x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields"];
-            assert!(node["type"].is_string() || open.iter().any(|k| node[k] == true), "{path} has no type");
+            let open = [
+                "x-kubernetes-int-or-string",
+                "x-kubernetes-preserve-unknown-fields",
+            ];
+            assert!(
+                node["type"].is_string() || open.iter().any(|k| node[k] == true),
+                "{path} has no type"
+            );
             for keyword in ["$ref", "oneOf", "anyOf", "allOf", "not", "const"] {
                 assert!(node.get(keyword).is_none(), "{path} has {keyword}");
             }
@@ -37,7 +43,10 @@ fn schemas_are_structural_and_described() {
                 assert!(node["description"].is_string(), "{path} has no description");
             }
             if let Some(default) = node.get("default") {
-                assert!(crate::schema::validate(node, default).is_empty(), "{path}: {default}");
+                assert!(
+                    crate::schema::validate(node, default).is_empty(),
+                    "{path}: {default}"
+                );
             }
         });
     }
@@ -58,7 +67,10 @@ fn defaults_are_in_the_schema() {
     let schemas = schemas();
     for (kind, field, default) in table {
         let (_, schema) = schemas.iter().find(|(name, _)| name == kind).unwrap();
-        assert_eq!(schema["properties"]["spec"]["properties"][field]["default"], default, "{kind} {field}");
+        assert_eq!(
+            schema["properties"]["spec"]["properties"][field]["default"], default,
+            "{kind} {field}"
+        );
     }
 }
 
@@ -69,10 +81,32 @@ fn every_kind_has_its_names_status_and_columns() {
         .map(|definition| {
             let version = &definition.spec.versions[0];
             assert!(version.subresources.as_ref().unwrap().status.is_some());
-            assert_eq!(version.additional_printer_columns.as_ref().unwrap().last().unwrap().name, "Age");
-            assert!(definition.spec.names.categories.as_ref().unwrap().contains(&"stoa".to_owned()));
+            assert_eq!(
+                version
+                    .additional_printer_columns
+                    .as_ref()
+                    .unwrap()
+                    .last()
+                    .unwrap()
+                    .name,
+                "Age"
+            );
+            assert!(
+                definition
+                    .spec
+                    .names
+                    .categories
+                    .as_ref()
+                    .unwrap()
+                    .contains(&"stoa".to_owned())
+            );
             let names = &definition.spec.names;
-            format!("{} {} {}", names.kind, names.short_names.as_ref().unwrap()[0], definition.spec.scope)
+            format!(
+                "{} {} {}",
+                names.kind,
+                names.short_names.as_ref().unwrap()[0],
+                definition.spec.scope
+            )
         })
         .collect();
     let expected = [
@@ -91,10 +125,17 @@ fn every_kind_has_its_names_status_and_columns() {
 fn a_member_of_a_group_may_leave_its_framework_out() {
     let group = serde_json::json!({"metadata": {"name": "g"}, "spec": {"framework": "f", "tasks": [
         {"name": "a", "spec": {"command": ["true"]}}]}});
-    let (_, schema) = schemas().into_iter().find(|(kind, _)| kind == "TaskGroup").unwrap();
+    let (_, schema) = schemas()
+        .into_iter()
+        .find(|(kind, _)| kind == "TaskGroup")
+        .unwrap();
     assert_eq!(crate::schema::validate(&schema, &group), []);
     serde_json::from_value::<TaskGroupSpec>(group["spec"].clone()).unwrap();
-    let (_, schema) = schemas().into_iter().find(|(kind, _)| kind == "Task").unwrap();
-    let errors = crate::schema::validate(&schema, &serde_json::json!({"spec": {"command": ["true"]}}));
+    let (_, schema) = schemas()
+        .into_iter()
+        .find(|(kind, _)| kind == "Task")
+        .unwrap();
+    let errors =
+        crate::schema::validate(&schema, &serde_json::json!({"spec": {"command": ["true"]}}));
     assert_eq!(errors[0].to_string(), "spec.framework: Required value");
 }

@@ -64,8 +64,15 @@ pub struct Illegal {
 /// # Errors
 /// When the event cannot happen in this state.
 pub fn next(state: TaskState, event: &TaskEvent) -> Result<TaskState, Illegal> {
-    let to = if state.is_terminal() { reopened(event) } else { moved(state, event) };
-    to.ok_or(Illegal { state, event: *event })
+    let to = if state.is_terminal() {
+        reopened(event)
+    } else {
+        moved(state, event)
+    };
+    to.ok_or(Illegal {
+        state,
+        event: *event,
+    })
 }
 
 /// Finished, Failed, Killed, Error, Lost, Dropped, Gone, GoneByOperator → Pending, by Retry.
@@ -96,9 +103,9 @@ fn moved(state: TaskState, event: &TaskEvent) -> Option<TaskState> {
         E::KillRequested if out_of_sight => Some(state),
         E::KillRequested => placed.then_some(S::Killing),
         // Staging, Starting, Running, Killing → Finished, Failed, Killed
-        E::Exited { code, on_request, .. } => {
-            placed.then(|| settle(code, on_request || state == S::Killing))
-        }
+        E::Exited {
+            code, on_request, ..
+        } => placed.then(|| settle(code, on_request || state == S::Killing)),
         // Staging, Starting → Failed; what was to be stopped anyway → Killed
         E::LaunchFailed if state == S::Killing => Some(S::Killed),
         E::LaunchFailed => (placed && state != S::Running).then_some(S::Failed),
@@ -140,7 +147,11 @@ mod tests {
     use super::*;
 
     fn exited(code: Option<i32>, on_request: bool) -> TaskEvent {
-        TaskEvent::Exited { code, signal: None, on_request }
+        TaskEvent::Exited {
+            code,
+            signal: None,
+            on_request,
+        }
     }
 
     fn events() -> Vec<(&'static str, TaskEvent)> {
@@ -181,8 +192,10 @@ mod tests {
 
     #[test]
     fn the_table_is_the_one_written_down() {
-        let written: Vec<&str> =
-            include_str!("table.txt").lines().filter(|line| !line.starts_with('#')).collect();
+        let written: Vec<&str> = include_str!("table.txt")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect();
         let real = table();
         let real: Vec<&str> = real.lines().collect();
         assert_eq!(real, written, "\n{}", real.join("\n"));
@@ -191,7 +204,10 @@ mod tests {
     #[test]
     fn only_a_retry_leaves_the_end_of_a_run() {
         for (name, event) in events() {
-            for state in TaskState::ALL.into_iter().filter(|state| state.is_terminal()) {
+            for state in TaskState::ALL
+                .into_iter()
+                .filter(|state| state.is_terminal())
+            {
                 let expected = (name == "Retry").then_some(TaskState::Pending);
                 assert_eq!(next(state, &event).ok(), expected, "{state} {name}");
             }

@@ -21,13 +21,20 @@ pub fn should_retry(spec: &TaskSpec, status: &TaskStatus, now_ms: u64) -> Option
     }
     let retry = spec.retry.as_ref();
     let runs = u64::from(status.attempt) + 1;
-    if retry.and_then(|r| r.max_attempts).is_some_and(|max| runs >= u64::from(max)) {
+    if retry
+        .and_then(|r| r.max_attempts)
+        .is_some_and(|max| runs >= u64::from(max))
+    {
         return None;
     }
     let base = retry.and_then(|r| r.backoff).map_or(BACKOFF_MS, Span::ms);
-    let cap = retry.and_then(|r| r.max_backoff).map_or(BACKOFF_MAX_MS, Span::ms);
+    let cap = retry
+        .and_then(|r| r.max_backoff)
+        .map_or(BACKOFF_MAX_MS, Span::ms);
     let ended = status.finished_at.as_ref().map(|at| at.0.as_millisecond());
-    let ended_ms = ended.and_then(|ms| u64::try_from(ms).ok()).map_or(now_ms, |ms| ms.min(now_ms));
+    let ended_ms = ended
+        .and_then(|ms| u64::try_from(ms).ok())
+        .map_or(now_ms, |ms| ms.min(now_ms));
     Some(ended_ms.saturating_add(pause_ms(base, cap, status.attempt)))
 }
 
@@ -69,11 +76,19 @@ mod tests {
 
     fn ended(state: TaskState, attempt: u32, at_ms: i64) -> TaskStatus {
         let finished_at = jiff::Timestamp::from_millisecond(at_ms).unwrap();
-        TaskStatus { state, attempt, finished_at: Some(MicroTime(finished_at)), ..Default::default() }
+        TaskStatus {
+            state,
+            attempt,
+            finished_at: Some(MicroTime(finished_at)),
+            ..Default::default()
+        }
     }
 
     fn spec(policy: RestartPolicy) -> TaskSpec {
-        TaskSpec { restart_policy: policy, ..Default::default() }
+        TaskSpec {
+            restart_policy: policy,
+            ..Default::default()
+        }
     }
 
     #[test]
@@ -97,26 +112,47 @@ mod tests {
     #[test]
     fn the_pause_doubles_up_to_its_cap() {
         let spec = spec(RestartPolicy::OnFailure);
-        let table = [(0, 1_000), (1, 2_000), (2, 4_000), (8, 256_000), (9, 300_000), (200, 300_000)];
+        let table = [
+            (0, 1_000),
+            (1, 2_000),
+            (2, 4_000),
+            (8, 256_000),
+            (9, 300_000),
+            (200, 300_000),
+        ];
         for (attempt, pause) in table {
             let status = ended(TaskState::Failed, attempt, 10_000);
-            assert_eq!(should_retry(&spec, &status, 20_000), Some(10_000 + pause), "{attempt}");
+            assert_eq!(
+                should_retry(&spec, &status, 20_000),
+                Some(10_000 + pause),
+                "{attempt}"
+            );
         }
     }
 
     #[test]
     fn a_clock_that_runs_ahead_delays_nothing() {
         let status = ended(TaskState::Failed, 0, 9_999_999);
-        assert_eq!(should_retry(&spec(RestartPolicy::Always), &status, 500), Some(1_500));
+        assert_eq!(
+            should_retry(&spec(RestartPolicy::Always), &status, 500),
+            Some(1_500)
+        );
     }
 
     #[test]
     fn attempts_and_wishes_bound_it() {
         let mut spec = spec(RestartPolicy::OnFailure);
-        spec.retry = Some(Retry { max_attempts: Some(3), backoff: Some(Span::from_ms(10)), ..Default::default() });
+        spec.retry = Some(Retry {
+            max_attempts: Some(3),
+            backoff: Some(Span::from_ms(10)),
+            ..Default::default()
+        });
         let runs = |attempt| should_retry(&spec, &ended(TaskState::Failed, attempt, 0), 0);
         assert_eq!([runs(0), runs(1), runs(2)], [Some(10), Some(20), None]);
         spec.killed = true;
-        assert_eq!(should_retry(&spec, &ended(TaskState::Failed, 0, 0), 0), None);
+        assert_eq!(
+            should_retry(&spec, &ended(TaskState::Failed, 0, 0), 0),
+            None
+        );
     }
 }

@@ -5,8 +5,9 @@ use std::fmt;
 
 use super::{Milli, PORTS, Ranges, Ratio, ResourceList, in_bytes};
 
-/// Exact resources. No entry is ever zero, so equal amounts are equal values.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Exact resources. No entry is ever zero, so equal amounts are equal values. There is no order:
+/// of two amounts neither need hold the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Resources {
     scalars: BTreeMap<String, Milli>,
     ports: Ranges,
@@ -70,7 +71,9 @@ impl Resources {
 
     /// The scalars that are not zero, by name.
     pub fn scalars(&self) -> impl Iterator<Item = (&str, Milli)> {
-        self.scalars.iter().map(|(name, amount)| (name.as_str(), *amount))
+        self.scalars
+            .iter()
+            .map(|(name, amount)| (name.as_str(), *amount))
     }
 
     /// The ports.
@@ -88,7 +91,10 @@ impl Resources {
     /// agents are taken of scalars alone, as in Mesos.
     #[must_use]
     pub fn without_ports(&self) -> Self {
-        Self { scalars: self.scalars.clone(), ports: Ranges::default() }
+        Self {
+            scalars: self.scalars.clone(),
+            ports: Ranges::default(),
+        }
     }
 
     /// True for nothing at all.
@@ -105,7 +111,12 @@ impl Resources {
         let mut sum = self.clone();
         for (name, amount) in other.scalars() {
             let total = sum.get(name).checked_add(amount);
-            sum.set(name, total.ok_or_else(|| Imbalance::Overflow { resource: name.to_owned() })?);
+            sum.set(
+                name,
+                total.ok_or_else(|| Imbalance::Overflow {
+                    resource: name.to_owned(),
+                })?,
+            );
         }
         let twice = self.ports.intersection(&other.ports);
         if !twice.is_empty() {
@@ -120,14 +131,18 @@ impl Resources {
     /// # Errors
     /// When `other` holds more of anything.
     pub fn checked_sub(&self, other: &Self) -> Result<Self, Imbalance> {
-        other.fits_in(self).map_err(|mut shorts| Imbalance::Short(shorts.swap_remove(0)))?;
+        other
+            .fits_in(self)
+            .map_err(|mut shorts| Imbalance::Short(shorts.swap_remove(0)))?;
         Ok(self.saturating_sub(other))
     }
 
     /// What is left after taking away as much of `other` as there is.
     #[must_use]
     pub fn saturating_sub(&self, other: &Self) -> Self {
-        let left = self.scalars().map(|(name, amount)| (name, amount.saturating_sub(other.get(name))));
+        let left = self
+            .scalars()
+            .map(|(name, amount)| (name, amount.saturating_sub(other.get(name))));
         let mut left = Self::new(left);
         left.ports = self.ports.difference(&other.ports);
         left
@@ -136,7 +151,10 @@ impl Resources {
     /// Of each the smaller amount, and the common ports.
     #[must_use]
     pub fn min(&self, other: &Self) -> Self {
-        let mut least = Self::new(self.scalars().map(|(name, n)| (name, n.min(other.get(name)))));
+        let mut least = Self::new(
+            self.scalars()
+                .map(|(name, n)| (name, n.min(other.get(name)))),
+        );
         least.ports = self.ports.intersection(&other.ports);
         least
     }
@@ -159,8 +177,16 @@ impl Resources {
     pub fn scale(&self, count: u32) -> Result<Self, Imbalance> {
         let mut product = Self::default();
         for (name, amount) in self.scalars() {
-            let scaled = amount.get().checked_mul(i64::from(count)).and_then(Milli::new);
-            product.set(name, scaled.ok_or_else(|| Imbalance::Overflow { resource: name.to_owned() })?);
+            let scaled = amount
+                .get()
+                .checked_mul(i64::from(count))
+                .and_then(Milli::new);
+            product.set(
+                name,
+                scaled.ok_or_else(|| Imbalance::Overflow {
+                    resource: name.to_owned(),
+                })?,
+            );
         }
         Ok(product)
     }
@@ -169,7 +195,9 @@ impl Resources {
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
         self.ports.contains(&other.ports)
-            && other.scalars().all(|(name, amount)| amount <= self.get(name))
+            && other
+                .scalars()
+                .all(|(name, amount)| amount <= self.get(name))
     }
 
     /// Whether all of this is in `room`.
@@ -189,10 +217,22 @@ impl Resources {
         let missing = self.ports.difference(&room.ports);
         if !missing.is_empty() {
             let have = self.ports.intersection(&room.ports).to_string();
-            let have = if have.is_empty() { "none".to_owned() } else { have };
-            shorts.push(Short { resource: PORTS.to_owned(), need: self.ports.to_string(), have });
+            let have = if have.is_empty() {
+                "none".to_owned()
+            } else {
+                have
+            };
+            shorts.push(Short {
+                resource: PORTS.to_owned(),
+                need: self.ports.to_string(),
+                have,
+            });
         }
-        if shorts.is_empty() { Ok(()) } else { Err(shorts) }
+        if shorts.is_empty() {
+            Ok(())
+        } else {
+            Err(shorts)
+        }
     }
 
     /// The scalar of which this is the largest fraction of `total`, and that fraction; the first
@@ -201,7 +241,9 @@ impl Resources {
     pub fn dominant_share(&self, total: &Self) -> Option<(&str, Ratio)> {
         let mut dominant: Option<(&str, Ratio)> = None;
         for (name, amount) in self.scalars() {
-            let Some(share) = Ratio::new(amount.wide(), total.get(name).wide()) else { continue };
+            let Some(share) = Ratio::new(amount.wide(), total.get(name).wide()) else {
+                continue;
+            };
             if dominant.is_none_or(|(_, largest)| share > largest) {
                 dominant = Some((name, share));
             }
@@ -212,8 +254,10 @@ impl Resources {
     /// The canonical written form: `{cpus: "0.5", mem: 64Mi}`.
     #[must_use]
     pub fn to_list(&self) -> ResourceList {
-        let mut list: ResourceList =
-            self.scalars().map(|(name, amount)| (name, amount_text(name, amount))).collect();
+        let mut list: ResourceList = self
+            .scalars()
+            .map(|(name, amount)| (name, amount_text(name, amount)))
+            .collect();
         if !self.ports.is_empty() {
             list.insert(PORTS, self.ports.to_string());
         }
@@ -223,7 +267,11 @@ impl Resources {
 
 /// An amount as this resource is best read.
 fn amount_text(name: &str, amount: Milli) -> String {
-    if in_bytes(name) { amount.bytes_text() } else { amount.to_string() }
+    if in_bytes(name) {
+        amount.bytes_text()
+    } else {
+        amount.to_string()
+    }
 }
 
 impl From<&Resources> for ResourceList {
@@ -249,6 +297,10 @@ impl fmt::Display for Resources {
 /// `needs 4 cpus, 1.5 free`.
 impl fmt::Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "needs {} {}, {} free", self.need, self.resource, self.have)
+        write!(
+            f,
+            "needs {} {}, {} free",
+            self.need, self.resource, self.have
+        )
     }
 }

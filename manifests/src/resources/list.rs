@@ -64,10 +64,17 @@ impl ResourceList {
         let (mut resources, mut problems) = (Resources::default(), Vec::new());
         for (key, amount) in &self.0 {
             if let Err(message) = self.enter(key, amount, &mut resources) {
-                problems.push(Problem { key: key.clone(), message });
+                problems.push(Problem {
+                    key: key.clone(),
+                    message,
+                });
             }
         }
-        if problems.is_empty() { Ok(resources) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(resources)
+        } else {
+            Err(problems)
+        }
     }
 
     fn enter(&self, key: &str, amount: &Amount, into: &mut Resources) -> Result<(), String> {
@@ -89,18 +96,26 @@ impl ResourceList {
 fn name_is_valid(name: &str) -> Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    if name.len() <= 253 && name.chars().all(plain) && edge(name.chars().next()) && edge(name.chars().last())
+    if name.len() <= 253
+        && name.chars().all(plain)
+        && edge(name.chars().next())
+        && edge(name.chars().last())
     {
         return Ok(());
     }
-    Err("is not a resource name: letters, digits, '-', '_', '.' and '/' only, e.g. \"cpus\"".to_owned())
+    Err(
+        "is not a resource name: letters, digits, '-', '_', '.' and '/' only, e.g. \"cpus\""
+            .to_owned(),
+    )
 }
 
 impl Amount {
     /// As a quantity of `name`.
     fn quantity(&self, name: &str) -> Result<Milli, String> {
         let text = self.text()?;
-        let milli: Milli = text.parse().map_err(|error: QuantityError| error.to_string())?;
+        let milli: Milli = text
+            .parse()
+            .map_err(|error: QuantityError| error.to_string())?;
         if (name == GPUS || in_bytes(name)) && milli.get() % 1_000 != 0 {
             return Err(QuantityError::NotWhole(text.into_owned()).to_string());
         }
@@ -108,7 +123,9 @@ impl Amount {
     }
 
     fn ports(&self) -> Result<Ranges, String> {
-        self.text()?.parse().map_err(|error: super::RangeError| error.to_string())
+        self.text()?
+            .parse()
+            .map_err(|error: super::RangeError| error.to_string())
     }
 
     /// The text as typed; for a number, its shortest spelling.
@@ -128,9 +145,11 @@ impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Value::String(text) => f.write_str(text),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                self.0.fmt(f)
-            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => self.0.fmt(f),
         }
     }
 }
@@ -143,7 +162,12 @@ impl<T: Into<Value>> From<T> for Amount {
 
 impl<N: Into<String>, A: Into<Amount>> FromIterator<(N, A)> for ResourceList {
     fn from_iter<I: IntoIterator<Item = (N, A)>>(entries: I) -> Self {
-        Self(entries.into_iter().map(|(name, amount)| (name.into(), amount.into())).collect())
+        Self(
+            entries
+                .into_iter()
+                .map(|(name, amount)| (name.into(), amount.into()))
+                .collect(),
+        )
     }
 }
 
@@ -161,8 +185,15 @@ impl FromStr for ResourceList {
 
     fn from_str(text: &str) -> Result<Self, Problem> {
         let mut list = Self::default();
-        for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
-            let wrong = |message: &str| Problem { key: part.to_owned(), message: message.to_owned() };
+        for part in text
+            .split(';')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
+            let wrong = |message: &str| Problem {
+                key: part.to_owned(),
+                message: message.to_owned(),
+            };
             let (name, amount) = part
                 .split_once(['=', ':'])
                 .ok_or_else(|| wrong("is not NAME=AMOUNT, for example cpus=8"))?;

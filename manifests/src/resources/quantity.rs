@@ -40,7 +40,11 @@ impl Milli {
     /// So many thousandths; `None` when negative.
     #[must_use]
     pub const fn new(thousandths: i64) -> Option<Self> {
-        if thousandths < 0 { None } else { Some(Self(thousandths)) }
+        if thousandths < 0 {
+            None
+        } else {
+            Some(Self(thousandths))
+        }
     }
 
     /// So many whole units; `None` when negative or too many.
@@ -103,8 +107,13 @@ impl Milli {
     /// With a binary suffix where that is exact (`64Mi`), as bytes are best read.
     #[must_use]
     pub fn bytes_text(self) -> String {
-        const BINARY: [(&str, i64); 5] =
-            [("Pi", 1 << 50), ("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
+        const BINARY: [(&str, i64); 5] = [
+            ("Pi", 1 << 50),
+            ("Ti", 1 << 40),
+            ("Gi", 1 << 30),
+            ("Mi", 1 << 20),
+            ("Ki", 1 << 10),
+        ];
         let bytes = self.0 / 1_000;
         if bytes == 0 || self.0 % 1_000 != 0 {
             return self.to_string();
@@ -112,7 +121,10 @@ impl Milli {
         BINARY
             .iter()
             .find(|(_, size)| bytes % size == 0)
-            .map_or_else(|| bytes.to_string(), |(suffix, size)| format!("{}{suffix}", bytes / size))
+            .map_or_else(
+                || bytes.to_string(),
+                |(suffix, size)| format!("{}{suffix}", bytes / size),
+            )
     }
 }
 
@@ -174,8 +186,13 @@ impl Decimal {
             return None;
         }
         let fraction = fraction.trim_end_matches('0');
-        let digits = format!("{whole}{fraction}").trim_start_matches('0').to_owned();
-        Some(Self { digits, decimals: i64::try_from(fraction.len()).ok()? })
+        let digits = format!("{whole}{fraction}")
+            .trim_start_matches('0')
+            .to_owned();
+        Some(Self {
+            digits,
+            decimals: i64::try_from(fraction.len()).ok()?,
+        })
     }
 
     /// The value in thousandths: digits × factor × 10^(exponent + 3 - decimals).
@@ -191,14 +208,18 @@ impl Decimal {
         };
         let product = digits.checked_mul(scale.factor).ok_or(Inexact::TooLarge)?;
         let power = scale.exponent + 3 - self.decimals;
-        let ten = u32::try_from(power.unsigned_abs()).ok().and_then(|p| 10_u128.checked_pow(p));
+        let ten = u32::try_from(power.unsigned_abs())
+            .ok()
+            .and_then(|p| 10_u128.checked_pow(p));
         let thousandths = match (power >= 0, ten) {
             (true, Some(ten)) => product.checked_mul(ten).ok_or(Inexact::TooLarge)?,
             (true, None) => return Err(Inexact::TooLarge),
             (false, Some(ten)) if product.is_multiple_of(ten) => product / ten,
             (false, _) => return Err(Inexact::TooFine),
         };
-        i64::try_from(thousandths).map(Milli).map_err(|_large| Inexact::TooLarge)
+        i64::try_from(thousandths)
+            .map(Milli)
+            .map_err(|_large| Inexact::TooLarge)
     }
 }
 
@@ -211,8 +232,18 @@ struct Scale {
 
 impl Scale {
     fn parse(suffix: &str) -> Option<Self> {
-        let decimal = |exponent| Some(Self { factor: 1, exponent });
-        let binary = |power: u32| Some(Self { factor: 1 << power, exponent: 0 });
+        let decimal = |exponent| {
+            Some(Self {
+                factor: 1,
+                exponent,
+            })
+        };
+        let binary = |power: u32| {
+            Some(Self {
+                factor: 1 << power,
+                exponent: 0,
+            })
+        };
         match suffix {
             "" => decimal(0),
             "n" => decimal(-9),

@@ -19,12 +19,17 @@ impl Ranges {
     /// The set of these inclusive ranges; they may overlap and come in any order.
     #[must_use]
     pub fn new(ranges: impl IntoIterator<Item = (u16, u16)>) -> Self {
-        let mut sorted: Vec<_> = ranges.into_iter().filter(|(first, last)| first <= last).collect();
+        let mut sorted: Vec<_> = ranges
+            .into_iter()
+            .filter(|(first, last)| first <= last)
+            .collect();
         sorted.sort_unstable();
         let mut merged: Vec<(u16, u16)> = Vec::with_capacity(sorted.len());
         for (first, last) in sorted {
             match merged.last_mut() {
-                Some(before) if first <= before.1.saturating_add(1) => before.1 = before.1.max(last),
+                Some(before) if first <= before.1.saturating_add(1) => {
+                    before.1 = before.1.max(last)
+                }
                 Some(_) | None => merged.push((first, last)),
             }
         }
@@ -40,7 +45,10 @@ impl Ranges {
     /// How many ports.
     #[must_use]
     pub fn count(&self) -> u32 {
-        self.0.iter().map(|(first, last)| u32::from(*last) - u32::from(*first) + 1).sum()
+        self.0
+            .iter()
+            .map(|(first, last)| u32::from(*last) - u32::from(*first) + 1)
+            .sum()
     }
 
     /// The ranges, ascending.
@@ -64,7 +72,11 @@ impl Ranges {
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         let overlap = |a: &(u16, u16), b: &(u16, u16)| (a.0.max(b.0), a.1.min(b.1));
-        Self::new(self.0.iter().flat_map(|a| other.0.iter().map(move |b| overlap(a, b))))
+        Self::new(
+            self.0
+                .iter()
+                .flat_map(|a| other.0.iter().map(move |b| overlap(a, b))),
+        )
     }
 
     /// Ports here and not there.
@@ -72,7 +84,10 @@ impl Ranges {
     pub fn difference(&self, other: &Self) -> Self {
         let mut left = self.0.clone();
         for (first, last) in &other.0 {
-            left = left.into_iter().flat_map(|range| cut(range, (*first, *last))).collect();
+            left = left
+                .into_iter()
+                .flat_map(|range| cut(range, (*first, *last)))
+                .collect();
         }
         Self(left)
     }
@@ -88,8 +103,14 @@ impl Ranges {
 /// What is left of `range` below and above `hole`.
 fn cut(range: (u16, u16), hole: (u16, u16)) -> impl Iterator<Item = (u16, u16)> {
     let below = hole.0.checked_sub(1).map(|end| (range.0, range.1.min(end)));
-    let above = hole.1.checked_add(1).map(|start| (range.0.max(start), range.1));
-    [below, above].into_iter().flatten().filter(|(first, last)| first <= last)
+    let above = hole
+        .1
+        .checked_add(1)
+        .map(|start| (range.0.max(start), range.1));
+    [below, above]
+        .into_iter()
+        .flatten()
+        .filter(|(first, last)| first <= last)
 }
 
 impl FromStr for Ranges {
@@ -97,7 +118,10 @@ impl FromStr for Ranges {
 
     /// Reads `31000-31005,32000`, in brackets or not.
     fn from_str(text: &str) -> Result<Self, RangeError> {
-        let wrong = |why| RangeError { text: text.to_owned(), why };
+        let wrong = |why| RangeError {
+            text: text.to_owned(),
+            why,
+        };
         let trimmed = text.trim();
         let inner = match (trimmed.strip_prefix('['), trimmed.strip_suffix(']')) {
             (Some(open), Some(_)) => &open[..open.len() - 1],
@@ -107,7 +131,12 @@ impl FromStr for Ranges {
         if inner.trim().is_empty() {
             return Ok(Self::default());
         }
-        inner.split(',').map(range).collect::<Result<Vec<_>, _>>().map(Self::new).map_err(wrong)
+        inner
+            .split(',')
+            .map(range)
+            .collect::<Result<Vec<_>, _>>()
+            .map(Self::new)
+            .map_err(wrong)
     }
 }
 

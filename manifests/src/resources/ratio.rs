@@ -12,12 +12,22 @@ pub struct Ratio {
 
 impl Ratio {
     /// Nothing.
-    pub const ZERO: Self = Self { numerator: 0, denominator: 1 };
+    pub const ZERO: Self = Self {
+        numerator: 0,
+        denominator: 1,
+    };
 
     /// `numerator / denominator`; `None` when the denominator is 0.
     #[must_use]
     pub const fn new(numerator: u128, denominator: u128) -> Option<Self> {
-        if denominator == 0 { None } else { Some(Self { numerator, denominator }) }
+        if denominator == 0 {
+            None
+        } else {
+            Some(Self {
+                numerator,
+                denominator,
+            })
+        }
     }
 
     /// The share per unit of a weight given in thousandths, as weighted DRF compares pools.
@@ -25,7 +35,11 @@ impl Ratio {
     /// elsewhere the terms stop at their largest.
     #[must_use]
     pub const fn per_weight(self, weight_milli: u64) -> Self {
-        let weight = if weight_milli == 0 { 1 } else { weight_milli as u128 };
+        let weight = if weight_milli == 0 {
+            1
+        } else {
+            weight_milli as u128
+        };
         Self {
             numerator: self.numerator.saturating_mul(1_000),
             denominator: self.denominator.saturating_mul(weight),
@@ -34,7 +48,10 @@ impl Ratio {
 
     /// As a float, for metrics and for display alone.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "shown to people, never compared")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "shown to people, never compared"
+    )]
     pub fn to_f64(self) -> f64 {
         self.numerator as f64 / self.denominator as f64
     }
@@ -65,8 +82,14 @@ fn by_continued_fraction(mut a: Ratio, mut b: Ratio) -> Ordering {
             (_, 0) => return Ordering::Greater,
             (left, right) => {
                 // a < b exactly when the inverse of b's remainder is below that of a's.
-                let next = Ratio { numerator: b.denominator, denominator: right };
-                b = Ratio { numerator: a.denominator, denominator: left };
+                let next = Ratio {
+                    numerator: b.denominator,
+                    denominator: right,
+                };
+                b = Ratio {
+                    numerator: a.denominator,
+                    denominator: left,
+                };
                 a = next;
             }
         }

@@ -41,9 +41,15 @@ fn typed(schema: &Value, value: &Value, path: &str) -> Result<(), FieldError> {
     let wrong = |wanted: &str| Err(FieldError::mistyped(path, wanted, type_of(value)));
     if is_true(schema, "x-kubernetes-int-or-string") {
         let fits = value.is_string() || format::whole(value).is_some();
-        return if fits { Ok(()) } else { wrong("integer,string") };
+        return if fits {
+            Ok(())
+        } else {
+            wrong("integer,string")
+        };
     }
-    let Some(wanted) = schema.get("type").and_then(Value::as_str) else { return Ok(()) };
+    let Some(wanted) = schema.get("type").and_then(Value::as_str) else {
+        return Ok(());
+    };
     let fits = match wanted {
         "integer" => format::whole(value).is_some(),
         "number" => value.is_number(),
@@ -76,7 +82,11 @@ fn string(schema: &Value, value: &Value, text: &str, path: &str, errors: &mut Er
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
         && !format::matches(pattern, text)
     {
-        errors.push(FieldError::breaks(path, value, &format!("should match '{pattern}'")));
+        errors.push(FieldError::breaks(
+            path,
+            value,
+            &format!("should match '{pattern}'"),
+        ));
     }
     if let Some(name) = schema.get("format").and_then(Value::as_str)
         && !format::string_has(name, text)
@@ -96,7 +106,11 @@ fn number(schema: &Value, value: &Value, path: &str, errors: &mut Errors) {
     let Some(number) = value.as_f64() else { return };
     let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
     let mut refuse = |rule: &str, bound: f64| {
-        errors.push(FieldError::breaks(path, value, &format!("should be {rule} {bound}")));
+        errors.push(FieldError::breaks(
+            path,
+            value,
+            &format!("should be {rule} {bound}"),
+        ));
     };
     if let Some(least) = bound("minimum") {
         match is_true(schema, "exclusiveMinimum") {
@@ -150,12 +164,22 @@ fn duplicates(schema: &Value, items: &[Value], path: &str, errors: &mut Errors) 
 }
 
 fn map_key(schema: &Value, item: &Value) -> Value {
-    let names = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
+    let names = schema
+        .get("x-kubernetes-list-map-keys")
+        .and_then(Value::as_array);
     let names = names.into_iter().flatten().filter_map(Value::as_str);
-    names.filter_map(|name| Some((name.to_owned(), item.get(name)?.clone()))).collect()
+    names
+        .filter_map(|name| Some((name.to_owned(), item.get(name)?.clone())))
+        .collect()
 }
 
-fn object(schema: &Value, value: &Value, fields: &Map<String, Value>, path: &str, errors: &mut Errors) {
+fn object(
+    schema: &Value,
+    value: &Value,
+    fields: &Map<String, Value>,
+    path: &str,
+    errors: &mut Errors,
+) {
     if let Some(most) = over(schema, "maxProperties", fields.len()) {
         errors.push(FieldError::too_many(path, fields.len(), most));
     }
@@ -164,7 +188,11 @@ fn object(schema: &Value, value: &Value, fields: &Map<String, Value>, path: &str
         errors.push(FieldError::breaks(path, value, &rule));
     }
     let embedded = is_true(schema, "x-kubernetes-embedded-resource");
-    let extra: &[&str] = if embedded { &["apiVersion", "kind"] } else { &[] };
+    let extra: &[&str] = if embedded {
+        &["apiVersion", "kind"]
+    } else {
+        &[]
+    };
     let required = schema.get("required").and_then(Value::as_array);
     let required = required.into_iter().flatten().filter_map(Value::as_str);
     for name in required.chain(extra.iter().copied()) {
@@ -173,7 +201,9 @@ fn object(schema: &Value, value: &Value, fields: &Map<String, Value>, path: &str
         }
     }
     let properties = schema.get("properties");
-    let rest = schema.get("additionalProperties").filter(|rest| rest.is_object());
+    let rest = schema
+        .get("additionalProperties")
+        .filter(|rest| rest.is_object());
     for (name, value) in fields {
         let declared = properties.and_then(|all| all.get(name)).or(rest);
         if let Some(schema) = declared {
@@ -196,28 +226,45 @@ fn combined(schema: &Value, value: &Value, path: &str, errors: &mut Errors) {
     if let Some(any) = branches("anyOf")
         && !any.iter().any(holds)
     {
-        errors.push(FieldError::breaks(path, value, "must validate at least one schema (anyOf)"));
+        errors.push(FieldError::breaks(
+            path,
+            value,
+            "must validate at least one schema (anyOf)",
+        ));
     }
     if let Some(one) = branches("oneOf") {
         let found = one.iter().filter(|branch| holds(branch)).count();
         if found != 1 {
-            let found =
-                if found == 0 { "none valid".to_owned() } else { format!("{found} valid alternatives") };
+            let found = if found == 0 {
+                "none valid".to_owned()
+            } else {
+                format!("{found} valid alternatives")
+            };
             let rule = format!("must validate one and only one schema (oneOf). Found {found}");
             errors.push(FieldError::breaks(path, value, &rule));
         }
     }
     if schema.get("not").is_some_and(holds) {
-        errors.push(FieldError::breaks(path, value, "must not validate the schema (not)"));
+        errors.push(FieldError::breaks(
+            path,
+            value,
+            "must not validate the schema (not)",
+        ));
     }
 }
 
 fn over(schema: &Value, keyword: &str, count: usize) -> Option<u64> {
-    schema.get(keyword)?.as_u64().filter(|most| count as u64 > *most)
+    schema
+        .get(keyword)?
+        .as_u64()
+        .filter(|most| count as u64 > *most)
 }
 
 fn under(schema: &Value, keyword: &str, count: usize) -> Option<u64> {
-    schema.get(keyword)?.as_u64().filter(|least| (count as u64) < *least)
+    schema
+        .get(keyword)?
+        .as_u64()
+        .filter(|least| (count as u64) < *least)
 }
 
 #[cfg(test)]

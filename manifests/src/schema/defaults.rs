@@ -26,7 +26,9 @@ pub fn apply_defaults(schema: &Value, object: &mut Value) {
 
 fn fill(properties: &Map<String, Value>, fields: &mut Map<String, Value>) {
     for (name, schema) in properties {
-        let missing = fields.get(name).is_none_or(|value| is_stray_null(schema, value));
+        let missing = fields
+            .get(name)
+            .is_none_or(|value| is_stray_null(schema, value));
         match schema.get("default") {
             Some(default) if missing => {
                 fields.insert(name.clone(), default.clone());
@@ -79,7 +81,10 @@ mod tests {
         }}}});
         let table = [
             (json!({}), json!({})),
-            (json!({"spec": {}}), json!({"spec": {"a": 1, "b": 2, "d": {"e": "x"}}})),
+            (
+                json!({"spec": {}}),
+                json!({"spec": {"a": 1, "b": 2, "d": {"e": "x"}}}),
+            ),
             (
                 json!({"spec": {"a": null, "b": null, "c": null, "d": {"e": "y"}, "f": [{}, {"g": false}], "h": {"i": null}}}),
                 json!({"spec": {"a": 1, "b": null, "d": {"e": "y"}, "f": [{"g": true}, {"g": false}], "h": {"i": "z"}}}),

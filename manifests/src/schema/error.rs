@@ -55,7 +55,11 @@ impl Reason {
 
 impl FieldError {
     fn new(path: impl Into<String>, reason: Reason, message: impl Into<String>) -> Self {
-        Self { path: path.into(), reason, message: message.into() }
+        Self {
+            path: path.into(),
+            reason,
+            message: message.into(),
+        }
     }
 
     /// `Required value`, and why it is, unless empty.
@@ -67,7 +71,11 @@ impl FieldError {
     /// `Invalid value: VALUE: WHY`.
     #[must_use]
     pub fn invalid(path: impl Into<String>, value: &Value, why: &str) -> Self {
-        Self::new(path, Reason::Invalid, with(&format!("Invalid value: {value}"), why))
+        Self::new(
+            path,
+            Reason::Invalid,
+            with(&format!("Invalid value: {value}"), why),
+        )
     }
 
     /// `Duplicate value: VALUE`.
@@ -93,8 +101,9 @@ impl FieldError {
 
     /// A value of type `found` where `wanted` is asked for.
     pub(super) fn mistyped(path: &str, wanted: &str, found: &str) -> Self {
-        let message =
-            format!("Invalid value: \"{found}\": {path} in body must be of type {wanted}: \"{found}\"");
+        let message = format!(
+            "Invalid value: \"{found}\": {path} in body must be of type {wanted}: \"{found}\""
+        );
         Self::new(path, Reason::TypeInvalid, message)
     }
 
@@ -104,7 +113,11 @@ impl FieldError {
     }
 
     pub(super) fn too_long(path: &str, most: u64) -> Self {
-        Self::new(path, Reason::TooLong, format!("Too long: may not be more than {most} bytes"))
+        Self::new(
+            path,
+            Reason::TooLong,
+            format!("Too long: may not be more than {most} bytes"),
+        )
     }
 
     pub(super) fn too_many(path: &str, count: usize, most: u64) -> Self {
@@ -114,12 +127,20 @@ impl FieldError {
 }
 
 fn with(head: &str, detail: &str) -> String {
-    if detail.is_empty() { head.to_owned() } else { format!("{head}: {detail}") }
+    if detail.is_empty() {
+        head.to_owned()
+    } else {
+        format!("{head}: {detail}")
+    }
 }
 
 /// Kubernetes quotes the members of an enumeration whatever their type.
 fn quoted(value: &Value) -> String {
-    if value.is_string() { value.to_string() } else { format!("\"{value}\"") }
+    if value.is_string() {
+        value.to_string()
+    } else {
+        format!("\"{value}\"")
+    }
 }
 
 impl fmt::Display for FieldError {

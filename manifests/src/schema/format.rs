@@ -35,7 +35,9 @@ fn is_base64(text: &str) -> bool {
 /// True when a whole number fits its format. Kubernetes checks the signed ones alone; the unsigned
 /// ones are checked as well, because a number that fits no field would stop every typed reader.
 pub(super) fn number_has(format: &str, value: &Value) -> bool {
-    let Some(number) = whole(value) else { return true };
+    let Some(number) = whole(value) else {
+        return true;
+    };
     let fits = |least: i128, most: i128| (least..=most).contains(&number);
     match format {
         "int8" => fits(i8::MIN.into(), i8::MAX.into()),
@@ -52,11 +54,17 @@ pub(super) fn number_has(format: &str, value: &Value) -> bool {
 
 /// The whole number a value is, if it is one; `2.0` is.
 pub(super) fn whole(value: &Value) -> Option<i128> {
-    let integer = value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
+    let integer = value
+        .as_i64()
+        .map(i128::from)
+        .or_else(|| value.as_u64().map(i128::from));
     integer.or_else(|| value.as_f64().and_then(whole_float))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "checked to be whole and within range")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "checked to be whole and within range"
+)]
 fn whole_float(number: f64) -> Option<i128> {
     (number.fract() == 0.0 && number.abs() < 1e30).then_some(number as i128)
 }
@@ -78,6 +86,9 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
             }
             patterns.insert(pattern.to_owned(), Regex::new(pattern).ok());
         }
-        patterns.get(pattern).and_then(Option::as_ref).is_none_or(|regex| regex.is_match(text))
+        patterns
+            .get(pattern)
+            .and_then(Option::as_ref)
+            .is_none_or(|regex| regex.is_match(text))
     })
 }

@@ -52,11 +52,17 @@ enum Place<'a> {
 
 impl<'a> Place<'a> {
     fn root(schema: &'a Value) -> Self {
-        Self::Schema { schema, object: true }
+        Self::Schema {
+            schema,
+            object: true,
+        }
     }
 
     fn of(schema: &'a Value) -> Self {
-        Self::Schema { schema, object: is_true(schema, "x-kubernetes-embedded-resource") }
+        Self::Schema {
+            schema,
+            object: is_true(schema, "x-kubernetes-embedded-resource"),
+        }
     }
 
     /// What is known of a field; `None` when it is unknown.
@@ -95,7 +101,13 @@ fn declared<'a>(schema: &'a Value, name: &str) -> Option<Place<'a>> {
     match schema.get("additionalProperties") {
         Some(Value::Bool(true)) => Some(Place::Kept),
         Some(inner @ Value::Object(_)) => Some(Place::of(inner)),
-        Some(Value::Null | Value::Bool(false) | Value::Number(_) | Value::String(_) | Value::Array(_))
+        Some(
+            Value::Null
+            | Value::Bool(false)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_),
+        )
         | None => is_true(schema, "x-kubernetes-preserve-unknown-fields").then_some(Place::Kept),
     }
 }
@@ -128,7 +140,9 @@ fn drop_unknown(place: &Place<'_>, value: &mut Value) {
         retain_known(place, fields);
     }
     if let Value::Array(items) = value {
-        items.iter_mut().for_each(|item| drop_unknown(&place.item(), item));
+        items
+            .iter_mut()
+            .for_each(|item| drop_unknown(&place.item(), item));
     }
 }
 
@@ -150,14 +164,14 @@ mod tests {
     #[test]
     fn unknown_fields_are_named_and_pruned() {
         let schema = json!({"type": "object", "properties": {
-            "spec": {"type": "object", "properties": {
-                "n": {"type": "integer"},
-                "env": {"type": "object", "additionalProperties": {"type": "string"}},
-                "list": {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}},
-                "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                         "properties": {"shut": {"type": "object"}}},
-                "pod": {"type": "object", "x-kubernetes-embedded-resource": true}
-            }}}});
+        "spec": {"type": "object", "properties": {
+            "n": {"type": "integer"},
+            "env": {"type": "object", "additionalProperties": {"type": "string"}},
+            "list": {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}},
+            "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                     "properties": {"shut": {"type": "object"}}},
+            "pod": {"type": "object", "x-kubernetes-embedded-resource": true}
+        }}}});
         let mut object = json!({
             "apiVersion": "v1", "kind": "X", "metadata": {"name": "a", "labels": {"x": "y"}, "nmae": 1},
             "spec": {"n": 1, "m": 2, "env": {"A": "b"}, "list": [{"a": "x"}, {"a": "y", "b": 1}],
@@ -165,13 +179,25 @@ mod tests {
                      "pod": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {}}},
             "extra": {}
         });
-        let unknown =
-            ["extra", "metadata.nmae", "spec.list[1].b", "spec.m", "spec.open.shut.no", "spec.pod.spec"];
+        let unknown = [
+            "extra",
+            "metadata.nmae",
+            "spec.list[1].b",
+            "spec.m",
+            "spec.open.shut.no",
+            "spec.pod.spec",
+        ];
         assert_eq!(unknown_fields(&schema, &object), unknown);
         assert_eq!(prune(&schema, &mut object), unknown);
         assert!(unknown_fields(&schema, &object).is_empty());
-        assert_eq!(object["spec"]["open"], json!({"any": {"thing": 1}, "shut": {}}));
+        assert_eq!(
+            object["spec"]["open"],
+            json!({"any": {"thing": 1}, "shut": {}})
+        );
         assert_eq!(object["spec"]["list"], json!([{"a": "x"}, {"a": "y"}]));
-        assert_eq!(object["metadata"], json!({"name": "a", "labels": {"x": "y"}}));
+        assert_eq!(
+            object["metadata"],
+            json!({"name": "a", "labels": {"x": "y"}})
+        );
     }
 }

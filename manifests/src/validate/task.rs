@@ -13,7 +13,10 @@ impl Check {
             self.constraint(&constraint);
         }
         self.span(&spec.field("killPolicy").field("gracePeriod"));
-        let (first, longest) = (spec.field("retry").field("backoff"), spec.field("retry").field("maxBackoff"));
+        let (first, longest) = (
+            spec.field("retry").field("backoff"),
+            spec.field("retry").field("maxBackoff"),
+        );
         if let (Some(backoff), Some(most)) = (self.span(&first), self.span(&longest))
             && backoff > most
         {
@@ -26,7 +29,8 @@ impl Check {
             let absent = command.value.is_null() || command.value.is_array();
             if absent {
                 let why = r#"a task runs something, e.g. ["/bin/sh", "-c", "echo hello"]"#;
-                self.errors.push(FieldError::required(command.path.clone(), why));
+                self.errors
+                    .push(FieldError::required(command.path.clone(), why));
             }
             return;
         }
@@ -44,9 +48,15 @@ impl Check {
     /// As in Kubernetes: anything printable but `=`.
     fn env(&mut self, env: &At<'_>) {
         for (name, value) in env.fields() {
-            let good = !name.is_empty() && name.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'=');
+            let good = !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|b| (b' '..=b'~').contains(&b) && b != b'=');
             if !good {
-                self.invalid(&value, "the variable's name must be printable ASCII without '='");
+                self.invalid(
+                    &value,
+                    "the variable's name must be printable ASCII without '='",
+                );
             }
             if value.text().is_some_and(|text| text.contains('\0')) {
                 self.invalid(&value, "no system passes a NUL character to a program");
@@ -61,7 +71,10 @@ impl Check {
         let why = "a limit is an amount; ports are asked for in resources";
         self.no_ports(&limits, why);
         if let Some(gpus) = limits.value.get(GPUS).map(|_| limits.field(GPUS)) {
-            self.errors.push(FieldError::forbidden(gpus.path, "gpus are whole; ask for them in resources"));
+            self.errors.push(FieldError::forbidden(
+                gpus.path,
+                "gpus are whole; ask for them in resources",
+            ));
         }
         if let (Some(asked), Some(ceiling)) = (asked, ceiling) {
             self.at_least(&limits, &ceiling, &asked, "what is asked for in resources");
@@ -77,7 +90,10 @@ impl Check {
                 self.errors.push(FieldError::required(values.path, &why));
             }
             Some(operator @ ("Exists" | "DoesNotExist")) if any => {
-                self.errors.push(FieldError::forbidden(values.path, &format!("{operator} takes no values")));
+                self.errors.push(FieldError::forbidden(
+                    values.path,
+                    &format!("{operator} takes no values"),
+                ));
             }
             Some(_) | None => {}
         }

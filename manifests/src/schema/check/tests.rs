@@ -11,59 +11,139 @@ fn texts(schema: &Value, value: &Value) -> Vec<String> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table, one row for each rule")]
 fn each_keyword_has_its_text() {
     let table = [
-        (json!({"type": "integer"}), json!("string"),
-            r#"spec.x: Invalid value: "string": spec.x in body must be of type integer: "string""#),
-        (json!({"type": "integer"}), json!(1.5),
-            r#"spec.x: Invalid value: "number": spec.x in body must be of type integer: "number""#),
-        (json!({"type": "string"}), json!(null),
-            r#"spec.x: Invalid value: "null": spec.x in body must be of type string: "null""#),
-        (json!({"x-kubernetes-int-or-string": true}), json!(true),
-            r#"spec.x: Invalid value: "boolean": spec.x in body must be of type integer,string: "boolean""#),
-        (json!({"type": "string", "enum": ["A", "B"]}), json!("X"),
-            r#"spec.x: Unsupported value: "X": supported values: "A", "B""#),
-        (json!({"type": "integer", "minimum": 1.0}), json!(0),
-            "spec.x: Invalid value: 0: spec.x in body should be greater than or equal to 1"),
-        (json!({"type": "number", "minimum": 0.001}), json!(-2.5),
-            "spec.x: Invalid value: -2.5: spec.x in body should be greater than or equal to 0.001"),
-        (json!({"type": "integer", "maximum": 5, "exclusiveMaximum": true}), json!(5),
-            "spec.x: Invalid value: 5: spec.x in body should be less than 5"),
-        (json!({"type": "integer", "multipleOf": 2}), json!(3),
-            "spec.x: Invalid value: 3: spec.x in body should be a multiple of 2"),
-        (json!({"type": "integer", "format": "int32"}), json!(3_000_000_000_u64),
-            "spec.x: Invalid value: 3000000000: spec.x in body must be of type int32: 3000000000"),
-        (json!({"type": "string", "minLength": 3}), json!("é"),
-            r#"spec.x: Invalid value: "é": spec.x in body should be at least 3 chars long"#),
-        (json!({"type": "string", "maxLength": 3}), json!("abcd"),
-            "spec.x: Too long: may not be more than 3 bytes"),
-        (json!({"type": "string", "pattern": "^a+$"}), json!("b"),
-            r#"spec.x: Invalid value: "b": spec.x in body should match '^a+$'"#),
-        (json!({"type": "string", "format": "date-time"}), json!("today"),
-            r#"spec.x: Invalid value: "today": spec.x in body must be of type date-time: "today""#),
-        (json!({"type": "array", "minItems": 1}), json!([]),
-            "spec.x: Invalid value: []: spec.x in body should have at least 1 items"),
-        (json!({"type": "array", "maxItems": 1}), json!([1, 2]),
-            "spec.x: Too many: 2: must have at most 1 items"),
-        (json!({"type": "array", "items": {"type": "string"}}), json!(["a", 2]),
-            r#"spec.x[1]: Invalid value: "integer": spec.x[1] in body must be of type string: "integer""#),
-        (json!({"type": "array", "x-kubernetes-list-type": "set"}), json!(["a", "b", "a"]),
-            r#"spec.x[2]: Duplicate value: "a""#),
-        (json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["t"]}),
-            json!([{"t": 1, "v": 1}, {"t": 1, "v": 2}]), r#"spec.x[1]: Duplicate value: {"t":1}"#),
-        (json!({"type": "object", "required": ["a"]}), json!({}), "spec.x.a: Required value"),
-        (json!({"type": "object", "minProperties": 1}), json!({}),
-            "spec.x: Invalid value: {}: spec.x in body should have at least 1 properties"),
-        (json!({"type": "object", "additionalProperties": {"type": "string"}}), json!({"A": 1}),
-            r#"spec.x.A: Invalid value: "integer": spec.x.A in body must be of type string: "integer""#),
-        (json!({"type": "integer", "anyOf": [{"minimum": 5}, {"maximum": 1}]}), json!(3),
-            "spec.x: Invalid value: 3: spec.x in body must validate at least one schema (anyOf)"),
-        (json!({"type": "integer", "oneOf": [{"minimum": 1}, {"minimum": 2}]}), json!(3),
-            "spec.x: Invalid value: 3: spec.x in body must validate one and only one schema (oneOf). Found 2 valid alternatives"),
-        (json!({"type": "integer", "not": {"minimum": 1}}), json!(3),
-            "spec.x: Invalid value: 3: spec.x in body must not validate the schema (not)"),
-        (json!({"type": "integer", "allOf": [{"minimum": 5}]}), json!(3),
-            "spec.x: Invalid value: 3: spec.x in body should be greater than or equal to 5"),
+        (
+            json!({"type": "integer"}),
+            json!("string"),
+            r#"spec.x: Invalid value: "string": spec.x in body must be of type integer: "string""#,
+        ),
+        (
+            json!({"type": "integer"}),
+            json!(1.5),
+            r#"spec.x: Invalid value: "number": spec.x in body must be of type integer: "number""#,
+        ),
+        (
+            json!({"type": "string"}),
+            json!(null),
+            r#"spec.x: Invalid value: "null": spec.x in body must be of type string: "null""#,
+        ),
+        (
+            json!({"x-kubernetes-int-or-string": true}),
+            json!(true),
+            r#"spec.x: Invalid value: "boolean": spec.x in body must be of type integer,string: "boolean""#,
+        ),
+        (
+            json!({"type": "string", "enum": ["A", "B"]}),
+            json!("X"),
+            r#"spec.x: Unsupported value: "X": supported values: "A", "B""#,
+        ),
+        (
+            json!({"type": "integer", "minimum": 1.0}),
+            json!(0),
+            "spec.x: Invalid value: 0: spec.x in body should be greater than or equal to 1",
+        ),
+        (
+            json!({"type": "number", "minimum": 0.001}),
+            json!(-2.5),
+            "spec.x: Invalid value: -2.5: spec.x in body should be greater than or equal to 0.001",
+        ),
+        (
+            json!({"type": "integer", "maximum": 5, "exclusiveMaximum": true}),
+            json!(5),
+            "spec.x: Invalid value: 5: spec.x in body should be less than 5",
+        ),
+        (
+            json!({"type": "integer", "multipleOf": 2}),
+            json!(3),
+            "spec.x: Invalid value: 3: spec.x in body should be a multiple of 2",
+        ),
+        (
+            json!({"type": "integer", "format": "int32"}),
+            json!(3_000_000_000_u64),
+            "spec.x: Invalid value: 3000000000: spec.x in body must be of type int32: 3000000000",
+        ),
+        (
+            json!({"type": "string", "minLength": 3}),
+            json!("é"),
+            r#"spec.x: Invalid value: "é": spec.x in body should be at least 3 chars long"#,
+        ),
+        (
+            json!({"type": "string", "maxLength": 3}),
+            json!("abcd"),
+            "spec.x: Too long: may not be more than 3 bytes",
+        ),
+        (
+            json!({"type": "string", "pattern": "^a+$"}),
+            json!("b"),
+            r#"spec.x: Invalid value: "b": spec.x in body should match '^a+$'"#,
+        ),
+        (
+            json!({"type": "string", "format": "date-time"}),
+            json!("today"),
+            r#"spec.x: Invalid value: "today": spec.x in body must be of type date-time: "today""#,
+        ),
+        (
+            json!({"type": "array", "minItems": 1}),
+            json!([]),
+            "spec.x: Invalid value: []: spec.x in body should have at least 1 items",
+        ),
+        (
+            json!({"type": "array", "maxItems": 1}),
+            json!([1, 2]),
+            "spec.x: Too many: 2: must have at most 1 items",
+        ),
+        (
+            json!({"type": "array", "items": {"type": "string"}}),
+            json!(["a", 2]),
+            r#"spec.x[1]: Invalid value: "integer": spec.x[1] in body must be of type string: "integer""#,
+        ),
+        (
+            json!({"type": "array", "x-kubernetes-list-type": "set"}),
+            json!(["a", "b", "a"]),
+            r#"spec.x[2]: Duplicate value: "a""#,
+        ),
+        (
+            json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["t"]}),
+            json!([{"t": 1, "v": 1}, {"t": 1, "v": 2}]),
+            r#"spec.x[1]: Duplicate value: {"t":1}"#,
+        ),
+        (
+            json!({"type": "object", "required": ["a"]}),
+            json!({}),
+            "spec.x.a: Required value",
+        ),
+        (
+            json!({"type": "object", "minProperties": 1}),
+            json!({}),
+            "spec.x: Invalid value: {}: spec.x in body should have at least 1 properties",
+        ),
+        (
+            json!({"type": "object", "additionalProperties": {"type": "string"}}),
+            json!({"A": 1}),
+            r#"spec.x.A: Invalid value: "integer": spec.x.A in body must be of type string: "integer""#,
+        ),
+        (
+            json!({"type": "integer", "anyOf": [{"minimum": 5}, {"maximum": 1}]}),
+            json!(3),
+            "spec.x: Invalid value: 3: spec.x in body must validate at least one schema (anyOf)",
+        ),
+        (
+            json!({"type": "integer", "oneOf": [{"minimum": 1}, {"minimum": 2}]}),
+            json!(3),
+            "spec.x: Invalid value: 3: spec.x in body must validate one and only one schema (oneOf). Found 2 valid alternatives",
+        ),
+        (
+            json!({"type": "integer", "not": {"minimum": 1}}),
+            json!(3),
+            "spec.x: Invalid value: 3: spec.x in body must not validate the schema (not)",
+        ),
+        (
+            json!({"type": "integer", "allOf": [{"minimum": 5}]}),
+            json!(3),
+            "spec.x: Invalid value: 3: spec.x in body should be greater than or equal to 5",
+        ),
     ];
     for (schema, value, expected) in table {
         assert_eq!(texts(&schema, &value), [expected], "{schema}");
@@ -75,13 +155,31 @@ fn what_is_allowed_is_let_through() {
     let table = [
         (json!({"type": "integer"}), json!(2.0)),
         (json!({"type": "number"}), json!(2)),
-        (json!({"type": "string", "nullable": true, "enum": ["A"]}), json!(null)),
-        (json!({"x-kubernetes-int-or-string": true, "pattern": "^[0-9]+s$"}), json!(3)),
-        (json!({"x-kubernetes-int-or-string": true, "pattern": "^[0-9]+s$"}), json!("3s")),
-        (json!({"x-kubernetes-preserve-unknown-fields": true}), json!({"a": [null]})),
-        (json!({"type": "string", "format": "date-time"}), json!("2026-01-02T03:04:05.000006Z")),
+        (
+            json!({"type": "string", "nullable": true, "enum": ["A"]}),
+            json!(null),
+        ),
+        (
+            json!({"x-kubernetes-int-or-string": true, "pattern": "^[0-9]+s$"}),
+            json!(3),
+        ),
+        (
+            json!({"x-kubernetes-int-or-string": true, "pattern": "^[0-9]+s$"}),
+            json!("3s"),
+        ),
+        (
+            json!({"x-kubernetes-preserve-unknown-fields": true}),
+            json!({"a": [null]}),
+        ),
+        (
+            json!({"type": "string", "format": "date-time"}),
+            json!("2026-01-02T03:04:05.000006Z"),
+        ),
         (json!({"type": "string", "pattern": "("}), json!("anything")),
-        (json!({"type": "string", "format": "no-such-format"}), json!("anything")),
+        (
+            json!({"type": "string", "format": "no-such-format"}),
+            json!("anything"),
+        ),
     ];
     for (schema, value) in table {
         assert_eq!(texts(&schema, &value), [""; 0], "{schema}");
