@@ -36,11 +36,18 @@ pub(crate) fn offered(found: Found, named: Option<&Resources>) -> Resources {
 
 /// All but the reserve where there are two of it, else half.
 const fn less_reserve(total: u64, reserve: u64) -> u64 {
-    if total >= 2 * reserve { total - reserve } else { total / 2 }
+    if total >= 2 * reserve {
+        total - reserve
+    } else {
+        total / 2
+    }
 }
 
 fn whole(units: u64) -> Milli {
-    i64::try_from(units).ok().and_then(Milli::whole).unwrap_or(Milli::MAX)
+    i64::try_from(units)
+        .ok()
+        .and_then(Milli::whole)
+        .unwrap_or(Milli::MAX)
 }
 
 /// Bytes of memory from the text of `/proc/meminfo`.
@@ -56,23 +63,40 @@ mod tests {
 
     #[test]
     fn a_reserve_stays_with_the_machine() {
-        let found = Found { cores: 4, memory_bytes: 8 * GIB, disk_bytes: 4 * GIB };
+        let found = Found {
+            cores: 4,
+            memory_bytes: 8 * GIB,
+            disk_bytes: 4 * GIB,
+        };
         let offered = offered(found, None);
-        assert_eq!(offered.to_string(), "cpus 4, disk 2Gi, mem 7Gi, ports 31000-32000");
+        assert_eq!(
+            offered.to_string(),
+            "cpus 4, disk 2Gi, mem 7Gi, ports 31000-32000"
+        );
     }
 
     #[test]
     fn what_is_named_replaces_what_was_found() {
-        let found = Found { cores: 4, memory_bytes: GIB, disk_bytes: 20 * GIB };
+        let found = Found {
+            cores: 4,
+            memory_bytes: GIB,
+            disk_bytes: 20 * GIB,
+        };
         let mut named = Resources::new([("cpus", Milli::whole(16).unwrap())]);
         named.set_ports(Ranges::new([(8000, 8001)]));
         let offered = offered(found, Some(&named));
-        assert_eq!(offered.to_string(), "cpus 16, disk 15Gi, mem 512Mi, ports 8000-8001");
+        assert_eq!(
+            offered.to_string(),
+            "cpus 16, disk 15Gi, mem 512Mi, ports 8000-8001"
+        );
     }
 
     #[test]
     fn meminfo() {
-        assert_eq!(parse_meminfo("MemTotal:       24105 kB\nMemFree: 1 kB\n"), 24105 * 1024);
+        assert_eq!(
+            parse_meminfo("MemTotal:       24105 kB\nMemFree: 1 kB\n"),
+            24105 * 1024
+        );
         assert_eq!(parse_meminfo(""), 0);
     }
 }

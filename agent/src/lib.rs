@@ -9,13 +9,16 @@
 //!
 //! Tests: the life of a run is a table over every state × event; supervisors, adoption and kills
 //! are tried with real processes in `tests/agent.rs`.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion"))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")
+)]
 
 pub mod task;
 
-mod options;
 mod detect;
 mod edge;
+mod options;
 
 pub use edge::join::JoinError;
 pub use edge::service::{Handle, RunError, Service, StartError};

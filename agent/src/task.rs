@@ -1,16 +1,16 @@
 //! What the agent decides: which runs there are, what each does next, and what the servers are
 //! told of it. Plain functions of events and `now`; the edge performs the effects.
 
-mod id;
-mod run;
 mod end;
-mod spec;
-mod limits;
-mod seen;
-mod status;
-mod recover;
 mod entry;
+mod id;
+mod limits;
 mod machine;
+mod recover;
+mod run;
+mod seen;
+mod spec;
+mod status;
 
 #[cfg(test)]
 mod tests;

@@ -34,7 +34,11 @@ pub(crate) fn mounts(text: &str) -> Vec<Mount> {
             for controller in Controller::ALL {
                 if options.split(',').any(|option| option == controller.name()) {
                     let path = PathBuf::from(path);
-                    found.push(Mount { controller, hierarchy: Hierarchy::V1, path });
+                    found.push(Mount {
+                        controller,
+                        hierarchy: Hierarchy::V1,
+                        path,
+                    });
                 }
             }
         }
@@ -45,9 +49,17 @@ pub(crate) fn mounts(text: &str) -> Vec<Mount> {
             let offered = offered.unwrap_or_default();
             for controller in Controller::ALL {
                 let known = found.iter().any(|mount| mount.controller == controller);
-                if !known && offered.split_whitespace().any(|name| name == controller.name()) {
+                if !known
+                    && offered
+                        .split_whitespace()
+                        .any(|name| name == controller.name())
+                {
                     let path = PathBuf::from(path);
-                    found.push(Mount { controller, hierarchy: Hierarchy::V2, path });
+                    found.push(Mount {
+                        controller,
+                        hierarchy: Hierarchy::V2,
+                        path,
+                    });
                 }
             }
         }
@@ -94,7 +106,8 @@ impl Cgroups {
             for entry in fs::read_dir(home).into_iter().flatten().flatten() {
                 let is_group = entry.file_type().is_ok_and(|kind| kind.is_dir());
                 let name = entry.file_name();
-                if is_group && !is_known(&name.to_string_lossy()) && !found.contains(&entry.path()) {
+                if is_group && !is_known(&name.to_string_lossy()) && !found.contains(&entry.path())
+                {
                     found.push(entry.path());
                 }
             }
@@ -189,8 +202,12 @@ pub(crate) fn clear(groups: &[PathBuf]) {
 mod tests {
     use super::*;
 
-    const CEILINGS: Ceilings =
-        Ceilings { cpu_request: 500, cpu_limit: Some(250), memory_bytes: Some(1 << 26), pids_max: 64 };
+    const CEILINGS: Ceilings = Ceilings {
+        cpu_request: 500,
+        cpu_limit: Some(250),
+        memory_bytes: Some(1 << 26),
+        pids_max: 64,
+    };
 
     fn read(path: &Path) -> String {
         fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
@@ -209,7 +226,13 @@ mod tests {
         );
         let found = mounts(&text);
         let brief: Vec<_> = found.iter().map(|m| (m.controller, m.hierarchy)).collect();
-        assert_eq!(brief, [(Controller::Cpu, Hierarchy::V1), (Controller::Pids, Hierarchy::V2)]);
+        assert_eq!(
+            brief,
+            [
+                (Controller::Cpu, Hierarchy::V1),
+                (Controller::Pids, Hierarchy::V2)
+            ]
+        );
         let groups = Cgroups::open(&found[1..], "a1");
         assert_eq!(groups.not_enforced.len(), 2, "{:?}", groups.not_enforced);
         assert!(groups.not_enforced[0].starts_with("cpus:"));
@@ -229,7 +252,10 @@ mod tests {
         assert_eq!(directories.len(), 3);
         assert_eq!(read(&directories[0].join("cpu.shares")), "512");
         assert_eq!(read(&directories[0].join("cpu.cfs_quota_us")), "25000");
-        assert_eq!(read(&directories[1].join("memory.limit_in_bytes")), "67108864");
+        assert_eq!(
+            read(&directories[1].join("memory.limit_in_bytes")),
+            "67108864"
+        );
         assert_eq!(read(&directories[2].join("pids.max")), "64");
         assert_eq!(groups.strays(|name| name == "u.0"), Vec::<PathBuf>::new());
         assert_eq!(groups.strays(|_| false), directories);
@@ -240,15 +266,26 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let mount = |controller| {
             let path = root.path().to_path_buf();
-            Mount { controller, hierarchy: Hierarchy::V2, path }
+            Mount {
+                controller,
+                hierarchy: Hierarchy::V2,
+                path,
+            }
         };
         let groups = Cgroups::open(&Controller::ALL.map(mount), "a1");
         let (directories, not_enforced) = groups.prepare("u.0", &CEILINGS);
         assert_eq!((directories.len(), not_enforced.len()), (1, 0));
         assert_eq!(read(&directories[0].join("cpu.max")), "25000 100000");
         assert_eq!(read(&directories[0].join("memory.max")), "67108864");
-        assert_eq!(read(&root.path().join("stoa/cgroup.subtree_control")), "+pids");
-        fs::write(directories[0].join("memory.events"), "low 0\noom 2\noom_kill 1\n").unwrap();
+        assert_eq!(
+            read(&root.path().join("stoa/cgroup.subtree_control")),
+            "+pids"
+        );
+        fs::write(
+            directories[0].join("memory.events"),
+            "low 0\noom 2\noom_kill 1\n",
+        )
+        .unwrap();
         assert!(hit_memory_limit(&directories[0]));
     }
 }

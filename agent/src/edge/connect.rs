@@ -33,10 +33,16 @@ struct List {
 
 impl Servers {
     pub(crate) fn new(configured: &[String]) -> Self {
-        let trimmed = configured.iter().map(|url| url.trim_end_matches('/').to_owned());
+        let trimmed = configured
+            .iter()
+            .map(|url| url.trim_end_matches('/').to_owned());
         let configured: Vec<String> = trimmed.collect();
         let all = configured.clone();
-        Self(Arc::new(Mutex::new(List { configured, all, current: 0 })))
+        Self(Arc::new(Mutex::new(List {
+            configured,
+            all,
+            current: 0,
+        })))
     }
 
     fn with<T>(&self, use_it: impl FnOnce(&mut List) -> T) -> T {
@@ -69,8 +75,16 @@ impl Servers {
         self.with(|list| {
             let current = list.all.get(list.current).cloned();
             let mut all = learned.to_vec();
-            all.extend(list.configured.iter().filter(|url| !learned.contains(url)).cloned());
-            list.current = all.iter().position(|url| Some(url) == current.as_ref()).unwrap_or(0);
+            all.extend(
+                list.configured
+                    .iter()
+                    .filter(|url| !learned.contains(url))
+                    .cloned(),
+            );
+            list.current = all
+                .iter()
+                .position(|url| Some(url) == current.as_ref())
+                .unwrap_or(0);
             list.all = all;
         });
     }
@@ -139,7 +153,9 @@ impl Transport {
         let mut last = None;
         for _ in 0..self.servers.count() {
             let server = self.servers.current();
-            let body = body.try_clone().ok_or("a streamed body cannot be sent twice")?;
+            let body = body
+                .try_clone()
+                .ok_or("a streamed body cannot be sent twice")?;
             let mut request = Request::from_parts(parts.clone(), body);
             *request.uri_mut() = absolute(&server, parts.uri.path_and_query())?;
             match tokio::time::timeout(ANSWER, self.client.request(request)).await {
@@ -171,7 +187,10 @@ impl Transport {
 fn absolute(server: &str, path: Option<&PathAndQuery>) -> Result<Uri, http::Error> {
     let mut parts = server.parse::<Uri>()?.into_parts();
     parts.scheme.get_or_insert(Scheme::HTTPS);
-    parts.path_and_query = Some(path.cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
+    parts.path_and_query = Some(
+        path.cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/")),
+    );
     Ok(Uri::from_parts(parts)?)
 }
 
@@ -184,7 +203,10 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) const fn new(max_ms: u64) -> Self {
-        Self { next_ms: 100, max_ms }
+        Self {
+            next_ms: 100,
+            max_ms,
+        }
     }
 
     pub(crate) async fn pause(&mut self) {
@@ -211,7 +233,10 @@ mod tests {
         servers.leave("https://a:1");
         assert_eq!(servers.current(), "https://b:1");
         servers.learn(&["https://c:1".to_owned(), "https://b:1".to_owned()]);
-        assert_eq!((servers.current().as_str(), servers.count()), ("https://b:1", 3));
+        assert_eq!(
+            (servers.current().as_str(), servers.count()),
+            ("https://b:1", 3)
+        );
         servers.leave("https://b:1");
         assert_eq!(servers.current(), "https://a:1");
     }
@@ -219,6 +244,9 @@ mod tests {
     #[test]
     fn requests_go_to_the_server_in_use() {
         let path = PathAndQuery::from_static("/apis?x=y");
-        assert_eq!(absolute("https://a:1", Some(&path)).unwrap(), "https://a:1/apis?x=y");
+        assert_eq!(
+            absolute("https://a:1", Some(&path)).unwrap(),
+            "https://a:1/apis?x=y"
+        );
     }
 }

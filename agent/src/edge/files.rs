@@ -34,7 +34,12 @@ impl Claim {
     pub(crate) fn mine(forbids: bool) -> io::Result<Self> {
         let pid = rustix::process::getpid().as_raw_nonzero().get();
         let ticks = procs::stat(pid)?.ticks;
-        Ok(Self { pid, ticks, boot_id: super::clock::boot_id()?, forbids })
+        Ok(Self {
+            pid,
+            ticks,
+            boot_id: super::clock::boot_id()?,
+            forbids,
+        })
     }
 }
 
@@ -126,7 +131,8 @@ impl RunDir {
         if !self.claim(&Claim::mine(true)?)? {
             return Ok(false);
         }
-        self.write_end(&End::without_start(cause, now_us)).map(|()| true)
+        self.write_end(&End::without_start(cause, now_us))
+            .map(|()| true)
     }
 
     fn write<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
@@ -158,7 +164,12 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Readable by the owner alone: specs hold environments, and those hold secrets.
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = options
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

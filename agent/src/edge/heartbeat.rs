@@ -40,7 +40,9 @@ async fn register(client: &kube::Client, facts: &Facts) {
 }
 
 async fn send(client: &kube::Client, facts: &Facts) -> kube::Result<HeartbeatAck> {
-    let body = serde_json::to_vec(&Heartbeat { boot_id: facts.boot_id.clone() });
+    let body = serde_json::to_vec(&Heartbeat {
+        boot_id: facts.boot_id.clone(),
+    });
     let request = Request::post(format!("/apis/stoa.dev/v1/agents/{}/heartbeat", facts.name))
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(body.map_err(kube::Error::SerdeError)?)

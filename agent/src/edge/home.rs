@@ -35,11 +35,18 @@ impl Home {
     /// `WouldBlock` when another agent runs here.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
         for name in ["", "pki", "tasks", "sandboxes"] {
-            DirBuilder::new().recursive(true).mode(0o700).create(root.join(name))?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(root.join(name))?;
         }
         // Absolute, for supervisors and commands have other working directories.
         let root = fs::canonicalize(root)?;
-        let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(root.join("lock"))?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(root.join("lock"))?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Self { root, _lock: lock })
     }
@@ -66,14 +73,30 @@ impl Home {
 
     /// Makes the sandbox with its empty outputs, the control groups and the checkpoint. Answers
     /// with the limits that are not enforced.
-    pub(crate) fn prepare(&self, id: &RunId, spec: &RunSpec, cgroups: &Cgroups) -> io::Result<Vec<String>> {
+    pub(crate) fn prepare(
+        &self,
+        id: &RunId,
+        spec: &RunSpec,
+        cgroups: &Cgroups,
+    ) -> io::Result<Vec<String>> {
         let sandbox = self.sandbox(id);
-        DirBuilder::new().recursive(true).mode(0o700).create(&sandbox)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&sandbox)?;
         for name in ["stdout", "stderr"] {
-            OpenOptions::new().create(true).append(true).mode(0o644).open(sandbox.join(name))?;
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .mode(0o644)
+                .open(sandbox.join(name))?;
         }
         let (groups, not_enforced) = cgroups.prepare(&id.to_string(), &spec.ceilings);
-        let spec = RunSpec { cgroups: groups, not_enforced, ..spec.clone() };
+        let spec = RunSpec {
+            cgroups: groups,
+            not_enforced,
+            ..spec.clone()
+        };
         self.run(id).create(&spec)?;
         Ok(spec.not_enforced)
     }
@@ -83,7 +106,11 @@ impl Home {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.root.join("tasks"))? {
             let entry = entry?;
-            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            let Some(id) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            else {
                 continue;
             };
             let dir = RunDir::new(entry.path());

@@ -28,7 +28,9 @@ pub(crate) const RENEW_BEFORE_S: i64 = 30 * 24 * 3600;
 /// Reads the identity; `None` before the first join.
 pub(crate) fn load(pki: &Path) -> io::Result<Option<Identity>> {
     // The certificate is written last, so where it is the others are as well.
-    let Some(certificate) = read(&pki.join("agent.crt"))? else { return Ok(None) };
+    let Some(certificate) = read(&pki.join("agent.crt"))? else {
+        return Ok(None);
+    };
     let [key, ca] = ["agent.key", "ca.crt"].map(|name| fs::read(pki.join(name)));
     let certificate = CertificateDer::from_pem_slice(&certificate).map_err(|e| damaged(&e))?;
     let expires_s = expiry(&certificate)?;

@@ -54,7 +54,9 @@ impl JoinError {
     pub(crate) const fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
-            Self::Token(_) | Self::Role | Self::Csr(_) | Self::Tls(_) | Self::Refused { .. } => false,
+            Self::Token(_) | Self::Role | Self::Csr(_) | Self::Tls(_) | Self::Refused { .. } => {
+                false
+            }
         }
     }
 }
@@ -80,12 +82,17 @@ pub(crate) async fn join(
     let request = JoinRequest {
         role: JoinRole::Agent.as_str().to_owned(),
         name: name.to_owned(),
-        csr: CertificateParams::new(["stoa-agent".to_owned()])?.serialize_request(key)?.pem()?,
+        csr: CertificateParams::new(["stoa-agent".to_owned()])?
+            .serialize_request(key)?
+            .pem()?,
         address: address.to_owned(),
         peer_address: String::new(),
     };
     let config = Arc::new(tls::joining(&parsed.ca_hash)?);
-    let unavailable = |message: String| JoinError::Unavailable { server: server.to_owned(), message };
+    let unavailable = |message: String| JoinError::Unavailable {
+        server: server.to_owned(),
+        message,
+    };
     let exchange = timeout(ATTEMPT, post(server, token, &request, config)).await;
     let exchange = exchange.map_err(|_elapsed| unavailable("no answer".to_owned()))?;
     let (status, body) = exchange.map_err(|e| unavailable(chain(&e)))?;
@@ -107,9 +114,12 @@ async fn post(
 ) -> io::Result<(StatusCode, Bytes)> {
     let authority = authority(server);
     let stream = TcpStream::connect(authority).await?;
-    let stream = TlsConnector::from(config).connect(tls::server_name(), stream).await?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let stream = TlsConnector::from(config)
+        .connect(tls::server_name(), stream)
+        .await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
     let driver = tokio::spawn(connection);
     let request = Request::builder()
         .method(Method::POST)
@@ -119,22 +129,33 @@ async fn post(
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(serde_json::to_vec(body)?)))
         .map_err(io::Error::other)?;
-    let answer = sender.send_request(request).await.map_err(io::Error::other)?;
+    let answer = sender
+        .send_request(request)
+        .await
+        .map_err(io::Error::other)?;
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await.map_err(io::Error::other)?;
+    let body = Limited::new(answer.into_body(), ANSWER_MAX)
+        .collect()
+        .await
+        .map_err(io::Error::other)?;
     driver.abort();
     Ok((status, body.to_bytes()))
 }
 
 /// `host:port` of `https://host:port/`.
 fn authority(server: &str) -> &str {
-    server.strip_prefix("https://").unwrap_or(server).trim_end_matches('/')
+    server
+        .strip_prefix("https://")
+        .unwrap_or(server)
+        .trim_end_matches('/')
 }
 
 /// The message of a Kubernetes Status, or the bare code.
 fn message(status: StatusCode, body: &[u8]) -> String {
     let parsed: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let message = parsed.as_ref().and_then(|body| body.get("message")?.as_str());
+    let message = parsed
+        .as_ref()
+        .and_then(|body| body.get("message")?.as_str());
     message.map_or_else(|| status.to_string(), str::to_owned)
 }
 

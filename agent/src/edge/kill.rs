@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, pidfd_send_signal,
+};
 
 use super::{cgroup, procs};
 use crate::task::Started;
@@ -26,11 +28,18 @@ pub(crate) fn destroy(started: &Started, cgroups: &[PathBuf]) {
 
 fn signal(started: &Started, cgroups: &[PathBuf], signal: Signal) {
     let leads = lead(started, signal);
-    let mut members: Vec<i32> = cgroups.iter().flat_map(|group| cgroup::members(group)).collect();
+    let mut members: Vec<i32> = cgroups
+        .iter()
+        .flat_map(|group| cgroup::members(group))
+        .collect();
     if leads && cgroups.is_empty() {
         // Only while the command lives is its session's number certain to be its own.
         let all = procs::all().unwrap_or_default();
-        members.extend(all.iter().filter(|p| p.session == started.pid).map(|p| p.pid));
+        members.extend(
+            all.iter()
+                .filter(|p| p.session == started.pid)
+                .map(|p| p.pid),
+        );
     }
     members.sort_unstable();
     members.dedup();
@@ -43,8 +52,12 @@ fn signal(started: &Started, cgroups: &[PathBuf], signal: Signal) {
 /// To the command itself, by a descriptor that was opened before its start time was checked, so
 /// that no later process with its number is hit. True when it lived.
 fn lead(started: &Started, signal: Signal) -> bool {
-    let Some(pid) = Pid::from_raw(started.pid) else { return false };
-    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    let Some(pid) = Pid::from_raw(started.pid) else {
+        return false;
+    };
+    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else {
+        return false;
+    };
     let lives = procs::is_alive(started.pid, started.ticks);
     lives && pidfd_send_signal(&descriptor, signal).is_ok()
 }
@@ -55,7 +68,12 @@ pub(crate) fn orphans(started: &Started, cgroups: &[PathBuf]) {
     destroy(started, cgroups);
     let all = procs::all().unwrap_or_default();
     let is_orphan = |p: &&procs::Stat| p.session == started.pid && p.ticks >= started.ticks;
-    each(&all.iter().filter(is_orphan).map(|p| p.pid).collect::<Vec<_>>());
+    each(
+        &all.iter()
+            .filter(is_orphan)
+            .map(|p| p.pid)
+            .collect::<Vec<_>>(),
+    );
     if let Some(group) = Pid::from_raw(started.pid)
         && all.iter().any(|p| p.session == started.pid)
     {

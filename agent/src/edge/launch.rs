@@ -42,7 +42,10 @@ fn become_command(dir: &RunDir) -> (ExitCode, String) {
     });
     match prepared {
         Ok((mut command, spec)) => explain(&spec, &command.exec()),
-        Err(e) => (ExitCode::from(126), format!("cannot prepare the command's process: {e}")),
+        Err(e) => (
+            ExitCode::from(126),
+            format!("cannot prepare the command's process: {e}"),
+        ),
     }
 }
 
@@ -59,14 +62,24 @@ fn confine(spec: &RunSpec) -> io::Result<Command> {
     }
     // A crash leaves no core file in the sandbox unless the command asks for one.
     let maximum = getrlimit(Resource::Core).maximum;
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum })?;
+    setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum,
+        },
+    )?;
     umask(rustix::fs::Mode::from_raw_mode(0o022));
     let (program, arguments) = spec
         .command
         .split_first()
         .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the command is empty"))?;
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(&spec.env).current_dir(&spec.sandbox);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(&spec.env)
+        .current_dir(&spec.sandbox);
     command.stdin(Stdio::null());
     command.stdout(output(&spec.sandbox.join("stdout"))?);
     command.stderr(output(&spec.sandbox.join("stderr"))?);
@@ -74,18 +87,29 @@ fn confine(spec: &RunSpec) -> io::Result<Command> {
 }
 
 fn output(path: &Path) -> io::Result<Stdio> {
-    Ok(Stdio::from(OpenOptions::new().create(true).append(true).open(path)?))
+    Ok(Stdio::from(
+        OpenOptions::new().create(true).append(true).open(path)?,
+    ))
 }
 
 fn explain(spec: &RunSpec, error: &io::Error) -> (ExitCode, String) {
     let program = spec.command.first().map_or("", String::as_str);
     if error.kind() != ErrorKind::NotFound {
-        return (ExitCode::from(126), format!("cannot run {program:?}: {error}"));
+        return (
+            ExitCode::from(126),
+            format!("cannot run {program:?}: {error}"),
+        );
     }
     let place = if program.contains('/') {
         String::new()
     } else {
-        format!(" in PATH={}", spec.env.get("PATH").map_or("", String::as_str))
+        format!(
+            " in PATH={}",
+            spec.env.get("PATH").map_or("", String::as_str)
+        )
     };
-    (ExitCode::from(NOT_FOUND), format!("cannot run {program:?}: {error}{place}"))
+    (
+        ExitCode::from(NOT_FOUND),
+        format!("cannot run {program:?}: {error}{place}"),
+    )
 }

@@ -64,7 +64,9 @@ impl Log {
             Which::Stderr => &["stderr"],
             Which::All => &["stdout", "stderr"],
         };
-        let outputs = names.iter().map(|name| Output::open(sandbox.join(name), wanted.tail_lines));
+        let outputs = names
+            .iter()
+            .map(|name| Output::open(sandbox.join(name), wanted.tail_lines));
         let outputs: VecDeque<Output> = outputs.collect::<io::Result<_>>()?;
         let changes = if wanted.follow {
             let changes = Changes::new()?;
@@ -76,7 +78,11 @@ impl Log {
         } else {
             None
         };
-        Ok(Self { outputs, left: wanted.limit_bytes.unwrap_or(u64::MAX), changes })
+        Ok(Self {
+            outputs,
+            left: wanted.limit_bytes.unwrap_or(u64::MAX),
+            changes,
+        })
     }
 
     /// The log as a stream of chunks.
@@ -103,7 +109,9 @@ impl Log {
     /// What there is now; the outputs take turns when followed.
     async fn read(&mut self) -> io::Result<Option<Bytes>> {
         for _ in 0..self.outputs.len() {
-            let Some(mut output) = self.outputs.pop_front() else { break };
+            let Some(mut output) = self.outputs.pop_front() else {
+                break;
+            };
             let most = usize::try_from(self.left).unwrap_or(CHUNK).min(CHUNK);
             let (output, read) = spawn_blocking(move || {
                 let read = output.read(most);
@@ -141,7 +149,9 @@ impl Output {
     }
 
     fn read(&mut self, most: usize) -> io::Result<Bytes> {
-        let Some(file) = &self.file else { return Ok(Bytes::new()) };
+        let Some(file) = &self.file else {
+            return Ok(Bytes::new());
+        };
         let mut buffer = vec![0; most];
         let count = file.read_at(&mut buffer, self.offset)?;
         buffer.truncate(count);
@@ -186,12 +196,21 @@ mod tests {
     use super::*;
 
     async fn text(log: Log) -> String {
-        let chunks: Vec<_> = log.into_stream().map(|chunk| chunk.unwrap().to_vec()).collect().await;
+        let chunks: Vec<_> = log
+            .into_stream()
+            .map(|chunk| chunk.unwrap().to_vec())
+            .collect()
+            .await;
         String::from_utf8(chunks.concat()).unwrap()
     }
 
     fn wanted(which: Which, tail_lines: Option<u64>, limit_bytes: Option<u64>) -> Wanted {
-        Wanted { which, follow: false, tail_lines, limit_bytes }
+        Wanted {
+            which,
+            follow: false,
+            tail_lines,
+            limit_bytes,
+        }
     }
 
     #[tokio::test]
@@ -230,9 +249,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stdout");
         fs::write(&path, "first\n").unwrap();
-        let wanted = Wanted { which: Which::Stdout, follow: true, ..Wanted::default() };
-        let mut stream =
-            Box::pin(Log::open(dir.path(), dir.path(), wanted).unwrap().into_stream());
+        let wanted = Wanted {
+            which: Which::Stdout,
+            follow: true,
+            ..Wanted::default()
+        };
+        let mut stream = Box::pin(
+            Log::open(dir.path(), dir.path(), wanted)
+                .unwrap()
+                .into_stream(),
+        );
         assert_eq!(stream.next().await.unwrap().unwrap(), "first\n");
         let mut file = File::options().append(true).open(&path).unwrap();
         file.write_all(b"second\n").unwrap();

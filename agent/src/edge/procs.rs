@@ -61,7 +61,13 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_does_not_mislead() {
         let line = "42 (a) b (c) S 7 42 40 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 2 3";
-        let stat = Stat { pid: 42, parent: 7, session: 40, ticks: 12345, is_zombie: false };
+        let stat = Stat {
+            pid: 42,
+            parent: 7,
+            session: 40,
+            ticks: 12345,
+            is_zombie: false,
+        };
         assert_eq!(parse(line), Some(stat));
         assert_eq!(parse("42 (x) S 7"), None);
     }

@@ -28,7 +28,10 @@ impl Ready {
 
     /// Reads what is there and forgets it; false when nothing is, and then waits anew.
     pub(crate) fn drain(&self, buffer: &mut [u8]) -> io::Result<bool> {
-        match self.0.try_io(|| Ok(rustix::io::read(&self.0, &mut *buffer)?)) {
+        match self
+            .0
+            .try_io(|| Ok(rustix::io::read(&self.0, &mut *buffer)?))
+        {
             Ok(_) => Ok(true),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(e) => Err(e),

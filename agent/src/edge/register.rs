@@ -24,30 +24,44 @@ pub(crate) async fn ensure_registered(client: &kube::Client, facts: &Facts) -> k
     let present = match agents.get_opt(&facts.name).await? {
         Some(present) => present,
         None => {
-            let spec = AgentSpec { attributes: facts.attributes.clone(), ..AgentSpec::default() };
-            agents.create(&PostParams::default(), &Agent::new(&facts.name, spec)).await?
+            let spec = AgentSpec {
+                attributes: facts.attributes.clone(),
+                ..AgentSpec::default()
+            };
+            agents
+                .create(&PostParams::default(), &Agent::new(&facts.name, spec))
+                .await?
         }
     };
     let params = PatchParams::default();
     if present.spec.attributes != facts.attributes {
-        let wanted = facts.attributes.iter().map(|(name, value)| (name.clone(), json!(value)));
+        let wanted = facts
+            .attributes
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value)));
         let attributes = replacing(present.spec.attributes.keys(), wanted.collect());
         let patch = Patch::Merge(json!({"spec": {"attributes": attributes}}));
         agents.patch(&facts.name, &params, &patch).await?;
     }
     let status = json!({"status": status(&present, facts)});
-    agents.patch_status(&facts.name, &params, &Patch::Merge(status)).await?;
+    agents
+        .patch_status(&facts.name, &params, &Patch::Merge(status))
+        .await?;
     Ok(())
 }
 
 fn status(present: &Agent, facts: &Facts) -> Value {
     let empty = ResourceList::default();
     let before = present.status.as_ref();
-    let (capacity, allocatable) =
-        before.map_or((&empty, &empty), |status| (&status.capacity, &status.allocatable));
+    let (capacity, allocatable) = before.map_or((&empty, &empty), |status| {
+        (&status.capacity, &status.allocatable)
+    });
     let wanted = facts.resources.to_list();
-    let not_enforced =
-        if facts.not_enforced.is_empty() { Value::Null } else { json!(facts.not_enforced) };
+    let not_enforced = if facts.not_enforced.is_empty() {
+        Value::Null
+    } else {
+        json!(facts.not_enforced)
+    };
     json!({
         "capacity": amounts(capacity, &wanted),
         "allocatable": amounts(allocatable, &wanted),
@@ -59,7 +73,9 @@ fn status(present: &Agent, facts: &Facts) -> Value {
 }
 
 fn amounts(before: &ResourceList, wanted: &ResourceList) -> Value {
-    let wanted = wanted.iter().map(|(name, amount)| (name.to_owned(), json!(amount)));
+    let wanted = wanted
+        .iter()
+        .map(|(name, amount)| (name.to_owned(), json!(amount)));
     let names: Vec<String> = before.iter().map(|(name, _)| name.to_owned()).collect();
     replacing(names.iter(), wanted.collect())
 }
@@ -79,6 +95,9 @@ mod tests {
     fn a_patch_takes_away_what_is_no_more() {
         let before = ["a".to_owned(), "b".to_owned()];
         let wanted = Map::from_iter([("b".to_owned(), json!("2"))]);
-        assert_eq!(replacing(before.iter(), wanted), json!({"a": null, "b": "2"}));
+        assert_eq!(
+            replacing(before.iter(), wanted),
+            json!({"a": null, "b": "2"})
+        );
     }
 }

@@ -33,7 +33,9 @@ pub(crate) async fn report(
 async fn settle(client: &kube::Client, batch: Vec<Report>) -> Vec<(Report, Answer)> {
     match send(client, &batch).await {
         Ok(versions) => {
-            let taken = versions.into_iter().map(|version| Answer::Taken { version });
+            let taken = versions
+                .into_iter()
+                .map(|version| Answer::Taken { version });
             batch.into_iter().zip(taken).collect()
         }
         Err(_spoiled) if batch.len() > 1 => {
@@ -44,15 +46,18 @@ async fn settle(client: &kube::Client, batch: Vec<Report>) -> Vec<(Report, Answe
             }
             answers
         }
-        Err(answer) => batch.into_iter().map(|report| (report, answer.clone())).collect(),
+        Err(answer) => batch
+            .into_iter()
+            .map(|report| (report, answer.clone()))
+            .collect(),
     }
 }
 
 async fn alone(client: &kube::Client, report: &Report) -> Answer {
     match send(client, std::slice::from_ref(report)).await {
-        Ok(versions) => {
-            versions.first().map_or(Answer::Stale, |version| Answer::Taken { version: *version })
-        }
+        Ok(versions) => versions
+            .first()
+            .map_or(Answer::Stale, |version| Answer::Taken { version: *version }),
         Err(answer) => answer,
     }
 }
@@ -70,7 +75,11 @@ async fn send(client: &kube::Client, batch: &[Report]) -> Result<Vec<u64>, Answe
         match client.request::<TransactionResult>(request).await {
             Ok(result) => return versions(&result, batch.len()),
             Err(kube::Error::Api(status)) if is_final(status.code) => {
-                info!(code = status.code, message = status.message, "a report was not taken");
+                info!(
+                    code = status.code,
+                    message = status.message,
+                    "a report was not taken"
+                );
                 return Err(answer(status.code, &status.message));
             }
             Err(error) => {
@@ -95,16 +104,25 @@ fn answer(code: u16, message: &str) -> Answer {
 }
 
 fn refused(message: &str) -> Answer {
-    Answer::Refused { message: message.to_owned() }
+    Answer::Refused {
+        message: message.to_owned(),
+    }
 }
 
 fn versions(result: &TransactionResult, wanted: usize) -> Result<Vec<u64>, Answer> {
     let version = |object: &Value| {
-        object.get("metadata")?.get("resourceVersion")?.as_str()?.parse::<u64>().ok()
+        object
+            .get("metadata")?
+            .get("resourceVersion")?
+            .as_str()?
+            .parse::<u64>()
+            .ok()
     };
     let versions: Option<Vec<u64>> = result.results.iter().map(version).collect();
     // An answer without versions still says that it is done; the watch tells the rest.
-    versions.filter(|versions| versions.len() == wanted).ok_or(Answer::Stale)
+    versions
+        .filter(|versions| versions.len() == wanted)
+        .ok_or(Answer::Stale)
 }
 
 fn transaction(batch: &[Report]) -> Transaction {

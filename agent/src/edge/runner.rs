@@ -38,7 +38,13 @@ impl Runner {
         events: mpsc::Sender<Event>,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(JOBS_MAX));
-        Self { home, cgroups, supervisor: supervisor.into(), events, slots }
+        Self {
+            home,
+            cgroups,
+            supervisor: supervisor.into(),
+            events,
+            slots,
+        }
     }
 
     /// Begins an effect. Returns at once; its events arrive on the channel.
@@ -53,7 +59,10 @@ impl Runner {
                 Effect::Terminate(id, deadline_ms) => this.terminate(id, deadline_ms).await,
                 Effect::Destroy(id) => this.destroy(id).await,
                 Effect::MarkReported(id) => {
-                    this.quietly("mark as reported", id, |home, id| home.run(id).mark_reported()).await;
+                    this.quietly("mark as reported", id, |home, id| {
+                        home.run(id).mark_reported()
+                    })
+                    .await;
                 }
                 Effect::Remove(id) => this.quietly("remove", id, Home::remove).await,
             }
@@ -70,7 +79,10 @@ impl Runner {
         // The second stage of the supervisor is the same program under the same arguments.
         spec.supervisor = self.supervisor.iter().skip(1).cloned().collect();
         let (run, cgroups) = (id.clone(), self.cgroups.clone());
-        match self.job(move |home| home.prepare(&run, &spec, &cgroups)).await {
+        match self
+            .job(move |home| home.prepare(&run, &spec, &cgroups))
+            .await
+        {
             Ok(not_enforced) => self.send(Event::Prepared(id, not_enforced)).await,
             Err(e) => {
                 let message = format!("the agent cannot prepare the run: {e}");
@@ -98,7 +110,8 @@ impl Runner {
             Ok(mut child) => {
                 let noted = watch::until_noted(&mut child).await;
                 if let (Ok(()), Ok(Some(started))) = (noted, self.home.run(&id).started()) {
-                    self.send(Event::Run(id.clone(), Happening::Started(started))).await;
+                    self.send(Event::Run(id.clone(), Happening::Started(started)))
+                        .await;
                 }
                 if let Err(error) = watch::until_child_ends(&mut child).await {
                     warn!(run = %id, %error, "cannot wait for the supervisor");
@@ -129,7 +142,8 @@ impl Runner {
                 && watch::is_attended(&claim)?
             {
                 if let Some(started) = watch::until_started(&dir, &claim).await? {
-                    self.send(Event::Run(id.clone(), Happening::Started(started))).await;
+                    self.send(Event::Run(id.clone(), Happening::Started(started)))
+                        .await;
                 }
                 watch::until_claimant_ends(&claim).await?;
             }
@@ -142,8 +156,9 @@ impl Runner {
 
     async fn settle(&self, id: RunId, spec: RunSpec, cause: Cause) {
         let run = id.clone();
-        let settled =
-            self.job(move |home| home.run(&run).settle(&spec, cause, clock::now_us())).await;
+        let settled = self
+            .job(move |home| home.run(&run).settle(&spec, cause, clock::now_us()))
+            .await;
         if let Err(error) = settled {
             warn!(run = %id, %error, "cannot write down that the run is over");
             tokio::time::sleep(RETRY).await;
@@ -193,7 +208,9 @@ impl Runner {
     {
         let _slot = self.slots.acquire().await.map_err(io::Error::other)?;
         let home = self.home.clone();
-        spawn_blocking(move || job(&home)).await.map_err(io::Error::other)?
+        spawn_blocking(move || job(&home))
+            .await
+            .map_err(io::Error::other)?
     }
 
     async fn send(&self, event: Event) {

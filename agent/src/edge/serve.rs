@@ -42,7 +42,9 @@ pub(crate) async fn serve(listener: TcpListener, tls: Arc<rustls::ServerConfig>,
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let router = router(home);
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+        let Ok(slot) = slots.clone().acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let (acceptor, router) = (acceptor.clone(), router.clone());
@@ -64,18 +66,31 @@ pub(crate) async fn serve(listener: TcpListener, tls: Arc<rustls::ServerConfig>,
 async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let stream = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await??;
-    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let certificate = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .and_then(<[_]>::first);
     let is_server = certificate.is_some_and(|certificate| is_of_servers(certificate));
     // Agents and people have certificates of the same CA, and no business here.
-    let router = if is_server { router } else { Router::new().fallback(strangers) };
+    let router = if is_server {
+        router
+    } else {
+        Router::new().fallback(strangers)
+    };
     let builder = Builder::new(TokioExecutor::new());
     let service = TowerToHyperService::new(router);
-    let served = builder.serve_connection(TokioIo::new(stream), service).await;
+    let served = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
     served.map_err(io::Error::other)
 }
 
 async fn strangers() -> (StatusCode, &'static str) {
-    (StatusCode::FORBIDDEN, "only servers of the cluster may ask an agent\n")
+    (
+        StatusCode::FORBIDDEN,
+        "only servers of the cluster may ask an agent\n",
+    )
 }
 
 fn is_of_servers(certificate: &[u8]) -> bool {
@@ -118,7 +133,9 @@ async fn log(
     let wanted = Wanted {
         which: query.stream.unwrap_or_default(),
         // As in Kubernetes, `follow` alone and `follow=true` say the same.
-        follow: query.follow.is_some_and(|text| !matches!(text.as_str(), "false" | "0")),
+        follow: query
+            .follow
+            .is_some_and(|text| !matches!(text.as_str(), "false" | "0")),
         tail_lines: query.tail_lines,
         limit_bytes: query.limit_bytes,
     };
@@ -127,8 +144,10 @@ async fn log(
             let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
             (kind, Body::from_stream(log.into_stream())).into_response()
         }
-        Err(error) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot read the log: {error}\n")).into_response()
-        }
+        Err(error) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("cannot read the log: {error}\n"),
+        )
+            .into_response(),
     }
 }

@@ -146,16 +146,35 @@ impl Service {
             if source.kind() == io::ErrorKind::WouldBlock {
                 StartError::Locked { path: path.clone() }
             } else {
-                StartError::Home { path: path.clone(), source }
+                StartError::Home {
+                    path: path.clone(),
+                    source,
+                }
             }
         })?;
-        let bind = |source| StartError::Listen { address: options.listen, source };
+        let bind = |source| StartError::Listen {
+            address: options.listen,
+            source,
+        };
         let listener = TcpListener::bind(options.listen).await.map_err(bind)?;
         let bound = listener.local_addr().map_err(bind)?;
         let address = advertised(options.advertise.as_deref(), bound, &machine::hostname());
         let resources = detect::offered(machine::measure(home.root()), options.resources.as_ref());
-        let handle = Handle { bound, address: address.clone(), resources: resources.clone() };
-        Ok((Self { options, home: Arc::new(home), listener, address, resources }, handle))
+        let handle = Handle {
+            bound,
+            address: address.clone(),
+            resources: resources.clone(),
+        };
+        Ok((
+            Self {
+                options,
+                home: Arc::new(home),
+                listener,
+                address,
+                resources,
+            },
+            handle,
+        ))
     }
 
     /// Runs until `shutdown`. Tasks go on running then, unless the options say otherwise.
@@ -167,8 +186,12 @@ impl Service {
         // One batch at a time: the next forms while it is under way.
         let (batches, outbox) = mpsc::channel(1);
         let cgroups = Arc::new(self.cgroups());
-        let runner =
-            Runner::new(self.home.clone(), cgroups.clone(), &self.options.supervisor, events.clone());
+        let runner = Runner::new(
+            self.home.clone(),
+            cgroups.clone(),
+            &self.options.supervisor,
+            events.clone(),
+        );
         let core = self.recover(&runner, cgroups.clone()).await?;
         let kill = self.options.kill_tasks_on_exit;
         let mut parts = JoinSet::new();
@@ -188,7 +211,11 @@ impl Service {
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         // Agents of several clusters may share a machine, and a name.
         let root = self.home.root().as_os_str().as_encoded_bytes();
-        let name = format!("{}.{}", self.options.name, &tls::hex(&Sha256::digest(root))[..8]);
+        let name = format!(
+            "{}.{}",
+            self.options.name,
+            &tls::hex(&Sha256::digest(root))[..8]
+        );
         let cgroups = Cgroups::open(&cgroup::mounts(&mounts), &name);
         for line in &cgroups.not_enforced {
             warn!("not enforced on this machine: {line}");
@@ -203,7 +230,10 @@ impl Service {
             let found = home.recover()?;
             home.sweep(&cgroups).map(|()| found)
         });
-        let found = found.await.map_err(io::Error::other).and_then(|found| found);
+        let found = found
+            .await
+            .map_err(io::Error::other)
+            .and_then(|found| found);
         let found = found.map_err(RunError::Recover)?;
         let mut core = Machine::new(Settings {
             agent: self.options.name.clone(),
@@ -214,7 +244,9 @@ impl Service {
         info!(runs = found.len(), "took up the runs on disk");
         for run in found {
             let effects = core.adopt(&run.id, run.spec, run.evidence, clock::now_ms());
-            effects.into_iter().for_each(|effect| runner.perform(effect));
+            effects
+                .into_iter()
+                .for_each(|effect| runner.perform(effect));
             match core.run(&run.id) {
                 Some(Run::Launching { .. } | Run::Running { .. } | Run::Killing { .. }) => {
                     runner.attend(run.id);
@@ -255,7 +287,11 @@ impl Service {
         let mut parts = JoinSet::new();
         parts.spawn(serve::serve(self.listener, tls, self.home));
         parts.spawn(heartbeat::beat(client.clone(), facts, servers, every_ms));
-        parts.spawn(follow::follow(client.clone(), self.options.name, events.clone()));
+        parts.spawn(follow::follow(
+            client.clone(),
+            self.options.name,
+            events.clone(),
+        ));
         parts.spawn(report::report(client, outbox, events));
         match parts.join_next().await {
             Some(Err(panic)) => Err(RunError::Part(panic.to_string())),
@@ -266,7 +302,10 @@ impl Service {
     /// The identity on disk, renewed where it is about to expire; a new one at the first start.
     async fn ensure_identity(&self, servers: &Servers) -> Result<Identity, RunError> {
         let path = self.home.pki();
-        let damaged = |source| RunError::Identity { path: path.clone(), source };
+        let damaged = |source| RunError::Identity {
+            path: path.clone(),
+            source,
+        };
         let present = identity::load(&path).map_err(damaged)?;
         let now_s = clock::now_us() / 1_000_000;
         match (present, &self.options.token) {
@@ -275,7 +314,10 @@ impl Service {
             }
             (Some(identity), None) => {
                 let days = (identity.expires_s - now_s) / 86_400;
-                warn!(days, "the certificate expires soon: restart the agent with a join token");
+                warn!(
+                    days,
+                    "the certificate expires soon: restart the agent with a join token"
+                );
                 return Ok(identity);
             }
             (None, None) => return Err(RunError::NoToken),
@@ -309,7 +351,10 @@ impl Service {
 
     async fn join_once(&self, servers: &Servers, token: &str) -> Result<(), RunError> {
         let path = self.home.pki();
-        let damaged = |source| RunError::Identity { path: path.clone(), source };
+        let damaged = |source| RunError::Identity {
+            path: path.clone(),
+            source,
+        };
         let key = identity::ensure_key(&path).map_err(damaged)?;
         let server = servers.current();
         match join::join(&server, token, &key, &self.options.name, &self.address).await {

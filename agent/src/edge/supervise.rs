@@ -28,7 +28,9 @@ pub fn supervise(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.collect();
     match args.iter().map(|arg| arg.to_str()).collect::<Vec<_>>()[..] {
         [Some("--dir"), _] => run(&RunDir::new(PathBuf::from(&args[1]))),
-        [Some("--launch"), Some("--dir"), _] => launch::launch(&RunDir::new(PathBuf::from(&args[2]))),
+        [Some("--launch"), Some("--dir"), _] => {
+            launch::launch(&RunDir::new(PathBuf::from(&args[2])))
+        }
         _ => {
             complain("the arguments are --dir RUN-DIRECTORY");
             ExitCode::from(2)
@@ -58,7 +60,9 @@ fn attend(dir: &RunDir) -> io::Result<bool> {
     // A leader of a process group cannot leave its session; then it has one of its own already.
     let _already_leads = setsid();
     set_child_subreaper(Some(getpid()))?;
-    let spec = dir.spec()?.ok_or_else(|| io::Error::other("there is no spec.json"))?;
+    let spec = dir
+        .spec()?
+        .ok_or_else(|| io::Error::other("there is no spec.json"))?;
     if !dir.claim(&Claim::mine(false)?)? {
         return Ok(false);
     }
@@ -70,12 +74,17 @@ fn attend(dir: &RunDir) -> io::Result<bool> {
             }
             finish(&spec, pid, &message)?
         }
-        Err(e) => {
-            Cause::NotPrepared { message: format!("the supervisor cannot start a process: {e}") }
-        }
+        Err(e) => Cause::NotPrepared {
+            message: format!("the supervisor cannot start a process: {e}"),
+        },
     };
-    let started_us = matches!(cause, Cause::Exited { .. } | Cause::Signaled { .. }).then_some(started_us);
-    dir.write_end(&End { cause, started_us, finished_us: clock::now_us() })?;
+    let started_us =
+        matches!(cause, Cause::Exited { .. } | Cause::Signaled { .. }).then_some(started_us);
+    dir.write_end(&End {
+        cause,
+        started_us,
+        finished_us: clock::now_us(),
+    })?;
     Ok(true)
 }
 
@@ -84,17 +93,26 @@ fn attend(dir: &RunDir) -> io::Result<bool> {
 fn start(dir: &RunDir, spec: &RunSpec) -> io::Result<(Pid, String)> {
     let (mut reader, writer) = io::pipe()?;
     let mut command = Command::new("/proc/self/exe");
-    command.args(&spec.supervisor).arg("--launch").arg("--dir").arg(dir.path());
+    command
+        .args(&spec.supervisor)
+        .arg("--launch")
+        .arg("--dir")
+        .arg(dir.path());
     if let Some(name) = std::env::args_os().next() {
         command.arg0(name);
     }
-    command.env_clear().stdin(Stdio::from(std::os::fd::OwnedFd::from(writer)));
+    command
+        .env_clear()
+        .stdin(Stdio::from(std::os::fd::OwnedFd::from(writer)));
     let child = command.stdout(Stdio::null()).spawn()?;
     drop(command);
     let mut message = String::new();
     reader.read_to_string(&mut message)?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    Ok((pid.ok_or_else(|| io::Error::other("a process id of zero"))?, message))
+    Ok((
+        pid.ok_or_else(|| io::Error::other("a process id of zero"))?,
+        message,
+    ))
 }
 
 /// Writes the `pid` file, then tells a listening agent by closing standard output.
@@ -110,18 +128,30 @@ fn note_start(dir: &RunDir, pid: Pid, at_us: i64) -> io::Result<()> {
 fn finish(spec: &RunSpec, pid: Pid, message: &str) -> io::Result<Cause> {
     let status = wait_for(pid)?;
     kill_rest(&spec.cgroups);
-    let out_of_memory = spec.cgroups.iter().any(|group| cgroup::hit_memory_limit(group));
+    let out_of_memory = spec
+        .cgroups
+        .iter()
+        .any(|group| cgroup::hit_memory_limit(group));
     cgroup::clear(&spec.cgroups);
     let code = status.exit_status();
     Ok(match (status.terminating_signal(), code) {
         (None, code) if !message.is_empty() => {
             let code = code.unwrap_or(launch::NOT_EXECUTABLE);
-            Cause::NotLaunched { code, message: message.to_owned() }
+            Cause::NotLaunched {
+                code,
+                message: message.to_owned(),
+            }
         }
-        (Some(signal), _) => Cause::Signaled { signal, out_of_memory },
+        (Some(signal), _) => Cause::Signaled {
+            signal,
+            out_of_memory,
+        },
         (None, code) => {
             let code = code.unwrap_or(-1);
-            Cause::Exited { code, out_of_memory: out_of_memory && code != 0 }
+            Cause::Exited {
+                code,
+                out_of_memory: out_of_memory && code != 0,
+            }
         }
     })
 }
@@ -146,9 +176,16 @@ fn kill_rest(cgroups: &[PathBuf]) {
             Ok(None) => {}
             Err(_no_child) => return,
         }
-        let mut rest: Vec<i32> = cgroups.iter().flat_map(|group| cgroup::members(group)).collect();
+        let mut rest: Vec<i32> = cgroups
+            .iter()
+            .flat_map(|group| cgroup::members(group))
+            .collect();
         let all = procs::all().unwrap_or_default();
-        rest.extend(all.iter().filter(|process| process.parent == me).map(|process| process.pid));
+        rest.extend(
+            all.iter()
+                .filter(|process| process.parent == me)
+                .map(|process| process.pid),
+        );
         kill::each(&rest);
         let _one_of_them = wait(WaitOptions::empty());
     }

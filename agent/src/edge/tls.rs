@@ -24,7 +24,10 @@ pub(crate) fn server_name() -> ServerName<'static> {
 /// For joining: trusts the CA whose certificate has the SHA-256 that the join token names.
 pub(crate) fn joining(ca_hash: &str) -> Result<ClientConfig, Error> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = Pinned { ca_hash: ca_hash.to_owned(), provider: provider.clone() };
+    let verifier = Pinned {
+        ca_hash: ca_hash.to_owned(),
+        provider: provider.clone(),
+    };
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -81,7 +84,9 @@ impl ServerCertVerifier for Pinned {
         let ca = ca.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
         let roots = Arc::new(roots(&ca.clone().into_owned())?);
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, self.provider.clone());
-        let verifier = verifier.build().map_err(|e| Error::General(e.to_string()))?;
+        let verifier = verifier
+            .build()
+            .map_err(|e| Error::General(e.to_string()))?;
         let (rest, name) = (intermediates, server_name());
         verifier.verify_server_cert(end_entity, rest, &name, ocsp_response, now)
     }
@@ -107,7 +112,9 @@ impl ServerCertVerifier for Pinned {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 

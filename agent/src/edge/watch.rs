@@ -17,17 +17,32 @@ use crate::task::{Cause, End, RunSpec, Started, lost};
 
 /// Starts a supervisor with its standard output on a pipe, which it closes when the command runs.
 pub(crate) fn spawn(supervisor: &[String], dir: &RunDir) -> io::Result<Child> {
-    let (program, leading) =
-        supervisor.split_first().ok_or_else(|| io::Error::other("no supervisor program is set"))?;
-    let log = File::options().create(true).append(true).open(dir.path().join("supervisor.log"))?;
+    let (program, leading) = supervisor
+        .split_first()
+        .ok_or_else(|| io::Error::other("no supervisor program is set"))?;
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.path().join("supervisor.log"))?;
     let mut command = Command::new(program);
-    command.args(leading).arg("--dir").arg(dir.path()).env_clear().current_dir("/");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()
+    command
+        .args(leading)
+        .arg("--dir")
+        .arg(dir.path())
+        .env_clear()
+        .current_dir("/");
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
 }
 
 /// Returns when the supervisor has closed its end of the pipe.
 pub(crate) async fn until_noted(child: &mut Child) -> io::Result<()> {
-    let Some(stdout) = child.stdout.take() else { return Ok(()) };
+    let Some(stdout) = child.stdout.take() else {
+        return Ok(());
+    };
     let mut receiver = pipe::Receiver::from_owned_fd(OwnedFd::from(stdout))?;
     let mut rest = [0_u8; 16];
     while receiver.read(&mut rest).await? > 0 {}
@@ -44,7 +59,9 @@ pub(crate) async fn until_child_ends(child: &mut Child) -> io::Result<()> {
 
 /// Returns when the process that made the claim has ended; at once if it has.
 pub(crate) async fn until_claimant_ends(claim: &Claim) -> io::Result<()> {
-    let Some(descriptor) = claimant(claim)? else { return Ok(()) };
+    let Some(descriptor) = claimant(claim)? else {
+        return Ok(());
+    };
     until_readable(descriptor).await
 }
 
@@ -52,7 +69,9 @@ pub(crate) async fn until_claimant_ends(claim: &Claim) -> io::Result<()> {
 pub(crate) async fn until_started(dir: &RunDir, claim: &Claim) -> io::Result<Option<Started>> {
     let changes = Changes::new()?;
     changes.add_dir(dir.path())?;
-    let Some(descriptor) = claimant(claim)? else { return dir.started() };
+    let Some(descriptor) = claimant(claim)? else {
+        return dir.started();
+    };
     let end = until_readable(descriptor);
     tokio::pin!(end);
     loop {

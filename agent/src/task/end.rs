@@ -18,7 +18,11 @@ pub struct End {
 
 /// What ended a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum Cause {
     /// The command exited.
     Exited {
@@ -83,7 +87,11 @@ impl End {
     /// An end of a command that was never started.
     #[must_use]
     pub const fn without_start(cause: Cause, now_us: i64) -> Self {
-        Self { cause, started_us: None, finished_us: now_us }
+        Self {
+            cause,
+            started_us: None,
+            finished_us: now_us,
+        }
     }
 
     /// The terminal state and its explanation. A run that was asked to stop is Killed however
@@ -107,21 +115,38 @@ impl End {
             | Cause::NotPrepared { .. } => "stopped on request",
         };
         let reason = Some("KillRequested");
-        Verdict { state: TaskState::Killed, reason, message: Some(message.to_owned()), ..verdict }
+        Verdict {
+            state: TaskState::Killed,
+            reason,
+            message: Some(message.to_owned()),
+            ..verdict
+        }
     }
 }
 
 impl Cause {
     fn verdict(&self) -> Verdict {
         match self {
-            Self::Exited { code: 0, out_of_memory: _ } => {
-                Verdict { state: TaskState::Finished, exit_code: Some(0), ..Verdict::default() }
-            }
-            Self::Exited { code, out_of_memory } => exited(*code, *out_of_memory),
-            Self::Signaled { signal, out_of_memory } => signaled(*signal, *out_of_memory),
-            Self::NotLaunched { code, message } => {
-                Verdict { exit_code: Some(*code), ..failed("LaunchFailed", message) }
-            }
+            Self::Exited {
+                code: 0,
+                out_of_memory: _,
+            } => Verdict {
+                state: TaskState::Finished,
+                exit_code: Some(0),
+                ..Verdict::default()
+            },
+            Self::Exited {
+                code,
+                out_of_memory,
+            } => exited(*code, *out_of_memory),
+            Self::Signaled {
+                signal,
+                out_of_memory,
+            } => signaled(*signal, *out_of_memory),
+            Self::NotLaunched { code, message } => Verdict {
+                exit_code: Some(*code),
+                ..failed("LaunchFailed", message)
+            },
             Self::KilledBeforeStart => failed("KillRequested", ""),
             Self::SupervisorLost => failed(
                 "SupervisorLost",
@@ -132,9 +157,10 @@ impl Cause {
                 state: TaskState::Lost,
                 ..failed("TaskUnknown", "the agent has no record of this run")
             },
-            Self::Invalid { message } => {
-                Verdict { state: TaskState::Error, ..failed("TaskInvalid", message) }
-            }
+            Self::Invalid { message } => Verdict {
+                state: TaskState::Error,
+                ..failed("TaskInvalid", message)
+            },
             Self::NotPrepared { message } => failed("LaunchFailed", message),
         }
     }
@@ -151,18 +177,37 @@ fn failed(reason: &'static str, message: &str) -> Verdict {
 
 fn exited(code: i32, out_of_memory: bool) -> Verdict {
     let verdict = if out_of_memory {
-        failed("MemoryLimit", &format!("used more memory than its limit; exited with code {code}"))
+        failed(
+            "MemoryLimit",
+            &format!("used more memory than its limit; exited with code {code}"),
+        )
     } else {
-        failed("CommandFailed", &format!("the command exited with code {code}"))
+        failed(
+            "CommandFailed",
+            &format!("the command exited with code {code}"),
+        )
     };
-    Verdict { exit_code: Some(code), ..verdict }
+    Verdict {
+        exit_code: Some(code),
+        ..verdict
+    }
 }
 
 fn signaled(signal: i32, out_of_memory: bool) -> Verdict {
     let verdict = if out_of_memory {
-        failed("MemoryLimit", "used more memory than its limit and was killed by the kernel")
+        failed(
+            "MemoryLimit",
+            "used more memory than its limit and was killed by the kernel",
+        )
     } else {
-        failed("CommandSignaled", &format!("the command was ended by signal {signal}"))
+        failed(
+            "CommandSignaled",
+            &format!("the command was ended by signal {signal}"),
+        )
     };
-    Verdict { exit_code: Some(SIGNAL_BASE + signal), signal: Some(signal), ..verdict }
+    Verdict {
+        exit_code: Some(SIGNAL_BASE + signal),
+        signal: Some(signal),
+        ..verdict
+    }
 }

@@ -71,12 +71,23 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(run: Run, spec: RunSpec) -> Self {
-        Self { run, spec, gone: false, collect_ms: None, belief: None, refused_version: None }
+        Self {
+            run,
+            spec,
+            gone: false,
+            collect_ms: None,
+            belief: None,
+            refused_version: None,
+        }
     }
 
     /// Takes note of a version; false when it is no news.
     pub(super) fn observe(&mut self, seen: &Seen) -> bool {
-        if self.belief.as_ref().is_some_and(|belief| seen.version <= belief.version) {
+        if self
+            .belief
+            .as_ref()
+            .is_some_and(|belief| seen.version <= belief.version)
+        {
             return false;
         }
         self.belief = Some(Belief {
@@ -89,7 +100,9 @@ impl Entry {
 
     /// The servers stored the state that a report named.
     pub(super) fn taken(&mut self, version: u64, state: TaskState, now_ms: u64) {
-        let Some(belief) = &mut self.belief else { return };
+        let Some(belief) = &mut self.belief else {
+            return;
+        };
         if belief.version > version {
             return; // The watch was quicker and has told more.
         }
@@ -118,7 +131,10 @@ impl Entry {
     pub(super) fn report(&self, id: &RunId, agent: &str, now_ms: u64) -> Option<Report> {
         let belief = self.belief.as_ref().filter(|_| !self.gone)?;
         let truth = Truth::of(&self.run, now_ms).filter(|truth| truth.state() != belief.state)?;
-        if self.refused_version.is_some_and(|refused| belief.version <= refused) {
+        if self
+            .refused_version
+            .is_some_and(|refused| belief.version <= refused)
+        {
             return None;
         }
         Some(Report {

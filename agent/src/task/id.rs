@@ -22,7 +22,10 @@ impl RunId {
     pub fn new(uid: &str, attempt: u32) -> Option<Self> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         let fits = !uid.is_empty() && uid.len() <= UID_MAX && uid.bytes().all(plain);
-        fits.then(|| Self { uid: uid.to_owned(), attempt })
+        fits.then(|| Self {
+            uid: uid.to_owned(),
+            attempt,
+        })
     }
 
     /// `metadata.uid` of the task.

@@ -93,8 +93,15 @@ pub fn settings(of: Controller, hierarchy: Hierarchy, ceilings: &Ceilings) -> Ve
     match (of, hierarchy) {
         (Controller::Cpu, Hierarchy::V1) => cpu_v1(ceilings),
         (Controller::Cpu, Hierarchy::V2) => cpu_v2(ceilings),
-        (Controller::Memory, Hierarchy::V1) => memory(ceilings, "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", false),
-        (Controller::Memory, Hierarchy::V2) => memory(ceilings, "memory.max", "memory.swap.max", true),
+        (Controller::Memory, Hierarchy::V1) => memory(
+            ceilings,
+            "memory.limit_in_bytes",
+            "memory.memsw.limit_in_bytes",
+            false,
+        ),
+        (Controller::Memory, Hierarchy::V2) => {
+            memory(ceilings, "memory.max", "memory.swap.max", true)
+        }
         (Controller::Pids, Hierarchy::V1 | Hierarchy::V2) => {
             vec![required("pids.max", ceilings.pids_max.to_string())]
         }
@@ -102,7 +109,11 @@ pub fn settings(of: Controller, hierarchy: Hierarchy, ceilings: &Ceilings) -> Ve
 }
 
 fn required(file: &'static str, value: String) -> Setting {
-    Setting { file, value, required: true }
+    Setting {
+        file,
+        value,
+        required: true,
+    }
 }
 
 /// 1,024 shares a core, at least the kernel's minimum of 2.
@@ -128,17 +139,26 @@ fn cpu_v2(ceilings: &Ceilings) -> Vec<Setting> {
     let weight = 1 + (shares(ceilings) - 2) * 9_999 / 262_142;
     let mut files = vec![required("cpu.weight", weight.to_string())];
     if let Some(limit) = ceilings.cpu_limit {
-        files.push(required("cpu.max", format!("{} {PERIOD_US}", quota_us(limit))));
+        files.push(required(
+            "cpu.max",
+            format!("{} {PERIOD_US}", quota_us(limit)),
+        ));
     }
     files
 }
 
 /// v1 limits memory and swap together; v2 limits swap by itself, where none is wanted.
 fn memory(ceilings: &Ceilings, file: &'static str, swap: &'static str, v2: bool) -> Vec<Setting> {
-    let Some(bytes) = ceilings.memory_bytes else { return vec![] };
+    let Some(bytes) = ceilings.memory_bytes else {
+        return vec![];
+    };
     let swap_value = if v2 { 0 } else { bytes };
     vec![
         required(file, bytes.to_string()),
-        Setting { file: swap, value: swap_value.to_string(), required: false },
+        Setting {
+            file: swap,
+            value: swap_value.to_string(),
+            required: false,
+        },
     ]
 }

@@ -92,12 +92,24 @@ impl Machine {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let (runs, timers, dirty) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { settings, runs, timers, dirty, in_flight: false }
+        Self {
+            settings,
+            runs,
+            timers,
+            dirty,
+            in_flight: false,
+        }
     }
 
     /// Takes up a run found on disk. A run that is claimed and not over has a living supervisor,
     /// which the edge watches from here on.
-    pub fn adopt(&mut self, id: &RunId, spec: RunSpec, evidence: Evidence, now_ms: u64) -> Vec<Effect> {
+    pub fn adopt(
+        &mut self,
+        id: &RunId,
+        spec: RunSpec,
+        evidence: Evidence,
+        now_ms: u64,
+    ) -> Vec<Effect> {
         let (run, actions) = recover(evidence, now_ms);
         self.runs.insert(id.clone(), Entry::new(run, spec));
         let mut effects = Vec::new();
@@ -205,7 +217,9 @@ impl Machine {
     /// A known run against what the servers believe of it.
     fn compare(&mut self, seen: &Seen, now_ms: u64, effects: &mut Vec<Effect>) {
         let id = &seen.id;
-        let Some(entry) = self.runs.get_mut(id) else { return };
+        let Some(entry) = self.runs.get_mut(id) else {
+            return;
+        };
         if seen.state.is_terminal() {
             // The servers' word is final: another run may have begun elsewhere.
             if entry.run.is_over() {
@@ -217,7 +231,9 @@ impl Machine {
         }
         (entry.gone, entry.collect_ms) = (false, None);
         let happening = if seen.killed {
-            Happening::Kill { grace_ms: seen.grace_ms }
+            Happening::Kill {
+                grace_ms: seen.grace_ms,
+            }
         } else {
             Happening::Confirmed
         };
@@ -253,7 +269,9 @@ impl Machine {
             return self.refuse(seen, Cause::KilledBeforeStart, effects);
         }
         let home = self.settings.sandboxes.join(seen.id.to_string());
-        let Settings { agent, pids_max, .. } = &self.settings;
+        let Settings {
+            agent, pids_max, ..
+        } = &self.settings;
         match RunSpec::new(&seen.task, &seen.id, agent, &home, *pids_max) {
             Ok(spec) => {
                 self.enter(seen, Run::Accepted { kill: false }, spec.clone());
@@ -284,7 +302,9 @@ impl Machine {
 
     /// The servers have no use for this run: it is stopped, and its end is told to nobody.
     fn abandon(&mut self, id: &RunId, now_ms: u64, effects: &mut Vec<Effect>) {
-        let Some(entry) = self.runs.get_mut(id) else { return };
+        let Some(entry) = self.runs.get_mut(id) else {
+            return;
+        };
         if entry.gone {
             return;
         }
@@ -293,7 +313,14 @@ impl Machine {
             self.apply(id, Happening::Acknowledged, now_ms, effects);
             self.collect_later(id, now_ms);
         } else {
-            self.apply(id, Happening::Kill { grace_ms: ABANDON_GRACE_MS }, now_ms, effects);
+            self.apply(
+                id,
+                Happening::Kill {
+                    grace_ms: ABANDON_GRACE_MS,
+                },
+                now_ms,
+                effects,
+            );
         }
     }
 
@@ -309,12 +336,19 @@ impl Machine {
 
     fn runs_of(&self, uid: &str) -> Vec<RunId> {
         let bounds = (RunId::new(uid, 0), RunId::new(uid, u32::MAX));
-        let (Some(first), Some(last)) = bounds else { return vec![] };
-        self.runs.range(first..=last).map(|(id, _)| id.clone()).collect()
+        let (Some(first), Some(last)) = bounds else {
+            return vec![];
+        };
+        self.runs
+            .range(first..=last)
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     fn apply(&mut self, id: &RunId, what: Happening, now_ms: u64, effects: &mut Vec<Effect>) {
-        let Some(entry) = self.runs.get_mut(id) else { return };
+        let Some(entry) = self.runs.get_mut(id) else {
+            return;
+        };
         let before = mem::replace(&mut entry.run, Run::Settling);
         let was_over = before.is_over();
         let (after, actions) = before.step(what, now_ms);
@@ -330,7 +364,10 @@ impl Machine {
 
     fn mark(&mut self, id: &RunId, now_ms: u64) {
         self.dirty.insert(id.clone());
-        if let Some(Entry { run: Run::Launching { since_ms, .. }, .. }) = self.runs.get(id)
+        if let Some(Entry {
+            run: Run::Launching { since_ms, .. },
+            ..
+        }) = self.runs.get(id)
             && *since_ms == now_ms
         {
             self.timers.insert((now_ms + STARTING_AFTER_MS, id.clone()));
@@ -340,11 +377,18 @@ impl Machine {
     fn translate(&mut self, id: &RunId, actions: Vec<Action>, effects: &mut Vec<Effect>) {
         for action in actions {
             let id = id.clone();
-            let spec = || self.runs.get(&id).map(|entry| entry.spec.clone()).unwrap_or_default();
+            let spec = || {
+                self.runs
+                    .get(&id)
+                    .map(|entry| entry.spec.clone())
+                    .unwrap_or_default()
+            };
             match action {
                 Action::Spawn => effects.push(Effect::Spawn(id)),
                 Action::Settle(cause) => effects.push(Effect::Settle(id.clone(), spec(), cause)),
-                Action::Terminate { deadline_ms } => effects.push(Effect::Terminate(id, deadline_ms)),
+                Action::Terminate { deadline_ms } => {
+                    effects.push(Effect::Terminate(id, deadline_ms))
+                }
                 Action::Destroy => effects.push(Effect::Destroy(id)),
                 Action::WakeAt(at_ms) => _ = self.timers.insert((at_ms, id)),
                 Action::MarkReported => effects.push(Effect::MarkReported(id)),
@@ -355,9 +399,16 @@ impl Machine {
     fn answered(&mut self, answers: Vec<(Report, Answer)>, now_ms: u64, effects: &mut Vec<Effect>) {
         self.in_flight = false;
         for (report, answer) in answers {
-            let Report { id, version: against, state, .. } = report;
+            let Report {
+                id,
+                version: against,
+                state,
+                ..
+            } = report;
             self.dirty.insert(id.clone());
-            let Some(entry) = self.runs.get_mut(&id) else { continue };
+            let Some(entry) = self.runs.get_mut(&id) else {
+                continue;
+            };
             match answer {
                 Answer::Taken { version } => {
                     entry.taken(version, state, now_ms);
@@ -367,7 +418,8 @@ impl Machine {
                 }
                 Answer::Stale | Answer::Refused { .. } => {
                     entry.refused(against);
-                    self.timers.insert((now_ms.saturating_add(REFUSED_RETRY_MS), id));
+                    self.timers
+                        .insert((now_ms.saturating_add(REFUSED_RETRY_MS), id));
                 }
                 Answer::Gone => self.abandon(&id, now_ms, effects),
             }
@@ -376,11 +428,17 @@ impl Machine {
 
     fn tick(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         let mut due = BTreeSet::new();
-        while self.timers.first().is_some_and(|(at_ms, _)| *at_ms <= now_ms) {
+        while self
+            .timers
+            .first()
+            .is_some_and(|(at_ms, _)| *at_ms <= now_ms)
+        {
             due.extend(self.timers.pop_first().map(|(_, id)| id));
         }
         for id in due {
-            let Some(entry) = self.runs.get_mut(&id) else { continue };
+            let Some(entry) = self.runs.get_mut(&id) else {
+                continue;
+            };
             entry.retry();
             if entry.collect_ms.is_some_and(|at_ms| at_ms <= now_ms) {
                 self.runs.remove(&id);
@@ -397,7 +455,14 @@ impl Machine {
         for id in all {
             let held = self.run(&id) == Some(&Run::Held);
             if !held {
-                self.apply(&id, Happening::Kill { grace_ms: ABANDON_GRACE_MS }, now_ms, effects);
+                self.apply(
+                    &id,
+                    Happening::Kill {
+                        grace_ms: ABANDON_GRACE_MS,
+                    },
+                    now_ms,
+                    effects,
+                );
             }
         }
     }

@@ -173,7 +173,10 @@ impl Run {
             // Launching → Running
             Self::Launching { kill: None, .. } => (Self::Running { started }, vec![]),
             // Launching → Killing
-            Self::Launching { kill: Some(grace_ms), .. } => terminate(started, grace_ms, now_ms),
+            Self::Launching {
+                kill: Some(grace_ms),
+                ..
+            } => terminate(started, grace_ms, now_ms),
             // Settling → Killing: a supervisor of an earlier agent process was quicker.
             Self::Settling => terminate(started, 0, now_ms),
             // A process is a fact, whatever was believed.
@@ -191,7 +194,13 @@ impl Run {
         match self {
             // → Ended
             Self::Accepted { kill } => (Self::Ended { end, killed: kill }, vec![]),
-            Self::Launching { kill, .. } => (Self::Ended { end, killed: kill.is_some() }, vec![]),
+            Self::Launching { kill, .. } => (
+                Self::Ended {
+                    end,
+                    killed: kill.is_some(),
+                },
+                vec![],
+            ),
             Self::Held | Self::Settling | Self::Running { .. } => {
                 (Self::Ended { end, killed: false }, vec![])
             }
@@ -215,29 +224,45 @@ impl Run {
             // Running → Killing
             Self::Running { started } => terminate(started, grace_ms, now_ms),
             // A later kill may only shorten the grace, as in Mesos.
-            Self::Killing { started, deadline_ms, forced: false }
-                if now_ms.saturating_add(grace_ms) < deadline_ms =>
-            {
+            Self::Killing {
+                started,
+                deadline_ms,
+                forced: false,
+            } if now_ms.saturating_add(grace_ms) < deadline_ms => {
                 let sooner = now_ms.saturating_add(grace_ms);
                 (
-                    Self::Killing { started, deadline_ms: sooner, forced: false },
+                    Self::Killing {
+                        started,
+                        deadline_ms: sooner,
+                        forced: false,
+                    },
                     vec![Action::WakeAt(sooner)],
                 )
             }
             // Already so.
-            Self::Killing { .. }
-            | Self::Settling
-            | Self::Ended { .. }
-            | Self::Reported { .. } => (self, vec![]),
+            Self::Killing { .. } | Self::Settling | Self::Ended { .. } | Self::Reported { .. } => {
+                (self, vec![])
+            }
         }
     }
 
     fn tick(self, now_ms: u64) -> (Self, Vec<Action>) {
         match self {
             // Killing → Killing by force; again each second, in case a process was born meanwhile.
-            Self::Killing { started, deadline_ms, forced: _ } if now_ms >= deadline_ms => (
-                Self::Killing { started, deadline_ms, forced: true },
-                vec![Action::Destroy, Action::WakeAt(now_ms.saturating_add(FORCE_AGAIN_MS))],
+            Self::Killing {
+                started,
+                deadline_ms,
+                forced: _,
+            } if now_ms >= deadline_ms => (
+                Self::Killing {
+                    started,
+                    deadline_ms,
+                    forced: true,
+                },
+                vec![
+                    Action::Destroy,
+                    Action::WakeAt(now_ms.saturating_add(FORCE_AGAIN_MS)),
+                ],
             ),
             // No time was set, or another.
             Self::Killing { .. }
@@ -254,9 +279,10 @@ impl Run {
     fn acknowledged(self) -> (Self, Vec<Action>) {
         match self {
             // Ended → Reported
-            Self::Ended { end, .. } => {
-                (Self::Reported { end: Some(end) }, vec![Action::MarkReported])
-            }
+            Self::Ended { end, .. } => (
+                Self::Reported { end: Some(end) },
+                vec![Action::MarkReported],
+            ),
             // Only an end is final.
             Self::Accepted { .. }
             | Self::Held
@@ -274,15 +300,34 @@ impl Run {
 const FORCE_AGAIN_MS: u64 = 1_000;
 
 fn launch(now_ms: u64) -> (Run, Vec<Action>) {
-    (Run::Launching { since_ms: now_ms, kill: None }, vec![Action::Spawn])
+    (
+        Run::Launching {
+            since_ms: now_ms,
+            kill: None,
+        },
+        vec![Action::Spawn],
+    )
 }
 
 fn settle() -> (Run, Vec<Action>) {
-    (Run::Settling, vec![Action::Settle(Cause::KilledBeforeStart)])
+    (
+        Run::Settling,
+        vec![Action::Settle(Cause::KilledBeforeStart)],
+    )
 }
 
 fn terminate(started: Started, grace_ms: u64, now_ms: u64) -> (Run, Vec<Action>) {
     let deadline_ms = now_ms.saturating_add(grace_ms);
-    let run = Run::Killing { started, deadline_ms, forced: false };
-    (run, vec![Action::Terminate { deadline_ms }, Action::WakeAt(deadline_ms)])
+    let run = Run::Killing {
+        started,
+        deadline_ms,
+        forced: false,
+    };
+    (
+        run,
+        vec![
+            Action::Terminate { deadline_ms },
+            Action::WakeAt(deadline_ms),
+        ],
+    )
 }

@@ -38,15 +38,19 @@ impl Seen {
     pub fn new(task: Task) -> Option<Self> {
         let status = task.status.clone().unwrap_or_default();
         let id = RunId::new(task.metadata.uid.as_deref()?, status.attempt)?;
-        let grace = task.spec.kill_policy.as_ref().and_then(|policy| policy.grace_period);
+        let grace = task
+            .spec
+            .kill_policy
+            .as_ref()
+            .and_then(|policy| policy.grace_period);
         Some(Self {
             id,
             version: task.metadata.resource_version.as_deref()?.parse().ok()?,
             agent: task.spec.agent.clone(),
             state: status.state,
-            has_started: status.started_at.is_some_and(|started| {
-                status.bound_at.is_none_or(|bound| started.0 >= bound.0)
-            }),
+            has_started: status
+                .started_at
+                .is_some_and(|started| status.bound_at.is_none_or(|bound| started.0 >= bound.0)),
             killed: task.spec.killed || task.metadata.deletion_timestamp.is_some(),
             grace_ms: grace.map_or(GRACE_MS, |grace| grace.ms()),
             conditions: status.conditions,

@@ -44,13 +44,22 @@ impl RunSpec {
     ///
     /// # Errors
     /// Everything that is wrong with the task, as one text.
-    pub fn new(task: &Task, id: &RunId, agent: &str, home: &Path, pids_max: u64) -> Result<Self, String> {
+    pub fn new(
+        task: &Task,
+        id: &RunId,
+        agent: &str,
+        home: &Path,
+        pids_max: u64,
+    ) -> Result<Self, String> {
         let mut problems = Vec::new();
         if task.spec.command.first().is_none_or(String::is_empty) {
             problems.push("spec.command: names no program".to_owned());
         }
         let texts = task.spec.command.iter().chain(task.spec.env.values());
-        if texts.chain(task.spec.env.keys()).any(|text| text.contains('\0')) {
+        if texts
+            .chain(task.spec.env.keys())
+            .any(|text| text.contains('\0'))
+        {
             problems.push("spec: a zero byte can be neither in arguments nor in env".to_owned());
         }
         let named = |name: &&String| name.is_empty() || name.contains('=');
@@ -83,7 +92,11 @@ impl RunSpec {
 
 fn exact(field: &str, list: &ResourceList, problems: &mut Vec<String>) -> Resources {
     list.exact().unwrap_or_else(|wrong| {
-        problems.extend(wrong.iter().map(|p| format!("spec.{field}.{}: {}", p.key, p.message)));
+        problems.extend(
+            wrong
+                .iter()
+                .map(|p| format!("spec.{field}.{}: {}", p.key, p.message)),
+        );
         Resources::default()
     })
 }

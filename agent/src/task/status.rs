@@ -25,7 +25,10 @@ impl Truth {
     /// `None` while there is nothing to tell.
     pub(super) fn of(run: &Run, now_ms: u64) -> Option<Self> {
         let plain = |state, started_us| Self {
-            verdict: Verdict { state, ..Verdict::default() },
+            verdict: Verdict {
+                state,
+                ..Verdict::default()
+            },
             started_us,
             finished_us: None,
         };
@@ -65,7 +68,10 @@ impl Truth {
         }
         if let Some(finished_us) = self.finished_us {
             let well = self.state() == TaskState::Finished;
-            condition::set(&mut conditions, self.condition("Complete", well, finished_us));
+            condition::set(
+                &mut conditions,
+                self.condition("Complete", well, finished_us),
+            );
             if !well && self.state() != TaskState::Killed {
                 condition::set(&mut conditions, self.condition("Failed", true, finished_us));
             }
@@ -86,9 +92,18 @@ impl Truth {
 
     /// The merge patch of `status`. What is not so is null, for whatever another said before
     /// (that the agent was unreachable, say) is no longer so either.
-    pub(super) fn patch(&self, agent: &str, not_enforced: &[String], present: &[Condition]) -> Value {
+    pub(super) fn patch(
+        &self,
+        agent: &str,
+        not_enforced: &[String],
+        present: &[Condition],
+    ) -> Value {
         let micros = |at: Option<i64>| at.and_then(timestamp).map(MicroTime);
-        let limits = if not_enforced.is_empty() { Value::Null } else { json!(not_enforced) };
+        let limits = if not_enforced.is_empty() {
+            Value::Null
+        } else {
+            json!(not_enforced)
+        };
         json!({
             "state": self.verdict.state,
             "source": "Agent",

@@ -6,14 +6,25 @@ use serde_json::json;
 
 use super::*;
 
-const STARTED: Started = Started { pid: 7, ticks: 70, at_us: 1_000_000 };
+const STARTED: Started = Started {
+    pid: 7,
+    ticks: 70,
+    at_us: 1_000_000,
+};
 
 fn end(cause: Cause) -> End {
-    End { cause, started_us: Some(1_000_000), finished_us: 2_000_000 }
+    End {
+        cause,
+        started_us: Some(1_000_000),
+        finished_us: 2_000_000,
+    }
 }
 
 fn exited(code: i32) -> End {
-    end(Cause::Exited { code, out_of_memory: false })
+    end(Cause::Exited {
+        code,
+        out_of_memory: false,
+    })
 }
 
 fn brief(run: &Run) -> String {
@@ -21,12 +32,22 @@ fn brief(run: &Run) -> String {
         Run::Accepted { kill } => format!("Accepted{}", if *kill { "+kill" } else { "" }),
         Run::Held => "Held".to_owned(),
         Run::Launching { kill, .. } => {
-            format!("Launching{}", kill.map_or(String::new(), |grace| format!("+kill {grace}")))
+            format!(
+                "Launching{}",
+                kill.map_or(String::new(), |grace| format!("+kill {grace}"))
+            )
         }
         Run::Settling => "Settling".to_owned(),
         Run::Running { .. } => "Running".to_owned(),
-        Run::Killing { deadline_ms, forced, .. } => {
-            format!("Killing {deadline_ms}{}", if *forced { " forced" } else { "" })
+        Run::Killing {
+            deadline_ms,
+            forced,
+            ..
+        } => {
+            format!(
+                "Killing {deadline_ms}{}",
+                if *forced { " forced" } else { "" }
+            )
         }
         Run::Ended { killed, .. } => format!("Ended{}", if *killed { " killed" } else { "" }),
         Run::Reported { .. } => "Reported".to_owned(),
@@ -79,20 +100,36 @@ Ended killed × acknowledged → Reported; mark
 
 #[test]
 fn every_state_and_everything_that_can_happen() {
-    let killing = |deadline_ms, forced| Run::Killing { started: STARTED, deadline_ms, forced };
+    let killing = |deadline_ms, forced| Run::Killing {
+        started: STARTED,
+        deadline_ms,
+        forced,
+    };
     let runs = [
         Run::Accepted { kill: false },
         Run::Accepted { kill: true },
         Run::Held,
-        Run::Launching { since_ms: 0, kill: None },
-        Run::Launching { since_ms: 0, kill: Some(90) },
+        Run::Launching {
+            since_ms: 0,
+            kill: None,
+        },
+        Run::Launching {
+            since_ms: 0,
+            kill: Some(90),
+        },
         Run::Settling,
         Run::Running { started: STARTED },
         killing(1_000, false),
         killing(5_000, false),
         killing(900, true),
-        Run::Ended { end: exited(0), killed: false },
-        Run::Ended { end: exited(0), killed: true },
+        Run::Ended {
+            end: exited(0),
+            killed: false,
+        },
+        Run::Ended {
+            end: exited(0),
+            killed: true,
+        },
         Run::Reported { end: None },
     ];
     let happenings = [
@@ -123,38 +160,123 @@ fn every_state_and_everything_that_can_happen() {
 #[test]
 fn what_the_files_of_a_run_prove() {
     let none = Evidence::default();
-    let claimed = Evidence { claimed: true, ..Evidence::default() };
-    let running = Evidence { started: Some(STARTED), ..claimed.clone() };
-    let ended = Evidence { end: Some(exited(1)), ..running.clone() };
+    let claimed = Evidence {
+        claimed: true,
+        ..Evidence::default()
+    };
+    let running = Evidence {
+        started: Some(STARTED),
+        ..claimed.clone()
+    };
+    let ended = Evidence {
+        end: Some(exited(1)),
+        ..running.clone()
+    };
     let table = [
         (none, "Held", 0),
         (claimed.clone(), "Launching", 0),
-        (Evidence { kill_deadline_ms: Some(1_500), ..claimed }, "Launching+kill 500", 0),
+        (
+            Evidence {
+                kill_deadline_ms: Some(1_500),
+                ..claimed
+            },
+            "Launching+kill 500",
+            0,
+        ),
         (running.clone(), "Running", 0),
-        (Evidence { kill_deadline_ms: Some(1_500), ..running }, "Killing 1500", 2),
+        (
+            Evidence {
+                kill_deadline_ms: Some(1_500),
+                ..running
+            },
+            "Killing 1500",
+            2,
+        ),
         (ended.clone(), "Ended", 0),
-        (Evidence { kill_deadline_ms: Some(9), ..ended.clone() }, "Ended killed", 0),
-        (Evidence { reported: true, ..ended }, "Reported", 0),
-        (Evidence { reported: true, ..Evidence::default() }, "Reported", 0),
+        (
+            Evidence {
+                kill_deadline_ms: Some(9),
+                ..ended.clone()
+            },
+            "Ended killed",
+            0,
+        ),
+        (
+            Evidence {
+                reported: true,
+                ..ended
+            },
+            "Reported",
+            0,
+        ),
+        (
+            Evidence {
+                reported: true,
+                ..Evidence::default()
+            },
+            "Reported",
+            0,
+        ),
     ];
     for (evidence, wanted, actions) in table {
         let (run, does) = recover(evidence.clone(), 1_000);
-        assert_eq!((brief(&run).as_str(), does.len()), (wanted, actions), "{evidence:?}");
+        assert_eq!(
+            (brief(&run).as_str(), does.len()),
+            (wanted, actions),
+            "{evidence:?}"
+        );
     }
 }
 
 #[test]
 fn what_an_end_means() {
-    let signal = Cause::Signaled { signal: 9, out_of_memory: true };
-    let launch = Cause::NotLaunched { code: 127, message: "no".to_owned() };
+    let signal = Cause::Signaled {
+        signal: 9,
+        out_of_memory: true,
+    };
+    let launch = Cause::NotLaunched {
+        code: 127,
+        message: "no".to_owned(),
+    };
     let table = [
-        (Cause::Exited { code: 0, out_of_memory: false }, false, "Finished - Some(0)"),
-        (Cause::Exited { code: 3, out_of_memory: false }, false, "Failed CommandFailed Some(3)"),
-        (Cause::Exited { code: 3, out_of_memory: true }, false, "Failed MemoryLimit Some(3)"),
-        (Cause::Exited { code: 0, out_of_memory: false }, true, "Killed KillRequested Some(0)"),
+        (
+            Cause::Exited {
+                code: 0,
+                out_of_memory: false,
+            },
+            false,
+            "Finished - Some(0)",
+        ),
+        (
+            Cause::Exited {
+                code: 3,
+                out_of_memory: false,
+            },
+            false,
+            "Failed CommandFailed Some(3)",
+        ),
+        (
+            Cause::Exited {
+                code: 3,
+                out_of_memory: true,
+            },
+            false,
+            "Failed MemoryLimit Some(3)",
+        ),
+        (
+            Cause::Exited {
+                code: 0,
+                out_of_memory: false,
+            },
+            true,
+            "Killed KillRequested Some(0)",
+        ),
         (signal, false, "Failed MemoryLimit Some(137)"),
         (
-            Cause::Signaled { signal: 15, out_of_memory: false },
+            Cause::Signaled {
+                signal: 15,
+                out_of_memory: false,
+            },
             true,
             "Killed KillRequested Some(143)",
         ),
@@ -163,7 +285,13 @@ fn what_an_end_means() {
         (Cause::SupervisorLost, false, "Failed SupervisorLost None"),
         (Cause::AgentRebooted, false, "Failed AgentRebooted None"),
         (Cause::Forgotten, false, "Lost TaskUnknown None"),
-        (Cause::Invalid { message: "x".to_owned() }, false, "Error TaskInvalid None"),
+        (
+            Cause::Invalid {
+                message: "x".to_owned(),
+            },
+            false,
+            "Error TaskInvalid None",
+        ),
     ];
     for (cause, killed, wanted) in table {
         let verdict = end(cause.clone()).verdict(killed);
@@ -221,7 +349,10 @@ impl Scene {
             pids_max: 64,
             retention_ms: 60_000,
         };
-        Self { machine: Machine::new(settings), now_ms: 1_000 }
+        Self {
+            machine: Machine::new(settings),
+            now_ms: 1_000,
+        }
     }
 
     /// One event in; effects out as words.
@@ -240,7 +371,12 @@ impl Scene {
     }
 
     fn seen(&mut self, attempt: u32, version: u64, state: &str) -> String {
-        self.after(Event::Seen(Box::new(seen(attempt, version, state, &json!({})))))
+        self.after(Event::Seen(Box::new(seen(
+            attempt,
+            version,
+            state,
+            &json!({}),
+        ))))
     }
 
     fn run(&mut self, attempt: u32, happening: Happening) -> String {
@@ -248,14 +384,25 @@ impl Scene {
     }
 
     fn prepared(&mut self, attempt: u32) -> String {
-        self.after(Event::Prepared(RunId::new("u", attempt).unwrap(), vec!["mem: no".to_owned()]))
+        self.after(Event::Prepared(
+            RunId::new("u", attempt).unwrap(),
+            vec!["mem: no".to_owned()],
+        ))
     }
 
     /// The states reported now, answered as stored in `version`.
     fn report(&mut self, version: u64) -> String {
-        let Some(batch) = self.machine.take_reports(self.now_ms) else { return String::new() };
-        let told: Vec<String> = batch.iter().map(|r| format!("{} {}", r.id.attempt(), r.state)).collect();
-        let answers = batch.into_iter().map(|r| (r, Answer::Taken { version })).collect();
+        let Some(batch) = self.machine.take_reports(self.now_ms) else {
+            return String::new();
+        };
+        let told: Vec<String> = batch
+            .iter()
+            .map(|r| format!("{} {}", r.id.attempt(), r.state))
+            .collect();
+        let answers = batch
+            .into_iter()
+            .map(|r| (r, Answer::Taken { version }))
+            .collect();
         let effects = self.after(Event::Answered(answers));
         [told.join(", "), effects].join("; ")
     }
@@ -296,7 +443,10 @@ fn a_report_is_the_whole_truth_against_a_version() {
     scene.prepared(0);
     scene.run(0, Happening::Ended(exited(3)));
     let batch = scene.machine.take_reports(1_000).unwrap();
-    assert_eq!((batch.len(), batch[0].version, batch[0].name.as_str()), (1, 10, "t"));
+    assert_eq!(
+        (batch.len(), batch[0].version, batch[0].name.as_str()),
+        (1, 10, "t")
+    );
     let failed = |kind: &str, status: &str| {
         json!({"type": kind, "status": status, "reason": "CommandFailed",
                "message": "the command exited with code 3", "lastTransitionTime": "1970-01-01T00:00:02Z"})
@@ -314,7 +464,11 @@ fn a_report_is_the_whole_truth_against_a_version() {
         "notEnforced": ["mem: no"], "conditions": conditions,
     });
     assert_eq!(batch[0].status, wanted);
-    assert_eq!(scene.machine.take_reports(1_000), None, "one batch is under way at a time");
+    assert_eq!(
+        scene.machine.take_reports(1_000),
+        None,
+        "one batch is under way at a time"
+    );
 }
 
 #[test]
@@ -340,7 +494,10 @@ fn a_delete_kills_with_grace_and_then_by_force() {
     assert_eq!(scene.report(14), "0 Killing; ");
     scene.now_ms = 6_000;
     assert_eq!(scene.after(Event::Tick), "destroy 0");
-    let killed = end(Cause::Signaled { signal: 9, out_of_memory: false });
+    let killed = end(Cause::Signaled {
+        signal: 9,
+        out_of_memory: false,
+    });
     assert_eq!(scene.run(0, Happening::Ended(killed)), "");
     assert_eq!(scene.report(15), "0 Killed; mark 0");
 }
@@ -371,7 +528,10 @@ fn a_stale_report_waits_for_the_next_version() {
     let mut scene = Scene::running();
     scene.run(0, Happening::Ended(exited(0)));
     let batch = scene.machine.take_reports(1_000).unwrap();
-    let answers = batch.into_iter().map(|report| (report, Answer::Stale)).collect();
+    let answers = batch
+        .into_iter()
+        .map(|report| (report, Answer::Stale))
+        .collect();
     assert_eq!(scene.after(Event::Answered(answers)), "");
     assert_eq!(scene.report(14), "", "the same would fail the same way");
     scene.seen(0, 15, "Running");
@@ -381,12 +541,23 @@ fn a_stale_report_waits_for_the_next_version() {
 #[test]
 fn a_later_attempt_ends_what_is_left_of_the_earlier() {
     let mut scene = Scene::running();
-    assert_eq!(scene.seen(1, 30, "Staging"), "terminate 0 by 4000, checkpoint 1");
-    assert_eq!(scene.seen(0, 31, "Running"), "", "late word of the first attempt");
+    assert_eq!(
+        scene.seen(1, 30, "Staging"),
+        "terminate 0 by 4000, checkpoint 1"
+    );
+    assert_eq!(
+        scene.seen(0, 31, "Running"),
+        "",
+        "late word of the first attempt"
+    );
     assert_eq!(scene.run(0, Happening::Ended(exited(0))), "mark 0");
     scene.prepared(1);
     scene.run(1, Happening::Started(STARTED));
-    assert_eq!(scene.report(32), "1 Running; ", "the first attempt's end is told to nobody");
+    assert_eq!(
+        scene.report(32),
+        "1 Running; ",
+        "the first attempt's end is told to nobody"
+    );
 }
 
 #[test]
@@ -395,10 +566,19 @@ fn what_the_servers_gave_up_is_stopped() {
         Event::Synced(vec![]),
         Event::Gone("u".to_owned()),
         Event::Seen(Box::new(seen(0, 30, "GoneByOperator", &json!({})))),
-        Event::Seen(Box::new(seen(0, 30, "Staging", &json!({"spec": {"agent": "a2"}})))),
+        Event::Seen(Box::new(seen(
+            0,
+            30,
+            "Staging",
+            &json!({"spec": {"agent": "a2"}}),
+        ))),
     ] {
         let mut scene = Scene::running();
-        assert_eq!(scene.after(event.clone()), "terminate 0 by 4000", "{event:?}");
+        assert_eq!(
+            scene.after(event.clone()),
+            "terminate 0 by 4000",
+            "{event:?}"
+        );
         assert_eq!(scene.report(31), "");
         assert_eq!(scene.run(0, Happening::Ended(exited(0))), "mark 0");
         scene.now_ms = 61_000;
@@ -411,10 +591,18 @@ fn a_run_without_a_record() {
     let table = [
         ("Staging", json!({}), "checkpoint 0"),
         ("Unreachable", json!({}), "checkpoint 0"),
-        ("Unreachable", json!({"status": {"startedAt": "2024-01-01T00:00:00Z"}}), "settle 0 Forgotten"),
+        (
+            "Unreachable",
+            json!({"status": {"startedAt": "2024-01-01T00:00:00Z"}}),
+            "settle 0 Forgotten",
+        ),
         ("Running", json!({}), "settle 0 Forgotten"),
         ("Finished", json!({}), ""),
-        ("Staging", json!({"spec": {"command": []}}), r#"settle 0 Invalid { message: "spec.command: names no program" }"#),
+        (
+            "Staging",
+            json!({"spec": {"command": []}}),
+            r#"settle 0 Invalid { message: "spec.command: names no program" }"#,
+        ),
     ];
     for (state, more, wanted) in table {
         let event = Event::Seen(Box::new(seen(0, 10, state, &more)));
@@ -427,14 +615,25 @@ fn a_held_run_starts_only_when_the_servers_still_want_it() {
     let held = || {
         let mut scene = Scene::new();
         let id = RunId::new("u", 0).unwrap();
-        let effects = scene.machine.adopt(&id, RunSpec::default(), Evidence::default(), 1_000);
+        let effects = scene
+            .machine
+            .adopt(&id, RunSpec::default(), Evidence::default(), 1_000);
         assert_eq!(effects, []);
         scene
     };
     assert_eq!(held().seen(0, 10, "Staging"), "spawn 0");
-    assert_eq!(held().seen(0, 10, "GoneByOperator"), "settle 0 KilledBeforeStart");
-    assert_eq!(held().after(Event::Synced(vec![])), "settle 0 KilledBeforeStart");
-    assert_eq!(held().seen(1, 10, "Staging"), "settle 0 KilledBeforeStart, checkpoint 1");
+    assert_eq!(
+        held().seen(0, 10, "GoneByOperator"),
+        "settle 0 KilledBeforeStart"
+    );
+    assert_eq!(
+        held().after(Event::Synced(vec![])),
+        "settle 0 KilledBeforeStart"
+    );
+    assert_eq!(
+        held().seen(1, 10, "Staging"),
+        "settle 0 KilledBeforeStart, checkpoint 1"
+    );
 }
 
 #[test]
@@ -450,5 +649,8 @@ fn stoas_variables_cannot_be_overridden() {
     let spec = RunSpec::new(&seen.task, &seen.id, "a1", "/s/u.2".as_ref(), 64).unwrap();
     let get = |name: &str| spec.env.get(name).map(String::as_str);
     assert_eq!((get("HOME"), get("STOA_TASK")), (Some("/h"), Some("t")));
-    assert_eq!((get("STOA_ATTEMPT"), get("STOA_SANDBOX")), (Some("2"), Some("/s/u.2")));
+    assert_eq!(
+        (get("STOA_ATTEMPT"), get("STOA_SANDBOX")),
+        (Some("2"), Some("/s/u.2"))
+    );
 }
