@@ -129,15 +129,11 @@ fn clean(resource: &Descriptor, object: &mut Value) -> Vec<String> {
 ///
 /// # Errors
 /// 422 with every problem at once. Problems the old object has already are tolerated.
-pub fn check(
-    resource: &Descriptor,
-    object: &mut Value,
-    old: Option<&Value>,
-) -> Result<(), Failure> {
+pub fn check(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Result<(), Failure> {
     let mut causes = metadata::problems(resource, object);
     let found = rules(resource, object, old);
     if !found.is_empty() {
-        let known = old.map_or(Vec::new(), |old| rules(resource, &mut old.clone(), None));
+        let known = old.map_or(Vec::new(), |old| rules(resource, old, None));
         causes.extend(found.into_iter().filter(|cause| !known.contains(cause)));
     }
     causes.extend(special::check(resource, object, old));
@@ -153,28 +149,24 @@ pub fn check(
     ))
 }
 
-/// Schema, then, if that holds, CEL and the rules that need parsing.
-fn rules(resource: &Descriptor, object: &mut Value, old: Option<&Value>) -> Vec<Cause> {
+/// Schema and, for our kinds, what needs parsing; CEL if the schema holds.
+fn rules(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let Some(schema) = &resource.schema else {
         return Vec::new();
     };
-    let head = split(object);
-    let mut causes: Vec<Cause> = schema::validate(schema, object)
-        .into_iter()
-        .map(cause)
-        .collect();
-    join(object, head);
-    if !causes.is_empty() {
-        return causes;
+    let ours = resource.origin == Origin::Definition && resource.group == manifests::kinds::GROUP;
+    let found = if ours {
+        validate::complete(schema, &resource.kind, object)
+    } else {
+        schema::validate(schema, object)
+    };
+    if !found.is_empty() {
+        return found.into_iter().map(cause).collect();
     }
-    if let Some(rules) = &resource.rules {
-        causes.extend(rules.check(object, old));
-    }
-    if resource.origin == Origin::Definition && resource.group == manifests::kinds::GROUP {
-        let found = validate::validate(&resource.kind, object);
-        causes.extend(found.into_iter().map(cause));
-    }
-    causes
+    resource
+        .rules
+        .as_ref()
+        .map_or(Vec::new(), |rules| rules.check(object, old))
 }
 
 fn cause(error: schema::FieldError) -> Cause {

@@ -44,6 +44,18 @@ pub fn parse(body: &Body) -> Result<Input, Failure> {
     }
 }
 
+/// Reads a body of a known shape. serde would take a list for a struct; we do not.
+///
+/// # Errors
+/// 400 saying which field does not fit.
+pub fn shaped<T: serde::de::DeserializeOwned>(value: Value, what: &str) -> Result<T, Failure> {
+    if !value.is_object() {
+        return Err(Failure::bad_request(format!("{what} must be an object")));
+    }
+    serde_json::from_value(value)
+        .map_err(|error| Failure::bad_request(format!("{what} cannot be decoded: {error}")))
+}
+
 /// Parses JSON. Depth is bounded by serde_json's limit of 128.
 fn json(bytes: &[u8]) -> Result<Input, Failure> {
     let mut duplicates = Vec::new();

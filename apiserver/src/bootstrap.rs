@@ -23,7 +23,7 @@ pub async fn ensure_system_objects(
 ) -> Result<(), Failure> {
     let namespaces = KEPT
         .iter()
-        .map(|name| operation("v1", "namespaces", name, namespace(name)));
+        .map(|name| operation("v1", "namespaces", name, &namespace(name)));
     let definitions = manifests::kinds::definitions()
         .into_iter()
         .map(|definition| {
@@ -33,7 +33,7 @@ pub async fn ensure_system_objects(
                 .as_str()
                 .unwrap_or_default()
                 .to_owned();
-            operation("apiextensions.k8s.io/v1", DEFINITIONS, &name, body)
+            operation("apiextensions.k8s.io/v1", DEFINITIONS, &name, &body)
         });
     let operations: Vec<Value> = namespaces.chain(definitions).collect();
     let bundle = json!({
@@ -53,7 +53,7 @@ pub async fn ensure_system_objects(
     Ok(())
 }
 
-fn operation(api_version: &str, resource: &str, name: &str, body: Value) -> Value {
+fn operation(api_version: &str, resource: &str, name: &str, body: &Value) -> Value {
     json!({"apiVersion": api_version, "resource": resource, "name": name, "verb": "apply", "body": body})
 }
 

@@ -8,6 +8,12 @@ use serde_json::Value;
 
 use crate::status::Cause;
 
+thread_local! {
+    /// Registering the CEL libraries costs more than evaluating a rule, and a validator may not be
+    /// shared between threads.
+    static VALIDATOR: Validator = Validator::new();
+}
+
 /// The compiled rules of one schema.
 pub struct Rules {
     compiled: CompiledSchema,
@@ -62,13 +68,8 @@ impl Rules {
     #[must_use]
     pub fn check(&self, object: &Value, old: Option<&Value>) -> Vec<Cause> {
         let run = || {
-            let validator = Validator::new();
-            validator.validate_compiled_with_context(
-                &self.compiled,
-                object,
-                old,
-                Some(&self.context),
-            )
+            let (rules, context) = (&self.compiled, Some(&self.context));
+            VALIDATOR.with(|it| it.validate_compiled_with_context(rules, object, old, context))
         };
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(())) => Vec::new(),
@@ -152,6 +153,6 @@ fn shown(object: &Value, error: &ValidationError) -> String {
     match place {
         Value::Object(_) => "\"object\"".to_owned(),
         Value::Array(_) => "\"array\"".to_owned(),
-        scalar => scalar.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => place.to_string(),
     }
 }

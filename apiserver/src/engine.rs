@@ -71,11 +71,21 @@ impl Engine {
     /// # Errors
     /// Whatever the client did wrong, or what kept us from answering.
     pub async fn call(&self, call: Call) -> Result<Reply, Failure> {
+        let mut reply = self.answer(&call).await?;
+        if let (Reply::Object { warnings, .. }, Some(text)) =
+            (&mut reply, &call.resource.deprecation)
+        {
+            warnings.push(text.clone());
+        }
+        Ok(reply)
+    }
+
+    async fn answer(&self, call: &Call) -> Result<Reply, Failure> {
         match call.verb {
-            Verb::Get => self.get(&call).await,
-            Verb::List => self.list(&call).await,
-            Verb::DeleteCollection => self.delete_collection(&call).await,
-            Verb::Create | Verb::Update | Verb::Patch | Verb::Delete => self.write(&call).await,
+            Verb::Get => self.get(call).await,
+            Verb::List => self.list(call).await,
+            Verb::DeleteCollection => self.delete_collection(call).await,
+            Verb::Create | Verb::Update | Verb::Patch | Verb::Delete => self.write(call).await,
         }
     }
 
@@ -209,10 +219,7 @@ impl Engine {
     /// As `call`; `details.causes[].field` names the operation or guard.
     pub async fn transaction(&self, call: TransactionCall) -> Result<Reply, Failure> {
         let input = parse_body(&call.body, TRANSACTION_BYTES_MAX)?;
-        let bundle: manifests::bundle::Transaction =
-            serde_json::from_value(input.value).map_err(|error| {
-                Failure::bad_request(format!("the transaction does not decode: {error}"))
-            })?;
+        let bundle: manifests::bundle::Transaction = body::shaped(input.value, "a transaction")?;
         let named = bundle.request_id.as_deref().map(ids::seed_of);
         let registry = self.registry();
         let validation = call.params.field_validation;

@@ -75,10 +75,12 @@ fn first<'a>(steps: &[Step], value: &'a Value) -> Option<&'a Value> {
 }
 
 fn text_at(path: &Path, element: &Value) -> Option<String> {
-    path.first(element).map(|found| match found {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    })
+    let found = path.first(element)?;
+    Some(
+        found
+            .as_str()
+            .map_or_else(|| found.to_string(), String::from),
+    )
 }
 
 /// `.name`, with `\.` for a dot within it.

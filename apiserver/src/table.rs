@@ -41,7 +41,7 @@ pub fn list(resource: &Descriptor, list: &List, include: Include, now: Timestamp
         row(resource, object, include, now)
     });
     let rows: Vec<Value> = rows.collect();
-    table(render::list_metadata(list), Some(resource), rows)
+    table(&render::list_metadata(list), Some(resource), &rows)
 }
 
 /// One object as a Table of one row. A watch leaves the columns out after its first event.
@@ -57,11 +57,11 @@ pub fn single(
     if let Some(version) = object.pointer("/metadata/resourceVersion") {
         metadata.insert("resourceVersion".into(), version.clone());
     }
-    let rows = vec![row(resource, object, include, now)];
-    table(metadata, with_columns.then_some(resource), rows)
+    let rows = [row(resource, object, include, now)];
+    table(&metadata, with_columns.then_some(resource), &rows)
 }
 
-fn table(metadata: Map<String, Value>, columns: Option<&Descriptor>, rows: Vec<Value>) -> Value {
+fn table(metadata: &Map<String, Value>, columns: Option<&Descriptor>, rows: &[Value]) -> Value {
     json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
         "columnDefinitions": columns.map(definitions).unwrap_or_default(), "rows": rows,
@@ -92,11 +92,12 @@ fn row(resource: &Descriptor, object: Value, include: Include, now: Timestamp) -
         .iter()
         .map(|column| cell(column, &object, now));
     let cells: Vec<Value> = std::iter::once(name).chain(others).collect();
-    match include {
-        Include::None => json!({ "cells": cells }),
-        Include::Metadata => json!({"cells": cells, "object": render::partial_value(&object)}),
-        Include::Object => json!({"cells": cells, "object": object}),
-    }
+    let shown = match include {
+        Include::None => return json!({ "cells": cells }),
+        Include::Metadata => render::partial_value(&object),
+        Include::Object => object,
+    };
+    json!({"cells": cells, "object": shown})
 }
 
 fn cell(column: &Column, object: &Value, now: Timestamp) -> Value {
@@ -147,10 +148,8 @@ fn typed(column: &Column, value: &Value, now: Timestamp) -> Value {
             }
         }
         "boolean" => value.as_bool().into(),
-        _ => match value {
-            Value::String(_) => value.clone(),
-            other => other.to_string().into(),
-        },
+        _ if value.is_string() => value.clone(),
+        _ => value.to_string().into(),
     }
 }
 

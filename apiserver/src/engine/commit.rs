@@ -20,6 +20,9 @@ use crate::world::{Commit, World};
 /// How often a write is computed anew when somebody was faster, as Kubernetes for patches.
 const ATTEMPTS: u32 = 6;
 
+/// Most warnings of one answer: each becomes a header.
+const WARNINGS_MAX: usize = 32;
+
 /// What a commit needs beside the computation.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -289,9 +292,9 @@ impl Final {
                 code: self.code,
                 status,
             },
-            object => Reply::Object {
+            Form::Value(_) | Form::Stored(_) => Reply::Object {
                 code: self.code,
-                object,
+                object: self.form,
                 warnings: self.warnings,
             },
         }
@@ -336,11 +339,8 @@ impl Settled {
             render::append(&mut out, &answer.resource, &answer.form);
         }
         out.extend_from_slice(b"]}");
-        let warnings = self
-            .answers
-            .into_iter()
-            .flat_map(|answer| answer.warnings)
-            .collect();
+        let warnings = self.answers.into_iter().flat_map(|answer| answer.warnings);
+        let warnings = warnings.take(WARNINGS_MAX).collect();
         Reply::Encoded {
             code: 200,
             json: out.into(),

@@ -1,6 +1,6 @@
 //! Task: who may bind it, and which moves of its state an agent may report.
 
-use manifests::lifecycle::TaskState;
+use manifests::lifecycle::{TaskEvent, TaskState, next};
 use serde_json::{Value, json};
 
 use crate::metadata;
@@ -103,36 +103,47 @@ fn state(object: &Value) -> TaskState {
         .unwrap_or_default()
 }
 
-/// True if an agent may report `after` of a task last known as `before`. Agents may skip states,
-/// since they report the latest one; an unreachable task may turn out to be in any.
-fn is_reachable(before: TaskState, after: TaskState) -> bool {
-    match (rank(before), rank(after)) {
-        _ if before == after => true,
-        (Some(from), Some(to)) => from < to,
-        (None, Some(_)) => matches!(before, TaskState::Unreachable | TaskState::Unknown),
-        (Some(_) | None, None) => false,
-    }
-}
+/// What an agent may report of a task.
+const REPORTS: [TaskEvent; 9] = [
+    TaskEvent::AgentStarting,
+    TaskEvent::AgentRunning,
+    TaskEvent::KillRequested,
+    TaskEvent::Exited {
+        code: Some(0),
+        signal: None,
+        on_request: false,
+    },
+    TaskEvent::Exited {
+        code: Some(1),
+        signal: None,
+        on_request: false,
+    },
+    TaskEvent::LaunchFailed,
+    TaskEvent::Refused,
+    TaskEvent::Forgotten,
+    TaskEvent::Invalid,
+];
 
-/// Order of the states an agent reports; none for those it never does.
-fn rank(state: TaskState) -> Option<u8> {
-    match state {
-        TaskState::Staging => Some(0),
-        TaskState::Starting => Some(1),
-        TaskState::Running => Some(2),
-        TaskState::Killing => Some(3),
-        TaskState::Finished
-        | TaskState::Failed
-        | TaskState::Killed
-        | TaskState::Error
-        | TaskState::Lost
-        | TaskState::Dropped
-        | TaskState::Gone => Some(4),
-        TaskState::Pending
-        | TaskState::Unreachable
-        | TaskState::GoneByOperator
-        | TaskState::Unknown => None,
+/// True if an agent's reports lead from one state to the other. Agents tell the latest state and
+/// may have passed through others since. A task that waits has no agent.
+fn is_reachable(before: TaskState, after: TaskState) -> bool {
+    let mut reached = vec![before];
+    let mut looked_at = 0;
+    while let Some(state) = reached.get(looked_at).copied() {
+        looked_at += 1;
+        if state == after {
+            return true;
+        }
+        if state == TaskState::Pending {
+            continue;
+        }
+        for to in REPORTS.iter().filter_map(|event| next(state, event).ok()) {
+            if !reached.contains(&to) {
+                reached.push(to);
+            }
+        }
     }
+    false
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Action, Answer, Context, Write, create};
-use crate::body::Input;
+use crate::body::{Input, shaped};
 use crate::keys;
 use crate::metadata;
 use crate::registry::Descriptor;
@@ -70,10 +70,10 @@ pub fn decline(world: &mut World, write: &Write, context: &Context<'_>) -> Resul
 
 fn body<T: DeserializeOwned + Default>(value: &Value) -> Result<T, Failure> {
     if value.is_null() {
-        return Ok(T::default());
+        Ok(T::default())
+    } else {
+        shaped(value.clone(), "the body")
     }
-    serde_json::from_value(value.clone())
-        .map_err(|error| Failure::bad_request(format!("the body does not decode: {error}")))
 }
 
 /// The task to bind: one that waits, or a new one. New ones are planned at once, so that two of

@@ -46,7 +46,7 @@ pub fn prepare(write: &Write, context: &mut Context<'_>) -> Result<(Value, Vec<S
     if context.user.is_in(AGENTS) && resource.origin == Origin::Definition {
         context.check_owner(resource, &object)?;
     }
-    admission::check(resource, &mut object, None)?;
+    admission::check(resource, &object, None)?;
     Ok((object, warnings))
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Answer, Context, Shown, Write};
+use crate::body::shaped;
 use crate::keys;
 use crate::metadata;
 use crate::params::{Params, unknown_propagation};
@@ -54,11 +55,11 @@ impl Options {
     /// # Errors
     /// 400 when the body does not decode, 422 for an unknown propagation policy.
     pub fn of(body: &Value, params: &Params) -> Result<Self, Failure> {
-        let mut options: Self = match body {
-            Value::Null => Self::default(),
-            other => Self::deserialize(other).map_err(|error| {
-                Failure::bad_request(format!("DeleteOptions do not decode: {error}"))
-            })?,
+        let given = !body.is_null();
+        let mut options = if given {
+            shaped(body.clone(), "DeleteOptions")?
+        } else {
+            Self::default()
         };
         let policy = options
             .propagation_policy

@@ -64,7 +64,7 @@ pub fn replace(
         "finalize" => new = with_finalizers(old, &new),
         _ => main(write, old, &mut new, context)?,
     }
-    admission::check(resource, &mut new, Some(old))?;
+    admission::check(resource, &new, Some(old))?;
     store(world, write, new, warnings)
 }
 
