@@ -52,18 +52,19 @@ pub struct Allocator {
     pub freed: bool,
     /// A round is worth making.
     pub dirty: bool,
-    epoch: u64,
+    prefix: String,
     sequence: u64,
     offer_timeout_ms: u64,
 }
 
 impl Allocator {
-    /// An allocator for one term of leadership. Its offers are named after the epoch, so that no
-    /// two terms ever make offers of the same name.
+    /// An allocator for one run in one term of leadership. Its offers are named after both, so that
+    /// no two runs ever make offers of the same name.
     #[must_use]
-    pub fn new(epoch: u64, offer_timeout_ms: u64) -> Self {
+    pub fn new(epoch: u64, run: u64, offer_timeout_ms: u64) -> Self {
+        let prefix = format!("offer-{epoch}-{:x}-", run & 0xffff_ffff);
         Self {
-            epoch,
+            prefix,
             offer_timeout_ms,
             ..Self::default()
         }

@@ -3,17 +3,20 @@
 //! An event changes the world and marks what depends on it; a step then looks at the present state
 //! and plans. A hint, a timer and a restart take the same path.
 
+mod observe;
+mod settle;
+
 use std::collections::BTreeSet;
 
 use crate::allocator::Allocator;
 use crate::counts::Counts;
-use crate::effect::{Effect, Lane, Record, Refusal, Token, Write};
+use crate::effect::{Effect, Lane, Record, Token, Write};
 use crate::event::{Event, Seen};
 use crate::garbage::Garbage;
 use crate::model::{Key, Name};
-use crate::outbox::{Outbox, Settled};
+use crate::outbox::Outbox;
 use crate::scheduler::{self, Queue, Waits};
-use crate::world::{Change, World};
+use crate::world::World;
 use crate::{finalize, groups, liveness, reservations, retry};
 
 /// A task whose acceptance was refused is tried again after this: by then its present version has
@@ -31,6 +34,9 @@ const AGAIN_MS: u64 = 1_000;
 pub struct Settings {
     /// Leadership epoch; part of the names of offers.
     pub epoch: u64,
+    /// Distinguishes this run from others of the same epoch, in the names of offers too: an offer
+    /// of an earlier run must not be taken for one of ours.
+    pub run: u64,
     /// Silence after which an agent is unreachable.
     pub agent_timeout_ms: u64,
     /// How long offers stand where the framework does not say.
@@ -79,7 +85,7 @@ impl Core {
     pub fn new(settings: Settings) -> Self {
         Self {
             world: World::default(),
-            allocator: Allocator::new(settings.epoch, settings.offer_timeout_ms),
+            allocator: Allocator::new(settings.epoch, settings.run, settings.offer_timeout_ms),
             queue: Queue::default(),
             waits: Waits::default(),
             counts: Counts::default(),
@@ -142,89 +148,6 @@ impl Core {
         }
     }
 
-    fn observe(&mut self, change: &Change, now_ms: u64) {
-        self.garbage.observe(change);
-        let writes = match change {
-            Change::Pool(delta) => {
-                let pool = delta
-                    .new
-                    .as_ref()
-                    .or(delta.old.as_ref())
-                    .map(|p| p.name.clone());
-                self.reline_pool(pool.as_ref(), now_ms);
-                self.counts.touch();
-                self.allocator.observe_pool(&self.world, delta)
-            }
-            Change::Framework(delta) => {
-                self.counts.touch();
-                if let Some(key) = delta
-                    .new
-                    .as_ref()
-                    .or(delta.old.as_ref())
-                    .map(|f| f.key.clone())
-                {
-                    self.queue.reline(&self.world, &key, now_ms);
-                }
-                self.allocator.observe_framework(&self.world, delta)
-            }
-            Change::Task(delta) => {
-                self.queue.observe(&self.world, delta, now_ms);
-                self.counts.observe(delta);
-                for task in [&delta.old, &delta.new].into_iter().flatten() {
-                    self.groups.extend(task.group.clone());
-                    self.tasks.insert(task.key.clone());
-                    self.agents_moved |= task.is_active();
-                }
-                self.allocator.dirty = true;
-                self.allocator.observe_task(&self.world, delta)
-            }
-            Change::Group(delta) => {
-                if let Some(group) = delta.new.as_ref().or(delta.old.as_ref()) {
-                    self.groups.insert(group.key.clone());
-                    let framework = group.key.sibling(&group.spec.framework);
-                    self.queue.reline(&self.world, &framework, now_ms);
-                }
-                self.allocator.dirty = true;
-                Vec::new()
-            }
-            Change::Reservation(delta) => {
-                self.reservations_moved = true;
-                self.allocator.observe_reservation(&self.world, delta)
-            }
-            Change::Offer(delta) => {
-                self.allocator.dirty = true;
-                self.allocator.observe_offer(&self.world, delta, now_ms)
-            }
-            Change::Agent(delta) => {
-                (self.agents_moved, self.reservations_moved) = (true, true);
-                self.counts.touch();
-                self.allocator.observe_agent(&self.world, delta)
-            }
-            Change::Namespace(delta) => {
-                let going = delta
-                    .new
-                    .as_ref()
-                    .filter(|namespace| namespace.meta.deleting);
-                self.emptying
-                    .extend(going.map(|namespace| (now_ms, namespace.name.clone())));
-                Vec::new()
-            }
-        };
-        self.push(writes);
-    }
-
-    fn reline_pool(&mut self, pool: Option<&Name>, now_ms: u64) {
-        let frameworks = self
-            .world
-            .frameworks
-            .iter()
-            .filter(|f| Some(&f.pool) == pool);
-        let keys: Vec<Key> = frameworks.map(|f| f.key.clone()).collect();
-        for key in keys {
-            self.queue.reline(&self.world, &key, now_ms);
-        }
-    }
-
     fn push(&mut self, writes: impl IntoIterator<Item = Write>) {
         for write in writes {
             self.outbox.push(write);
@@ -237,65 +160,6 @@ impl Core {
             if self.flying.insert(write.token.clone()) {
                 self.outbox.push(write);
             }
-        }
-    }
-
-    /// A write ended.
-    fn settled(&mut self, settled: Settled, now_ms: u64) {
-        let Settled { token, result } = settled;
-        self.flying.remove(&token);
-        match &token {
-            Token::Create(key) => {
-                let writes = self.allocator.created(&self.world, key, &result, now_ms);
-                self.push(writes);
-                self.allocator.dirty = true;
-            }
-            Token::Accept(keys) => {
-                let writes = self.allocator.answered(&self.world, keys, &result, now_ms);
-                self.push(writes);
-                self.allocator.dirty = true;
-            }
-            Token::Withdraw(key) => {
-                self.allocator.withdrawn(&self.world, key, &result, now_ms);
-                self.allocator.dirty = true;
-            }
-            Token::Explain(key) => self.waits.settled(key),
-            Token::Retry(key) | Token::Task(key) => {
-                self.tasks.insert(key.clone());
-                self.refused(&token, &result, now_ms);
-            }
-            Token::Liveness(_) => {
-                self.agents_moved = true;
-                self.refused(&token, &result, now_ms);
-            }
-            Token::Reservation(_) => {
-                self.reservations_moved = true;
-                self.refused(&token, &result, now_ms);
-            }
-            Token::Group(key) => {
-                if result.is_err() {
-                    self.groups.insert(key.clone());
-                }
-                self.refused(&token, &result, now_ms);
-            }
-            Token::Counts(name) => {
-                self.counts.settled(name);
-                self.counts.touch();
-            }
-            Token::Garbage(_) => self.refused(&token, &result, now_ms),
-        }
-    }
-
-    /// A refusal is looked at again a little later, whatever its cause: the present state decides.
-    fn refused<T>(&mut self, token: &Token, result: &Result<T, Refusal>, now_ms: u64) {
-        if let Err(refusal) = result {
-            tracing::debug!(
-                ?token,
-                code = refusal.code,
-                message = refusal.message,
-                "write refused"
-            );
-            self.again_ms = Some(now_ms + AGAIN_MS);
         }
     }
 

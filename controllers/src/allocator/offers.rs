@@ -33,7 +33,7 @@ impl Allocator {
 
     fn seen(&mut self, world: &World, offer: &Offer, now_ms: u64) -> Vec<Write> {
         if self.book.get(&offer.key).is_none() {
-            if offer.key.name.starts_with(&self.prefix()) {
+            if offer.key.name.starts_with(&self.prefix) {
                 // One of ours that is over; the stream of offers is behind.
                 return Vec::new();
             }
@@ -421,15 +421,11 @@ impl Allocator {
     /// A name no other offer of any term has.
     pub(super) fn next_offer(&mut self, namespace: &Name) -> Key {
         self.sequence += 1;
-        let name = format!("{}{}", self.prefix(), self.sequence);
+        let name = format!("{}{}", self.prefix, self.sequence);
         Key {
             namespace: namespace.clone(),
             name: name.as_str().into(),
         }
-    }
-
-    fn prefix(&self) -> String {
-        format!("offer-{}-", self.epoch)
     }
 
     /// When an offer made now to this framework ends.

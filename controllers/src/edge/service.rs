@@ -107,7 +107,7 @@ struct Runner {
     records: mpsc::Sender<Record>,
     deposed: CancellationToken,
     tasks: JoinSet<()>,
-    term: u128,
+    run_id: u128,
 }
 
 impl Runner {
@@ -122,14 +122,15 @@ impl Runner {
             inbox.clone(),
         ));
         tasks.spawn(record::record(options.client.clone(), recorded));
+        // Distinguishes the offers and request ids of this run from those of any other.
+        let run = clock().as_nanosecond().unsigned_abs();
         let core = Core::new(Settings {
             epoch: options.epoch,
+            run: u64::try_from(run / 1_000_000).unwrap_or(0),
             agent_timeout_ms: options.agent_timeout_ms,
             offer_timeout_ms: options.offer_timeout_ms,
         });
         let deposed = CancellationToken::new();
-        // Distinguishes the request ids of this run from those of any other.
-        let term = clock().as_nanosecond().unsigned_abs();
         Self {
             options,
             core,
@@ -138,7 +139,7 @@ impl Runner {
             records,
             deposed,
             tasks,
-            term,
+            run_id: run,
         }
     }
 
@@ -185,7 +186,7 @@ impl Runner {
     fn submit(&mut self, batch: Batch, operations: Vec<manifests::bundle::Operation>) {
         let (client, epoch) = (self.options.client.clone(), self.options.epoch);
         let (inbox, deposed) = (self.inbox.clone(), self.deposed.clone());
-        let request_id = request_id(self.term, epoch, batch);
+        let request_id = request_id(self.run_id, epoch, batch);
         self.tasks.spawn(async move {
             match send::submit(&client, epoch, request_id, operations).await {
                 Ok(answer) => {
@@ -259,8 +260,8 @@ fn all<K: kube::Resource<DynamicType = ()>>(client: &Client) -> Api<K> {
 }
 
 /// A UUID that names this batch of this run, and no other.
-fn request_id(term: u128, epoch: u64, batch: Batch) -> String {
-    let time = u64::try_from(term & u128::from(u64::MAX)).unwrap_or(u64::MAX);
+fn request_id(run: u128, epoch: u64, batch: Batch) -> String {
+    let time = u64::try_from(run & u128::from(u64::MAX)).unwrap_or(u64::MAX);
     format!(
         "{:08x}-{:04x}-8{:03x}-8{:03x}-{:04x}{:08x}",
         time >> 32,

@@ -2,7 +2,7 @@
 //! stop, everybody who can run runs.
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::language::task_spec;
 use super::server::{KINDS, id};
@@ -247,7 +247,7 @@ impl Chaos {
         let Some(offer) = self.some("offers", choice) else {
             return;
         };
-        let external = |o: &serde_json::Value| o["spec"]["framework"] == "e";
+        let external = |o: &Value| o["spec"]["framework"] == "e";
         if !self
             .sim
             .server
@@ -269,82 +269,79 @@ impl Chaos {
 
     /// The faults stop. Everything must settle, and nothing placeable be left waiting.
     fn heal(&mut self) {
-        let quiet = json!({ "spec": { "demand": { "suppressed": true } } });
-        self.sim
-            .server
-            .patch(&id("frameworks", "default", "e"), &quiet);
-        let reservations: Vec<String> = self
-            .sim
-            .server
-            .all("reservations")
-            .filter_map(|r| Some(r["metadata"]["name"].as_str()?.to_owned()))
-            .collect();
-        for name in reservations {
-            self.sim
-                .server
-                .delete(&id("reservations", "default", &name));
-        }
-        for agent in ["n1", "n2", "n3"] {
-            self.sim.server.patch(
-                &id("agents", "", agent),
-                &json!({ "spec": { "unschedulable": false } }),
-            );
-        }
+        self.calm();
         for _ in 0..200 {
             self.sim.pass(40_000);
-            let open: Vec<String> = self
-                .sim
-                .server
-                .all("tasks")
-                .filter(|task| {
-                    let state = task["status"]["state"].as_str().unwrap_or("Pending");
-                    ["Staging", "Running"].contains(&state)
-                })
-                .filter_map(|task| Some(task["metadata"]["name"].as_str()?.to_owned()))
-                .collect();
+            let open = self.names("tasks", |task| {
+                ["Staging", "Running"].contains(&state(task))
+            });
             for name in &open {
                 self.sim.report(name, "Killed");
             }
-            let waiting = self
-                .sim
-                .server
-                .all("tasks")
-                .any(|task| task["status"]["state"].as_str().unwrap_or("Pending") == "Pending");
-            if open.is_empty() && !waiting {
+            if open.is_empty()
+                && self
+                    .names("tasks", |task| state(task) == "Pending")
+                    .is_empty()
+            {
                 break;
             }
         }
         self.sim.pass(40_000);
-        let left: Vec<&str> = self
-            .sim
+        self.expect_nothing_left();
+    }
+
+    /// Nobody asks for anything but tasks any more.
+    fn calm(&mut self) {
+        let quiet = json!({ "spec": { "demand": { "suppressed": true } } });
+        self.sim
             .server
-            .all("tasks")
-            .filter(|task| task["status"]["state"].as_str().unwrap_or("Pending") == "Pending")
-            .filter_map(|task| task["metadata"]["name"].as_str())
-            .collect();
-        let broken = |name: &&str| {
-            // A gang of which somebody deleted a member after it started is not made whole again.
+            .patch(&id("frameworks", "default", "e"), &quiet);
+        for name in self.names("reservations", |_| true) {
             self.sim
-                .task(name)
-                .is_some_and(|task| task["spec"]["group"].is_string())
-        };
-        let left: Vec<&&str> = left.iter().filter(|name| !broken(name)).collect();
+                .server
+                .delete(&id("reservations", "default", &name));
+        }
+        let open = json!({ "spec": { "unschedulable": false } });
+        for agent in ["n1", "n2", "n3"] {
+            self.sim.server.patch(&id("agents", "", agent), &open);
+        }
+    }
+
+    fn names(&self, kind: &str, which: impl Fn(&Value) -> bool) -> Vec<String> {
+        let found = self.sim.server.all(kind).filter(|object| which(object));
+        found
+            .filter_map(|object| Some(object["metadata"]["name"].as_str()?.to_owned()))
+            .collect()
+    }
+
+    fn expect_nothing_left(&self) {
+        // A gang of which somebody deleted a member after it started is not made whole again.
+        let alone = |task: &Value| !task["spec"]["group"].is_string();
+        let left = self.names("tasks", |task| state(task) == "Pending" && alone(task));
         assert!(left.is_empty(), "{left:?} wait for ever");
-        let offers = self.sim.server.all("offers").count();
-        assert_eq!(offers, 0, "offers are left over");
         assert_eq!(
-            self.sim.core.allocator.book.iter().count(),
+            self.sim.server.all("offers").count(),
+            0,
+            "offers are left over"
+        );
+        let core = &self.sim.core;
+        assert_eq!(
+            core.allocator.book.iter().count(),
             0,
             "entries are left in the book"
         );
-        assert_eq!(self.sim.core.queue.claimed(), 0, "claims are left");
-        for (agent, account) in self.sim.core.allocator.ledger.iter() {
+        assert_eq!(core.queue.claimed(), 0, "claims are left");
+        for (agent, account) in core.allocator.ledger.iter() {
             assert!(
                 account.charged_in_all().is_zero(),
                 "{agent} is charged for nothing"
             );
         }
     }
+}
+
+fn state(task: &Value) -> &str {
+    task["status"]["state"].as_str().unwrap_or("Pending")
 }
 
 proptest! {

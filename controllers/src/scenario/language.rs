@@ -231,7 +231,7 @@ fn reply(sim: &mut Sim, verb: &str, agent: &str, rest: &Rest<'_>) {
         .expect("an open offer on that agent");
     let offer = offer["metadata"]["name"].as_str().unwrap().to_owned();
     let refuse: f64 = rest.get("refuse").map_or(5.0, |s| s.parse().unwrap());
-    let names = rest
+    let names: Vec<&str> = rest
         .get("tasks")
         .map(|names| names.split(',').collect())
         .unwrap_or_default();
@@ -266,77 +266,72 @@ fn beat(sim: &mut Sim, verb: &str, agent: &str) {
 }
 
 fn show(sim: &Sim, what: &str, rest: &Rest<'_>) -> String {
-    let mut lines = Vec::new();
-    match what {
-        "tasks" => {
-            for task in sim.server.all("tasks") {
-                let state = task["status"]["state"].as_str().unwrap_or("Pending");
-                let agent = task["spec"]["agent"].as_str().unwrap_or("-");
-                lines.push(format!(
-                    "{} {state} {agent}",
-                    task["metadata"]["name"].as_str().unwrap()
-                ));
-            }
-        }
-        // How many active tasks each framework has.
-        "shares" => {
-            let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
-            for task in sim.server.all("tasks") {
-                let state = task["status"]["state"].as_str().unwrap_or("Pending");
-                if ["Staging", "Running"].contains(&state) {
-                    *counts
-                        .entry(task["spec"]["framework"].as_str().unwrap())
-                        .or_default() += 1;
-                }
-            }
-            lines.extend(
-                counts
-                    .iter()
-                    .map(|(framework, count)| format!("{framework} {count}")),
-            );
-        }
-        "offers" => {
-            for offer in sim.server.all("offers") {
-                let phase = offer["status"]["phase"].as_str().unwrap_or("Open");
-                let spec = &offer["spec"];
-                let resources = super::server::exact(&spec["resources"]);
-                let reservation = spec["reservation"].as_str().map(|r| format!(" of {r}"));
-                lines.push(format!(
-                    "{} on {}: {resources}{} {phase}",
-                    spec["framework"].as_str().unwrap(),
-                    spec["agent"].as_str().unwrap(),
-                    reservation.unwrap_or_default(),
-                ));
-            }
-        }
-        "why" => {
-            for task in sim.server.all("tasks") {
-                if let Some(why) = task["status"]["waiting"]["summary"].as_str() {
-                    lines.push(format!(
-                        "{}: {why}",
-                        task["metadata"]["name"].as_str().unwrap()
-                    ));
-                }
-            }
-        }
-        "status" => {
-            let kind = rest["kind"];
-            let namespace = if matches!(kind, "agents" | "resourcepools") {
-                ""
-            } else {
-                "default"
-            };
-            let object = sim
-                .server
-                .get(&id(kind, namespace, rest["name"]))
-                .cloned()
-                .unwrap_or_default();
-            let fields = rest["fields"].split(',');
-            let shown: Vec<String> = fields.map(|f| object["status"][f].to_string()).collect();
-            lines.push(shown.join(" "));
-        }
+    let mut lines: Vec<String> = match what {
+        "tasks" => sim.server.all("tasks").map(task_line).collect(),
+        "shares" => shares(sim),
+        "offers" => sim.server.all("offers").map(offer_line).collect(),
+        "why" => sim.server.all("tasks").filter_map(why_line).collect(),
+        "status" => vec![status(sim, rest)],
         other => panic!("cannot show {other}"),
-    }
+    };
     lines.push(String::new());
     lines.join("\n")
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap()
+}
+
+fn state(task: &Value) -> &str {
+    task["status"]["state"].as_str().unwrap_or("Pending")
+}
+
+fn task_line(task: &Value) -> String {
+    let agent = task["spec"]["agent"].as_str().unwrap_or("-");
+    format!("{} {} {agent}", name(task), state(task))
+}
+
+fn why_line(task: &Value) -> Option<String> {
+    let why = task["status"]["waiting"]["summary"].as_str()?;
+    Some(format!("{}: {why}", name(task)))
+}
+
+fn offer_line(offer: &Value) -> String {
+    let spec = &offer["spec"];
+    let resources = super::server::exact(&spec["resources"]);
+    let reservation = spec["reservation"].as_str().map(|r| format!(" of {r}"));
+    format!(
+        "{} on {}: {resources}{} {}",
+        spec["framework"].as_str().unwrap(),
+        spec["agent"].as_str().unwrap(),
+        reservation.unwrap_or_default(),
+        offer["status"]["phase"].as_str().unwrap_or("Open"),
+    )
+}
+
+/// How many active tasks each framework has.
+fn shares(sim: &Sim) -> Vec<String> {
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    for task in sim.server.all("tasks") {
+        if ["Staging", "Running"].contains(&state(task)) {
+            let framework = task["spec"]["framework"].as_str().unwrap();
+            *counts.entry(framework).or_default() += 1;
+        }
+    }
+    let line = |(framework, count)| format!("{framework} {count}");
+    counts.into_iter().map(line).collect()
+}
+
+fn status(sim: &Sim, rest: &Rest<'_>) -> String {
+    let kind = rest["kind"];
+    let cluster = matches!(kind, "agents" | "resourcepools");
+    let namespace = if cluster { "" } else { "default" };
+    let object = sim
+        .server
+        .get(&id(kind, namespace, rest["name"]))
+        .cloned()
+        .unwrap_or_default();
+    let fields = rest["fields"].split(',');
+    let shown: Vec<String> = fields.map(|f| object["status"][f].to_string()).collect();
+    shown.join(" ")
 }

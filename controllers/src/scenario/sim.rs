@@ -26,6 +26,7 @@ pub(super) struct Sim {
 fn core(epoch: u64) -> Core {
     Core::new(Settings {
         epoch,
+        run: epoch,
         agent_timeout_ms: 5_000,
         offer_timeout_ms: 30_000,
     })
