@@ -3,5 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    agent::supervise(std::env::args_os().skip(1))
+    let mut words = std::env::args_os().skip(1).peekable();
+    let _named_as_in_stoa = words.next_if(|word| word == "supervise");
+    agent::supervise(words)
 }

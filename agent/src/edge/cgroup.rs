@@ -99,6 +99,13 @@ impl Cgroups {
         (directories, not_enforced)
     }
 
+    /// Removes the agent's own groups where no run is in them.
+    pub(crate) fn close(&self) {
+        for (_, _, home) in &self.homes {
+            let _occupied = fs::remove_dir(home);
+        }
+    }
+
     /// The groups left from runs that `is_known` does not know.
     pub(crate) fn strays(&self, is_known: impl Fn(&str) -> bool) -> Vec<PathBuf> {
         let mut found = Vec::new();

@@ -197,14 +197,16 @@ impl Service {
         let mut parts = JoinSet::new();
         parts.spawn(self.connect(cgroups.not_enforced.clone(), events, outbox));
         let turning = turn(core, inbox, batches, runner, shutdown, kill);
-        tokio::select! {
+        let outcome = tokio::select! {
             () = turning => Ok(()),
             Some(ended) = parts.join_next() => match ended {
                 Ok(Ok(())) => Err(RunError::Part("its connections".to_owned())),
                 Ok(Err(error)) => Err(error),
                 Err(panic) => Err(RunError::Part(panic.to_string())),
             },
-        }
+        };
+        cgroups.close();
+        outcome
     }
 
     fn cgroups(&self) -> Cgroups {

@@ -1,6 +1,6 @@
 //! How runs end, and what that means for the task.
 
-use manifests::lifecycle::TaskState;
+use manifests::lifecycle::{self, TaskState};
 use serde::{Deserialize, Serialize};
 
 /// How a run ended: the content of its `exit` file.
@@ -94,31 +94,24 @@ impl End {
         }
     }
 
-    /// The terminal state and its explanation. A run that was asked to stop is Killed however
-    /// its command then ended, as in Mesos.
+    /// The terminal state and its explanation. A command that exits with 0 has finished even when
+    /// it was asked to stop ([`lifecycle::settle`]); what else ends on request was killed.
     #[must_use]
     pub fn verdict(&self, killed: bool) -> Verdict {
         let verdict = self.cause.verdict();
-        let asked = killed || self.cause == Cause::KilledBeforeStart;
-        if !asked {
+        let message = if self.cause == Cause::KilledBeforeStart {
+            "stopped on request before its command was started"
+        } else if killed {
+            "stopped on request"
+        } else {
             return verdict;
-        }
-        let message = match self.cause {
-            Cause::KilledBeforeStart => "stopped on request before its command was started",
-            Cause::Exited { .. }
-            | Cause::Signaled { .. }
-            | Cause::NotLaunched { .. }
-            | Cause::SupervisorLost
-            | Cause::AgentRebooted
-            | Cause::Forgotten
-            | Cause::Invalid { .. }
-            | Cause::NotPrepared { .. } => "stopped on request",
         };
-        let reason = Some("KillRequested");
+        let state = lifecycle::settle(verdict.exit_code, true);
+        let (reason, message) = (Some("KillRequested"), Some(message.to_owned()));
         Verdict {
-            state: TaskState::Killed,
+            state,
             reason,
-            message: Some(message.to_owned()),
+            message,
             ..verdict
         }
     }

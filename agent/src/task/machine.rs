@@ -78,6 +78,8 @@ pub struct Machine {
     /// Runs whose report may differ from what the servers believe.
     dirty: BTreeSet<RunId>,
     in_flight: bool,
+    /// The agent leaves: nothing is started any more.
+    leaving: bool,
 }
 
 /// Most reports in one transaction: far below the server's bound, and enough for thousands of
@@ -98,6 +100,7 @@ impl Machine {
             timers,
             dirty,
             in_flight: false,
+            leaving: false,
         }
     }
 
@@ -234,6 +237,8 @@ impl Machine {
             Happening::Kill {
                 grace_ms: seen.grace_ms,
             }
+        } else if self.leaving {
+            return;
         } else {
             Happening::Confirmed
         };
@@ -265,6 +270,9 @@ impl Machine {
     }
 
     fn accept(&mut self, seen: &Seen, effects: &mut Vec<Effect>) {
+        if self.leaving {
+            return;
+        }
         if seen.killed {
             return self.refuse(seen, Cause::KilledBeforeStart, effects);
         }
@@ -451,6 +459,7 @@ impl Machine {
     }
 
     fn kill_all(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
+        self.leaving = true;
         let all: Vec<RunId> = self.runs.keys().cloned().collect();
         for id in all {
             let held = self.run(&id) == Some(&Run::Held);

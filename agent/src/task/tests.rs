@@ -269,7 +269,7 @@ fn what_an_end_means() {
                 out_of_memory: false,
             },
             true,
-            "Killed KillRequested Some(0)",
+            "Finished KillRequested Some(0)",
         ),
         (signal, false, "Failed MemoryLimit Some(137)"),
         (
@@ -641,6 +641,10 @@ fn leaving_stops_everything() {
     let mut scene = Scene::running();
     assert_eq!(scene.after(Event::KillAll), "terminate 0 by 4000");
     assert!(scene.machine.is_busy());
+    let mut another = seen(0, 30, "Staging", &json!({"metadata": {"uid": "v"}}));
+    another.id = RunId::new("v", 0).unwrap();
+    let event = Event::Seen(Box::new(another));
+    assert_eq!(scene.after(event), "", "nothing is started any more");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -64,7 +65,7 @@ impl Machine {
             ],
             token: Some(self.cluster.token()),
             listen: "127.0.0.1:0".parse().unwrap(),
-            supervisor: vec![SUPERVISOR.to_owned()],
+            supervisor: vec![SUPERVISOR.to_owned(), "supervise".to_owned()],
             heartbeat_ms: 50,
             ..Options::default()
         };
@@ -140,6 +141,9 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        if self.agent.is_some() {
+            self.kill();
+        }
         // Whatever still runs, runs under a supervisor that can be found by its claim.
         for entry in std::fs::read_dir(self.data.path().join("tasks"))
             .into_iter()
@@ -151,6 +155,31 @@ impl Drop for Machine {
                     kill_named(&entry.path().join(file));
                 }
             }
+        }
+        remove_cgroups(self.data.path());
+    }
+}
+
+/// The agent's control groups, which a killed agent leaves for its successor.
+fn remove_cgroups(data: &Path) {
+    let path = std::fs::canonicalize(data).unwrap();
+    let hash = Sha256::digest(path.as_os_str().as_encoded_bytes());
+    let hash: String = hash
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    for mount in std::fs::read_dir("/sys/fs/cgroup")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        for home in [mount.path().join("stoa"), "/sys/fs/cgroup/stoa".into()] {
+            let home = home.join(format!("a1.{hash}"));
+            for run in std::fs::read_dir(&home).into_iter().flatten().flatten() {
+                let _occupied = std::fs::remove_dir(run.path());
+            }
+            let _occupied = std::fs::remove_dir(home);
         }
     }
 }

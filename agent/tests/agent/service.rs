@@ -205,7 +205,7 @@ fn a_kill_asks_first_and_forces_after_the_grace() {
     );
     let output = fs::read_to_string(machine.sandbox("stubborn", 0).join("stdout")).unwrap();
     assert_eq!(output, "asked\n");
-    let left = machine.until_state("polite", "Killed");
+    let left = machine.until_state("polite", "Finished");
     assert_eq!(
         (&left["exitCode"], &left["reason"]),
         (&json!(0), &json!("KillRequested"))
