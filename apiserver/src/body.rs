@@ -75,7 +75,9 @@ fn json(bytes: &[u8]) -> Result<Input, Failure> {
 /// Parses one YAML document. Depth, aliases and size are bounded by the library's budget.
 fn yaml(bytes: &[u8]) -> Result<Input, Failure> {
     let text = std::str::from_utf8(bytes).map_err(|error| malformed("yaml", &error))?;
-    match serde_saphyr::from_str::<Value>(text) {
+    // YAML 1.2: `y` and `yes` are words, as people mean them in names and labels.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    match serde_saphyr::from_str_with_options::<Value>(text, options) {
         Ok(value) => Ok(Input::of(value)),
         Err(error) => Err(malformed("yaml", &error)),
     }
@@ -192,6 +194,10 @@ mod tests {
         assert_eq!(
             read(b"a: {b: 1}", Media::Yaml).unwrap().value,
             json!({"a": {"b": 1}})
+        );
+        assert_eq!(
+            read(b"y: [yes, on, 0.5]", Media::Yaml).unwrap().value,
+            json!({"y": ["yes", "on", 0.5]})
         );
         assert_eq!(read(b"", Media::Json).unwrap().value, Value::Null);
     }

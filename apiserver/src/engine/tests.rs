@@ -15,6 +15,8 @@ mod transactions;
 
 use serde_json::json;
 
+use crate::call::{Body, Media};
+use crate::table::Include;
 use rig::{Rig, config_map, task};
 
 #[tokio::test]
@@ -477,5 +479,149 @@ async fn the_start_is_the_same_twice() {
             .names()
             .len(),
         7
+    );
+}
+
+#[tokio::test]
+async fn a_page_too_old_says_how_to_go_on() {
+    let limits = store::Limits {
+        history_bytes: 0,
+        ..store::Limits::default()
+    };
+    let rig = Rig::start_with(limits).await;
+    for n in 0..4 {
+        rig.create("configmaps", config_map(&format!("c{n}"), "1"))
+            .await
+            .unwrap();
+    }
+    let first = rig.list("configmaps", "limit=1").await.unwrap();
+    for n in 0..4 {
+        rig.merge(
+            "configmaps",
+            &format!("c{n}"),
+            "",
+            json!({"data": {"v": "2"}}),
+        )
+        .await
+        .unwrap();
+    }
+    let query = format!("limit=2&continue={}", first.continue_.unwrap());
+    let failure = rig.list("configmaps", &query).await.unwrap_err();
+    assert_eq!((failure.code(), failure.reason()), (410, "Expired"));
+    let status = failure.to_status();
+    let query = format!(
+        "limit=2&continue={}",
+        status["metadata"]["continue"].as_str().unwrap()
+    );
+    assert_eq!(
+        rig.list("configmaps", &query).await.unwrap().names(),
+        ["c1", "c2"]
+    );
+    let exact = format!(
+        "resourceVersion={}&resourceVersionMatch=Exact",
+        first.revision
+    );
+    assert_eq!(
+        rig.list("configmaps", &exact).await.unwrap_err().code(),
+        410
+    );
+}
+
+#[tokio::test]
+async fn names_are_generated() {
+    let rig = Rig::start().await;
+    let mut object = config_map("", "1");
+    object["metadata"] = json!({"generateName": "run-"});
+    let (one, two) = (
+        rig.create("configmaps", object.clone()).await,
+        rig.create("configmaps", object).await,
+    );
+    let names = [one, two].map(|made| {
+        made.unwrap()["metadata"]["name"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    });
+    assert!(
+        names[0] != names[1]
+            && names
+                .iter()
+                .all(|name| name.starts_with("run-") && name.len() == 9)
+    );
+}
+
+#[tokio::test]
+async fn yaml_is_understood() {
+    let rig = Rig::start().await;
+    let text = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: y}\ndata: {answer: 'yes'}\n";
+    let made = rig.call("configmaps", Some("default"), |call| {
+        call.body = Body {
+            bytes: text.into(),
+            media: Media::Yaml,
+        };
+    });
+    made.await.unwrap();
+    assert_eq!(
+        rig.get("configmaps", "y").await.unwrap()["data"]["answer"],
+        "yes"
+    );
+}
+
+#[tokio::test]
+async fn built_in_kinds_have_tables() {
+    let rig = Rig::start().await;
+    let event = json!({
+        "metadata": {"name": "e"}, "involvedObject": {"kind": "Task", "name": "x", "namespace": "default"},
+        "reason": "Started", "message": "it runs", "type": "Normal", "lastTimestamp": "2026-01-01T00:00:00Z",
+    });
+    let made = rig.create("events", event).await.unwrap();
+    let resource = rig.engine.registry().lookup("", "v1", "events").unwrap();
+    let table = crate::table::single(&resource, made, Include::None, true, rig::now());
+    let shown = &table["rows"][0]["cells"].as_array().unwrap()[..7];
+    assert_eq!(
+        shown,
+        ["e", "10s", "Normal", "Started", "task/x", "", "it runs"].map(|text| match text {
+            "" => json!(null),
+            text => json!(text),
+        })
+    );
+    assert_eq!(
+        rig.list("events", "fieldSelector=involvedObject.name%3Dx")
+            .await
+            .unwrap()
+            .names(),
+        ["e"]
+    );
+    let owned = json!({"metadata": {"name": "n", "annotations": {"a": "b"}}});
+    rig.create("namespaces", owned).await.unwrap();
+    let failure = rig
+        .create(
+            "secrets",
+            json!({"metadata": {"name": "s"}, "data": {"k": "?"}}),
+        )
+        .await;
+    assert_eq!(failure.unwrap_err().code(), 422);
+}
+
+#[tokio::test]
+async fn agents_read_only_what_is_theirs() {
+    let mut rig = Rig::start().await;
+    rig.create("tasks", task("x")).await.unwrap();
+    rig.engine = crate::engine::Engine::new(rig.engine.store().clone(), crate::authorize::policy());
+    rig.user = crate::user::User::new("stoa:agent:a1", crate::user::AGENTS);
+    assert_eq!(rig.get("tasks", "x").await.unwrap_err().code(), 403);
+    let agent = |name: &str| json!({"metadata": {"name": name}, "spec": {}});
+    assert_eq!(
+        rig.create("agents", agent("a2")).await.unwrap_err().code(),
+        403
+    );
+    rig.create("agents", agent("a1")).await.unwrap();
+    let bad = json!({"status": {"capacity": {"cpus": "-1"}}});
+    assert_eq!(
+        rig.merge("agents", "a1", "status", bad)
+            .await
+            .unwrap_err()
+            .code(),
+        422
     );
 }

@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::rig::Rig;
+use std::sync::Arc;
+
+use super::rig::{Rig, json_body};
+use crate::call::{Call, Media, Reply, Verb};
+use crate::render;
 
 fn definition(schema: Value) -> Value {
     json!({
@@ -82,6 +86,44 @@ async fn a_kind_comes_and_goes() {
     assert_eq!(
         rig.engine.store().view().prefix(b"/example.com/").count(),
         0
+    );
+}
+
+#[tokio::test]
+async fn versions_are_views_of_one_object() {
+    let rig = Rig::start().await;
+    rig.create("customresourcedefinitions", definition(schema()))
+        .await
+        .unwrap();
+    rig.create("foos", foo("x", json!({"name": "a"})))
+        .await
+        .unwrap();
+    let beta = rig
+        .engine
+        .registry()
+        .lookup("example.com", "v1beta1", "foos")
+        .unwrap();
+    let get = |call: &mut Call| {
+        call.resource = Arc::clone(&beta);
+        call.verb = Verb::Get;
+        call.name = Some("x".into());
+    };
+    let Reply::Object { object, .. } = rig.call("foos", Some("default"), get).await.unwrap() else {
+        panic!("an object was asked for")
+    };
+    let shown: Value = serde_json::from_slice(&render::object(&beta, &object)).unwrap();
+    assert_eq!(shown["apiVersion"], "example.com/v1beta1");
+    let patch = |call: &mut Call| {
+        get(call);
+        call.verb = Verb::Patch;
+        call.body = json_body(&json!({"spec": {"n": 8}}));
+        call.body.media = Media::MergePatch;
+    };
+    rig.call("foos", Some("default"), patch).await.unwrap();
+    let stored = rig.get("foos", "x").await.unwrap();
+    assert_eq!(
+        (&stored["apiVersion"], &stored["spec"]["n"]),
+        (&json!("example.com/v1"), &json!(8))
     );
 }
 

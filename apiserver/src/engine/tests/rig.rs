@@ -84,7 +84,7 @@ pub(super) fn config_map(name: &str, value: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"v": value}})
 }
 
-async fn store(directory: &std::path::Path, stop: &CancellationToken) -> Store {
+async fn store(directory: &std::path::Path, stop: &CancellationToken, limits: Limits) -> Store {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let now_s = u64::try_from(Timestamp::now().as_second()).unwrap();
@@ -107,7 +107,7 @@ async fn store(directory: &std::path::Path, stop: &CancellationToken) -> Store {
             initial: vec![("a".into(), address)],
         },
         tls,
-        limits: Limits::default(),
+        limits,
     };
     let (store, service) = Store::start(options).await.unwrap();
     tokio::spawn(service.run(stop.clone()));
@@ -116,9 +116,13 @@ async fn store(directory: &std::path::Path, stop: &CancellationToken) -> Store {
 
 impl Rig {
     pub(super) async fn start() -> Self {
+        Self::start_with(Limits::default()).await
+    }
+
+    pub(super) async fn start_with(limits: Limits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let stop = CancellationToken::new();
-        let store = store(directory.path(), &stop).await;
+        let store = store(directory.path(), &stop, limits).await;
         let engine = Engine::new(store, Policy::open());
         ensure_system_objects(&engine, now(), 1).await.unwrap();
         let user = User::new("admin", MASTERS);
