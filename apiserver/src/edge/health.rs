@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::answer;
 use super::context::Context;
+use crate::keys;
 
 /// How long a readiness check may wait for a linearizable read point.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -71,7 +72,7 @@ pub(crate) async fn health(
 }
 
 /// Alive means answering; ready means that a linearizable read works here: there is a leader, and
-/// this replica has applied what it committed.
+/// this replica has applied what it committed, the objects that every cluster has among it.
 async fn checks(context: &Context, ready: bool) -> Vec<Check> {
     let mut checks = vec![Check {
         name: "ping",
@@ -88,6 +89,12 @@ async fn checks(context: &Context, ready: bool) -> Vec<Check> {
         checks.push(Check {
             name: "store-caught-up",
             passed: matches!(barrier, Ok(Ok(_))),
+        });
+        // The first leader makes them; until then every namespaced create would be refused.
+        let default = keys::object("", "namespaces", None, "default");
+        checks.push(Check {
+            name: "system-objects",
+            passed: store.view().get(&default).is_some(),
         });
         checks.push(Check {
             name: "shutdown",
