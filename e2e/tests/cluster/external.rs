@@ -55,8 +55,10 @@ fn an_offer_accepted_twice_is_won_once() {
             accept(&clients[1], &offer, "left", "2"),
             accept(&clients[2], &offer, "right", "2"),
         );
-        let codes = [left?.0, right?.0];
-        assert!(codes.contains(&200) && codes.contains(&409), "{codes:?}");
+        let mut codes = [left?.0, right?.0];
+        codes.sort_unstable();
+        // The loser meets an accepted offer, or one that is settled and gone already.
+        assert!(matches!(codes, [200, 404 | 409]), "{codes:?}");
         let tasks = objects::list_tasks(&clients[0]).await?;
         assert_eq!(tasks.len(), 1, "{tasks:?}");
         objects::reaches(&clients[0], &tasks[0].name_any(), Running, LIMIT).await?;

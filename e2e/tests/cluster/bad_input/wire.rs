@@ -63,7 +63,7 @@ a limit that is none                 | GET    T?limit=many                     |
 a continue token that is none        | GET    T?limit=1&continue=zzz           | application/json |                     | 400 | continue
 a resourceVersion that is none       | GET    T?resourceVersion=soon           | application/json |                     | 400 |
 a resourceVersion from the future    | GET    T?resourceVersion=99999999       | application/json |                     | 504 | Too large resource version
-a transaction of nonsense            | POST   /apis/stoa.dev/v1/transactions   | application/json | {"operations": 7}   | 400 | operations
+a transaction of nonsense            | POST   /apis/stoa.dev/v1/transactions   | application/json | {"operations": 7}   | 400 | transaction + expected a sequence
 an accept of no offer                | POST   /apis/stoa.dev/v1/namespaces/default/offers/none/accept | application/json | {"tasks": []} | 404 | none
 a delete of another object           | DELETE T/waits                          | application/json | {"preconditions": {"uid": "00000000-0000-0000-0000-000000000000"}} | 409 |
 a namespace that is not              | POST   /apis/stoa.dev/v1/namespaces/nowhere/tasks | application/json | {"apiVersion": "stoa.dev/v1", "kind": "Task", "metadata": {"name": "bad"}, "spec": {"framework": "honest", "command": ["true"]}} | 404 | nowhere
