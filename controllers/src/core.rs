@@ -67,6 +67,7 @@ pub struct Core {
     flying: BTreeSet<Token>,
     emptying: BTreeSet<(u64, Name)>,
     again_ms: Option<u64>,
+    refused: BTreeSet<Token>,
     complete: bool,
 }
 
@@ -100,6 +101,7 @@ impl Core {
             flying: BTreeSet::new(),
             emptying: BTreeSet::new(),
             again_ms: None,
+            refused: BTreeSet::new(),
             complete: false,
         }
     }
@@ -235,16 +237,17 @@ impl Core {
 
     /// Everything that may wait a moment.
     fn tend(&mut self, now_ms: u64) {
-        if self.again_ms.is_some_and(|at| at <= now_ms) {
-            self.again_ms = None;
-            (self.agents_moved, self.reservations_moved) = (true, true);
-        }
+        self.look_again(now_ms);
         for key in std::mem::take(&mut self.tasks) {
             let Some(task) = self.world.tasks.get(&key) else {
                 continue;
             };
-            let writes = finalize::finalize(task, now_ms).or_else(|| retry::retry(task, now_ms));
-            self.once(writes);
+            if let Some(write) = finalize::finalize(task, now_ms) {
+                self.once([write]);
+            } else if let Some(write) = retry::retry(task, now_ms) {
+                self.records.push(retry::record(task));
+                self.once([write]);
+            }
         }
         if std::mem::take(&mut self.agents_moved) {
             let writes = liveness::tasks(&self.world, now_ms);
@@ -286,7 +289,7 @@ impl Core {
             | Token::Liveness(_)
             | Token::Counts(_)
             | Token::Group(_)
-            | Token::Garbage(_) => None,
+            | Token::Garbage(..) => None,
         });
         let flying = flying.collect();
         let ledger = &mut self.allocator.ledger;

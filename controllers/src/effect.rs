@@ -43,8 +43,8 @@ pub enum Token {
     Counts(String),
     /// Members of a group.
     Group(Key),
-    /// Dependents of something deleted.
-    Garbage(String),
+    /// Something whose owners are gone or going: plural and name.
+    Garbage(&'static str, Key),
 }
 
 /// A write: all of it or nothing.

@@ -83,6 +83,19 @@ impl Garbage {
         }
     }
 
+    /// A write about the thing was refused: it and its owners are looked at again.
+    pub fn again(&mut self, world: &World, plural: &'static str, key: &Key) {
+        let thing = (plural, key.clone());
+        for owner in meta(world, &thing)
+            .into_iter()
+            .flat_map(|meta| &meta.owners)
+        {
+            let owners = self::plural(&owner.kind).map(|plural| (plural, key.sibling(&owner.name)));
+            self.dirty.extend(owners);
+        }
+        self.dirty.insert(thing);
+    }
+
     /// What has to be deleted or set free.
     pub fn reconcile(&mut self, world: &World) -> Vec<Write> {
         let dirty = std::mem::take(&mut self.dirty);
@@ -167,7 +180,7 @@ fn is_gone(world: &World, dependent: &Key, owner: &OwnerReference) -> bool {
 }
 
 fn token((plural, key): &Thing) -> Token {
-    Token::Garbage(format!("{plural} {key}"))
+    Token::Garbage(plural, key.clone())
 }
 
 fn remove(thing: &Thing, meta: &Meta) -> Write {

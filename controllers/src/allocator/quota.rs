@@ -86,7 +86,12 @@ impl Headroom {
             (!missing.is_zero()).then(|| (pool.name.clone(), missing))
         };
         Self {
-            unmet: world.pools.iter().filter_map(|pool| unmet(pool)).collect(),
+            unmet: world
+                .pools
+                .iter()
+                .filter(|pool| !pool.guarantees.is_zero())
+                .filter_map(|pool| unmet(pool))
+                .collect(),
         }
     }
 

@@ -25,42 +25,59 @@ impl Core {
                 self.allocator.dirty = true;
             }
             Token::Explain(key) => self.waits.settled(key),
-            Token::Retry(key) | Token::Task(key) => {
-                self.tasks.insert(key.clone());
-                self.refused(&token, &result, now_ms);
-            }
-            Token::Liveness(_) => {
-                self.agents_moved = true;
-                self.refused(&token, &result, now_ms);
-            }
-            Token::Reservation(_) => {
-                self.reservations_moved = true;
-                self.refused(&token, &result, now_ms);
-            }
-            Token::Group(key) => {
-                if result.is_err() {
-                    self.groups.insert(key.clone());
-                }
-                self.refused(&token, &result, now_ms);
-            }
             Token::Counts(name) => {
                 self.counts.settled(name);
                 self.counts.touch();
             }
-            Token::Garbage(_) => self.refused(&token, &result, now_ms),
+            // What it changed is seen by its watch.
+            Token::Liveness(_) | Token::Reservation(_) if result.is_ok() => {
+                (self.agents_moved, self.reservations_moved) = (true, true);
+            }
+            Token::Retry(_)
+            | Token::Task(_)
+            | Token::Group(_)
+            | Token::Garbage(..)
+            | Token::Liveness(_)
+            | Token::Reservation(_) => {
+                if let Err(refusal) = &result {
+                    self.refused(token, refusal, now_ms);
+                }
+            }
         }
     }
 
     /// A refusal is looked at again a little later, whatever its cause: the present state decides.
-    fn refused<T>(&mut self, token: &Token, result: &Result<T, Refusal>, now_ms: u64) {
-        if let Err(refusal) = result {
-            tracing::debug!(
-                ?token,
-                code = refusal.code,
-                message = refusal.message,
-                "write refused"
-            );
-            self.again_ms = Some(now_ms + AGAIN_MS);
+    fn refused(&mut self, token: Token, refusal: &Refusal, now_ms: u64) {
+        tracing::debug!(
+            ?token,
+            code = refusal.code,
+            message = refusal.message,
+            "write refused"
+        );
+        self.refused.insert(token);
+        self.again_ms = Some(now_ms + AGAIN_MS);
+    }
+
+    /// Time to look again at what was refused.
+    pub(super) fn look_again(&mut self, now_ms: u64) {
+        if self.again_ms.is_none_or(|at| at > now_ms) {
+            return;
+        }
+        self.again_ms = None;
+        (self.agents_moved, self.reservations_moved) = (true, true);
+        for token in std::mem::take(&mut self.refused) {
+            match token {
+                Token::Retry(key) | Token::Task(key) => _ = self.tasks.insert(key),
+                Token::Group(key) => _ = self.groups.insert(key),
+                Token::Garbage(plural, key) => self.garbage.again(&self.world, plural, &key),
+                Token::Create(_)
+                | Token::Accept(_)
+                | Token::Withdraw(_)
+                | Token::Explain(_)
+                | Token::Counts(_)
+                | Token::Liveness(_)
+                | Token::Reservation(_) => {}
+            }
         }
     }
 }

@@ -118,6 +118,23 @@ fn a_reservation_is_kept_for_its_pool_and_why_says_so() {
 }
 
 #[test]
+fn what_is_reserved_is_used_first() {
+    check(
+        "pool a
+         agent n1 cpus=4
+         agent n2 cpus=8
+         reservation r pool=a cpus=2
+         framework fa pool=a
+         show offers
+         task t count=3 framework=fa cpus=1
+         show tasks",
+        "t-1 Staging n1
+         t-2 Staging n1
+         t-3 Staging n2",
+    );
+}
+
+#[test]
 fn an_exclusive_reservation_waits_for_an_empty_agent() {
     check(
         "pool a

@@ -95,18 +95,19 @@ fn room(account: &mut Account, ask: &Ask<'_>) -> Result<Source, Obstacle> {
     Err(Obstacle::Insufficient)
 }
 
-/// The best agent that can take it: the one left least loaded, so that work spreads.
+/// The best agent that can take it: one where the pool has a reservation to use up, then the one
+/// left least loaded, so that work spreads.
 pub fn choose(world: &World, ledger: &mut Ledger, ask: &Ask<'_>) -> Option<(Name, Source)> {
-    let mut best: Option<(Ratio, Name, Source)> = None;
+    let mut best: Option<((bool, Ratio), Name, Source)> = None;
     for agent in world.agents.iter() {
         let account = ledger.account(&agent.name);
         let Ok(source) = judge(agent, account, ask) else {
             continue;
         };
         let left = account.free(&None).saturating_sub(ask.resources);
-        let load = least_load(&account.total, &left);
-        if best.as_ref().is_none_or(|(least, ..)| load < *least) {
-            best = Some((load, agent.name.clone(), source));
+        let score = (source.is_none(), least_load(&account.total, &left));
+        if best.as_ref().is_none_or(|(least, ..)| score < *least) {
+            best = Some((score, agent.name.clone(), source));
         }
     }
     best.map(|(_, agent, source)| (agent, source))
