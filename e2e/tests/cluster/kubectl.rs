@@ -29,6 +29,8 @@ spec:
   resources: {cpus: 500m, mem: 16Mi}
 ";
 
+const NOTE: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: noted}, data: {a: b}}";
+
 /// A cluster on which kubectl is tried.
 struct Bench {
     cluster: Cluster,
@@ -195,7 +197,7 @@ async fn read(bench: &Bench) -> Outcome<()> {
         )
         .await?;
     bench.expect("describe agent a1", &["a1", "Ready"]).await?;
-    bench.expect("get events", &["walker"]).await?;
+    bench.expect("get events", &["AgentReady"]).await?;
     bench
         .expect(
             "wait --for=condition=Started task/walker --timeout=20s",
@@ -219,9 +221,7 @@ async fn read(bench: &Bench) -> Outcome<()> {
 /// `get -w` shows a change as it comes; it is ended by its own time limit.
 async fn watch(bench: &Bench) -> Outcome<()> {
     let writing = async {
-        bench
-            .says("create configmap noted --from-literal=a=b")
-            .await?;
+        bench.reads("apply -f -", NOTE).await?;
         bench.says("delete configmap noted").await
     };
     let args = [
@@ -284,7 +284,12 @@ async fn delete(bench: &Bench) -> Outcome<()> {
         .kubectl(&["get", "task", "walker"], "")
         .await?
         .refused()?;
-    bench.says("create namespace passing").await?;
+    bench
+        .reads(
+            "apply -f -",
+            "{apiVersion: v1, kind: Namespace, metadata: {name: passing}}",
+        )
+        .await?;
     let task = TASK.replace("name: walker", "name: waits, namespace: passing");
     bench.reads("apply -f -", &task).await?;
     bench
