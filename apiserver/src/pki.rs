@@ -6,7 +6,7 @@
 mod authority;
 mod files;
 mod kubeconfig;
-mod tls;
+pub(crate) mod tls;
 mod verifier;
 
 pub use authority::{Authority, Pair, Subject, Usage};

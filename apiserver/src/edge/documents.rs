@@ -75,6 +75,26 @@ pub(crate) fn resources(context: &Context, group: &str, version: &str) -> Respon
     found.map_or_else(answer::unknown_path, |value| answer::value(200, &value))
 }
 
+/// `GET /openapi/v2`: an empty document. kubectl asks for it about kinds that version 3 does not
+/// name, and says "no matches for kind" only if it gets one.
+pub(crate) fn openapi_two(headers: &HeaderMap) -> Response {
+    /// The `@` clients ask with is no legal character of a media type; they accept the dot.
+    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    /// Field 1, `swagger`: "2.0".
+    const DOCUMENT: &[u8] = b"\x0a\x032.0";
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    if accept.is_some_and(|accept| accept.contains("proto-openapi.spec.v2")) {
+        return answer::bytes(200, PROTOBUF, DOCUMENT);
+    }
+    let info = json!({"title": "Stoa", "version": "v1"});
+    answer::value(
+        200,
+        &json!({"swagger": "2.0", "info": info, "paths": {}, "definitions": {}}),
+    )
+}
+
 /// `GET /openapi/v3`.
 pub(crate) fn openapi_index(context: &Context, headers: &HeaderMap) -> Response {
     let documents = context.documents();

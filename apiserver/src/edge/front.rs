@@ -181,6 +181,7 @@ async fn fixed(
         Target::Groups => documents::groups(context, false, headers)?,
         Target::Group(name) => documents::group(context, &name),
         Target::Resources(group, version) => documents::resources(context, &group, &version),
+        Target::OpenApiTwo => documents::openapi_two(headers),
         Target::OpenApi => documents::openapi_index(context, headers),
         Target::OpenApiDocument(group, version) => {
             documents::openapi(context, &group, &version, query)

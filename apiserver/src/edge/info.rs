@@ -21,6 +21,8 @@ pub(crate) enum Target {
     Group(String),
     /// `/api/v1`, `/apis/GROUP/VERSION`.
     Resources(String, String),
+    /// `/openapi/v2`.
+    OpenApiTwo,
     /// `/openapi/v3`.
     OpenApi,
     /// `/openapi/v3/api/v1`, `/openapi/v3/apis/GROUP/VERSION`.
@@ -69,6 +71,7 @@ pub(crate) fn target(path: &str) -> Target {
         ["apis", group] => Target::Group(group.to_owned()),
         ["api", version] => Target::Resources(String::new(), version.to_owned()),
         ["apis", group, version] => Target::Resources(group.to_owned(), version.to_owned()),
+        ["openapi", "v2"] => Target::OpenApiTwo,
         ["openapi", "v3"] => Target::OpenApi,
         ["openapi", "v3", "api", version] => {
             Target::OpenApiDocument(String::new(), version.to_owned())
@@ -188,7 +191,7 @@ mod tests {
                 "/openapi/v3/apis/stoa.dev/v1",
                 "OpenApiDocument(\"stoa.dev\", \"v1\")",
             ),
-            ("/openapi/v2", "Unknown"),
+            ("/openapi/v1", "Unknown"),
             ("/api/v1/namespaces", "/v1 namespaces - - -"),
             ("/api/v1/namespaces/a", "/v1 namespaces - a -"),
             (

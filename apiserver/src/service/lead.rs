@@ -67,9 +67,13 @@ impl Lead {
             return;
         }
         let Some(id) = now.leader else { return };
-        if let Ok(members) = self.engine.store().members().await {
-            let leader = members.into_iter().find(|member| member.id == id);
-            self.publish(now.epoch, false, leader.map(|member| member.name));
+        // A replica that has just joined does not know the members yet.
+        loop {
+            let members = self.engine.store().members().await.unwrap_or_default();
+            if let Some(leader) = members.into_iter().find(|member| member.id == id) {
+                return self.publish(now.epoch, false, Some(leader.name));
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

@@ -1,0 +1,381 @@
+//! kube-rs and raw requests: verbs, forms, identities, members, restart.
+
+use apiserver::pki::Subject;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use manifests::kinds::{Agent, Framework, Task};
+use serde_json::{Value, json};
+
+use crate::rig::{PATIENCE, Rig, framework, raw, task};
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+fn parse<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kube_client_writes_and_reads_and_a_restart_keeps_it() {
+    let rig = Rig::start().await;
+    let client = rig.admin().await;
+    let tasks: Api<Task> = Api::namespaced(client.clone(), "default");
+    let frameworks: Api<Framework> = Api::namespaced(client.clone(), "default");
+    frameworks
+        .create(&PostParams::default(), &parse(framework()))
+        .await
+        .unwrap();
+    for name in ["a", "b"] {
+        tasks
+            .create(&PostParams::default(), &parse(task(name)))
+            .await
+            .unwrap();
+    }
+    let patch = Patch::Merge(json!({"spec": {"priority": 7}}));
+    let patched = tasks
+        .patch("a", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    assert_eq!(
+        (patched.spec.priority, patched.metadata.generation),
+        (7, Some(2))
+    );
+    let page = tasks.list(&ListParams::default().limit(1)).await.unwrap();
+    assert_eq!(
+        (page.items.len(), page.metadata.remaining_item_count),
+        (1, Some(1))
+    );
+    let taken = tasks
+        .create(&PostParams::default(), &parse(task("a")))
+        .await
+        .unwrap_err();
+    let kube::Error::Api(status) = taken else {
+        panic!("{taken}")
+    };
+    assert_eq!(
+        (status.code, status.reason.as_str()),
+        (409, "AlreadyExists")
+    );
+    tasks.delete("b", &DeleteParams::default()).await.unwrap();
+
+    let dir = rig.stop().await;
+    let rig = Rig::in_dir(dir).await;
+    let tasks: Api<Task> = Api::namespaced(rig.admin().await, "default");
+    let names: Vec<_> = tasks.list(&ListParams::default()).await.unwrap().items;
+    let names: Vec<_> = names
+        .into_iter()
+        .filter_map(|task| task.metadata.name)
+        .collect();
+    assert_eq!(names, ["a"]);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_and_refusals() {
+    let rig = Rig::start().await;
+    let client = rig.admin().await;
+    const TASKS: &str = "/apis/stoa.dev/v1/namespaces/default/tasks";
+    raw(
+        &client,
+        "POST",
+        "/apis/stoa.dev/v1/namespaces/default/frameworks",
+        &[JSON],
+        framework().to_string(),
+    )
+    .await;
+    let table = (
+        "accept",
+        "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+    );
+    let text = ("content-type", "text/plain");
+    let large = task("x").to_string().replace("true", &"x".repeat(5 << 20));
+    let one = format!("{TASKS}/one");
+    for (method, path, header, body, code, reason) in [
+        (
+            "POST",
+            TASKS,
+            JSON,
+            task("one").to_string(),
+            201,
+            Value::Null,
+        ),
+        ("GET", TASKS, table, String::new(), 200, Value::Null),
+        (
+            "GET",
+            "/apis/stoa.dev/v1/tasks/",
+            JSON,
+            String::new(),
+            200,
+            Value::Null,
+        ),
+        ("HEAD", one.as_str(), JSON, String::new(), 200, Value::Null),
+        (
+            "POST",
+            TASKS,
+            text,
+            task("x").to_string(),
+            415,
+            json!("UnsupportedMediaType"),
+        ),
+        ("POST", TASKS, JSON, "{".into(), 400, json!("BadRequest")),
+        (
+            "POST",
+            TASKS,
+            JSON,
+            large,
+            413,
+            json!("RequestEntityTooLarge"),
+        ),
+        (
+            "GET",
+            TASKS,
+            ("accept", "text/html"),
+            String::new(),
+            406,
+            json!("NotAcceptable"),
+        ),
+        (
+            "OPTIONS",
+            TASKS,
+            JSON,
+            String::new(),
+            405,
+            json!("MethodNotAllowed"),
+        ),
+        (
+            "PUT",
+            TASKS,
+            JSON,
+            task("one").to_string(),
+            405,
+            json!("MethodNotAllowed"),
+        ),
+        (
+            "POST",
+            one.as_str(),
+            JSON,
+            task("one").to_string(),
+            405,
+            json!("MethodNotAllowed"),
+        ),
+        (
+            "GET",
+            "/apis/stoa.dev/v1/nothing",
+            JSON,
+            String::new(),
+            404,
+            json!("NotFound"),
+        ),
+        (
+            "GET",
+            "/apis/stoa.dev/v1/namespaces/default/agents",
+            JSON,
+            String::new(),
+            404,
+            json!("NotFound"),
+        ),
+        ("GET", "/nothing", JSON, String::new(), 404, Value::Null),
+        (
+            "GET",
+            "/apis/stoa.dev/v1/tasks?fieldSelector=spec.x=1",
+            JSON,
+            String::new(),
+            400,
+            json!("BadRequest"),
+        ),
+        (
+            "PATCH",
+            one.as_str(),
+            ("content-type", "application/strategic-merge-patch+json"),
+            "{}".into(),
+            415,
+            json!("UnsupportedMediaType"),
+        ),
+    ] {
+        let (found, answer) = raw(&client, method, path, &[header], body).await;
+        assert_eq!(
+            (found, &answer["reason"]),
+            (code, &reason),
+            "{method} {path} {header:?}: {answer}"
+        );
+    }
+    let (_, answer) = raw(&client, "GET", TASKS, &[table], "").await;
+    assert_eq!(answer["kind"], "Table");
+    assert_eq!(answer["rows"][0]["cells"][0], "one");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_reach_their_own_and_nothing_else() {
+    let rig = Rig::start().await;
+    let (admin, a1) = (
+        rig.admin().await,
+        rig.as_subject(&Subject::Agent("a1".into())).await,
+    );
+    let frameworks: Api<Framework> = Api::namespaced(admin.clone(), "default");
+    frameworks
+        .create(&PostParams::default(), &parse(framework()))
+        .await
+        .unwrap();
+    let tasks: Api<Task> = Api::namespaced(admin.clone(), "default");
+    tasks
+        .create(&PostParams::default(), &parse(task("mine")))
+        .await
+        .unwrap();
+    let agent = |name: &str| {
+        json!({"apiVersion": "stoa.dev/v1", "kind": "Agent", "metadata": {"name": name}, "spec": {}}).to_string()
+    };
+    const AGENTS: &str = "/apis/stoa.dev/v1/agents";
+    let beat = json!({"bootId": "b1"}).to_string();
+    for (method, path, body, code) in [
+        ("POST", AGENTS, agent("a2"), 403),
+        ("POST", AGENTS, agent("a1"), 201),
+        ("GET", "/apis/stoa.dev/v1/agents/a1", String::new(), 200),
+        (
+            "POST",
+            "/apis/stoa.dev/v1/agents/a1/heartbeat",
+            beat.clone(),
+            200,
+        ),
+        ("POST", "/apis/stoa.dev/v1/agents/a2/heartbeat", beat, 403),
+        ("GET", "/apis/stoa.dev/v1/tasks", String::new(), 403),
+        (
+            "GET",
+            "/apis/stoa.dev/v1/tasks?fieldSelector=spec.agent%3Da1",
+            String::new(),
+            200,
+        ),
+        (
+            "GET",
+            "/apis/stoa.dev/v1/namespaces/default/tasks/mine",
+            String::new(),
+            403,
+        ),
+        (
+            "GET",
+            "/api/v1/namespaces/default/secrets",
+            String::new(),
+            403,
+        ),
+        ("GET", "/apis/stoa.dev/v1/members", String::new(), 403),
+        ("GET", "/api", String::new(), 200),
+    ] {
+        let (found, answer) = raw(&a1, method, path, &[JSON], body).await;
+        assert_eq!(found, code, "{method} {path}: {answer}");
+    }
+    let (_, ages) = raw(&admin, "GET", "/apis/stoa.dev/v1/heartbeats", &[], "").await;
+    assert_eq!(
+        (&ages["items"][0]["agent"], &ages["items"][0]["bootId"]),
+        (&json!("a1"), &json!("b1"))
+    );
+    let (_, members) = raw(&admin, "GET", "/apis/stoa.dev/v1/members", &[], "").await;
+    assert_eq!(
+        (&members["items"][0]["role"], &members["items"][0]["name"]),
+        (&json!("Leader"), &json!("s1"))
+    );
+    let agents: Api<Agent> = Api::all(rig.handle.client());
+    assert_eq!(
+        agents
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .len(),
+        1
+    );
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_discovery_and_documents() {
+    let rig = Rig::start().await;
+    let client = rig.admin().await;
+    let (_, version) = raw(&client, "GET", "/version/", &[], "").await;
+    assert!(version["minor"].as_str().unwrap().parse::<u32>().is_ok());
+    for path in [
+        "/healthz",
+        "/livez",
+        "/readyz",
+        "/readyz/store-leader",
+        "/livez?verbose",
+    ] {
+        assert_eq!(raw(&client, "GET", path, &[], "").await.0, 200, "{path}");
+    }
+    let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    let (_, groups) = raw(&client, "GET", "/apis", &[("accept", accept)], "").await;
+    let stoa = groups["items"].as_array().unwrap();
+    let stoa = stoa
+        .iter()
+        .find(|group| group["metadata"]["name"] == "stoa.dev")
+        .unwrap();
+    assert_eq!(
+        stoa["versions"][0]["resources"].as_array().unwrap().len(),
+        7
+    );
+    let (_, legacy) = raw(&client, "GET", "/apis/stoa.dev/v1", &[], "").await;
+    let names: Vec<_> = legacy["resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|r| r["name"].as_str())
+        .collect();
+    assert!(
+        names.contains(&"tasks/status") && names.contains(&"offers/accept"),
+        "{names:?}"
+    );
+    let (_, index) = raw(&client, "GET", "/openapi/v3", &[], "").await;
+    let url = index["paths"]["apis/stoa.dev/v1"]["serverRelativeURL"]
+        .as_str()
+        .unwrap();
+    let (code, document) = raw(&client, "GET", url, &[], "").await;
+    assert_eq!((code, &document["openapi"]), (200, &json!("3.0.0")));
+    let gvk = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+    let crds: Api<DynamicObject> = Api::all_with(client, &ApiResource::from_gvk(&gvk));
+    assert_eq!(
+        crds.list(&ListParams::default()).await.unwrap().items.len(),
+        7
+    );
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_joins_by_token() {
+    use apiserver::{Bootstrap, Options, Service};
+    let rig = Rig::start().await;
+    let token = std::fs::read_to_string(rig.dir.path().join("data/tokens/server")).unwrap();
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let options = |token: &str| Options {
+        name: "s2".into(),
+        data_dir: rig.dir.path().join("second"),
+        listen: loopback,
+        peer_listen: loopback,
+        bootstrap: Bootstrap::Join {
+            url: rig.handle.url(),
+            token: token.into(),
+        },
+        ..Options::default()
+    };
+    let wrong = Service::start(options(&rig.handle.agent_token()))
+        .await
+        .unwrap_err();
+    let cause = std::error::Error::source(&wrong).unwrap().to_string();
+    assert!(cause.contains("this token is not for role"), "{cause}");
+    let (service, handle) = Service::start(options(token.trim())).await.unwrap();
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let run = tokio::spawn(service.run(shutdown.clone()));
+    let mut leadership = handle.leadership();
+    let known = leadership.wait_for(|now| now.leader.as_deref() == Some("s1"));
+    tokio::time::timeout(PATIENCE, known)
+        .await
+        .unwrap()
+        .unwrap();
+    let frameworks: Api<Framework> = Api::namespaced(handle.client(), "default");
+    frameworks
+        .create(&PostParams::default(), &parse(framework()))
+        .await
+        .unwrap();
+    let there: Api<Framework> = Api::namespaced(rig.handle.client(), "default");
+    there.get("f").await.unwrap();
+    shutdown.cancel();
+    run.await.unwrap().unwrap();
+    rig.stop().await;
+}

@@ -1,0 +1,285 @@
+//! Unmodified kubectl, with the kubeconfig the server wrote.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Command;
+
+use crate::rig::{PATIENCE, Rig};
+
+const MANIFEST: &str = "
+apiVersion: stoa.dev/v1
+kind: ResourcePool
+metadata: {name: eng}
+spec: {weight: 2}
+---
+apiVersion: stoa.dev/v1
+kind: Framework
+metadata: {name: analytics, namespace: default}
+spec: {pool: eng}
+---
+apiVersion: stoa.dev/v1
+kind: Task
+metadata: {name: count-words, namespace: default, labels: {app: demo}}
+spec:
+  framework: analytics
+  command: [/bin/sh, -c, wc -w /etc/services]
+  resources: {cpus: 500m, mem: 64Mi}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: default}
+data: {a: b}
+";
+
+struct Kubectl<'a> {
+    kubeconfig: &'a Path,
+    home: &'a Path,
+}
+
+impl Kubectl<'_> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the client under test is a program"
+    )]
+    fn command(&self, words: &str) -> Command {
+        let mut command = Command::from(std::process::Command::new("kubectl"));
+        command
+            .env("KUBECONFIG", self.kubeconfig)
+            .env("HOME", self.home)
+            .args(words.split_whitespace())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn output(&self, words: &str, input: &str) -> Output {
+        let mut child = self.command(words).spawn().unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(input.as_bytes())
+            .await
+            .unwrap();
+        tokio::time::timeout(PATIENCE, child.wait_with_output())
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    /// Runs it, wants it to succeed and its output to hold every one of the words.
+    async fn says(&self, words: &str, expected: &[&str]) {
+        self.says_to(words, "", expected).await;
+    }
+
+    async fn says_to(&self, words: &str, input: &str, expected: &[&str]) {
+        let output = self.output(words, input).await;
+        let (out, err) = texts(&output);
+        assert!(output.status.success(), "kubectl {words}\n{out}\n{err}");
+        for one in expected {
+            assert!(
+                out.contains(one),
+                "kubectl {words}: {one:?} is not in\n{out}\n{err}"
+            );
+        }
+    }
+
+    async fn fails(&self, words: &str, input: &str, expected: &str) {
+        let output = self.output(words, input).await;
+        let (out, err) = texts(&output);
+        assert!(!output.status.success(), "kubectl {words}\n{out}");
+        assert!(
+            err.contains(expected),
+            "kubectl {words}: {expected:?} is not in\n{err}"
+        );
+    }
+}
+
+fn texts(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_does_its_everyday_work() {
+    let rig = Rig::start().await;
+    let kubeconfig = rig.handle.kubeconfig_path();
+    let kubectl = Kubectl {
+        kubeconfig: &kubeconfig,
+        home: rig.dir.path(),
+    };
+    if kubectl.command("version --client").status().await.is_err() {
+        eprintln!("SKIPPED: kubectl is not installed, so nothing was tested with it");
+        return rig.stop().await.close().unwrap();
+    }
+    kubectl.says("version", &["Server Version"]).await;
+    kubectl
+        .says(
+            "api-resources",
+            &["tk", "stoa.dev/v1", "ResourcePool", "ConfigMap"],
+        )
+        .await;
+    kubectl
+        .says_to(
+            "apply -f -",
+            MANIFEST,
+            &[
+                "eng created",
+                "analytics created",
+                "count-words created",
+                "settings created",
+            ],
+        )
+        .await;
+    kubectl
+        .says_to(
+            "apply -f -",
+            MANIFEST,
+            &["count-words unchanged", "settings unchanged"],
+        )
+        .await;
+    let changed = MANIFEST.replace("500m", "250m").replace("a: b", "a: c");
+    kubectl.says_to("diff -f -", MANIFEST, &[]).await;
+    kubectl
+        .says_to(
+            "apply --dry-run=server -f -",
+            &changed,
+            &["count-words configured (server dry run)"],
+        )
+        .await;
+    kubectl
+        .says_to(
+            "apply -f -",
+            &changed,
+            &["count-words configured", "settings configured"],
+        )
+        .await;
+    kubectl
+        .says("get tasks", &["NAME", "STATE", "count-words", "analytics"])
+        .await;
+    kubectl
+        .says("get tk -A -o wide", &["NAMESPACE", "REASON", "default"])
+        .await;
+    kubectl
+        .says(
+            "get tasks -l app=demo -o name",
+            &["task.stoa.dev/count-words"],
+        )
+        .await;
+    kubectl
+        .says(
+            "get tasks --field-selector spec.framework=analytics -o yaml",
+            &["cpus: 250m"],
+        )
+        .await;
+    kubectl.says("get all", &["count-words"]).await;
+    kubectl
+        .says("get ns,cm", &["namespace/default", "configmap/settings"])
+        .await;
+    kubectl
+        .says(
+            "describe task count-words",
+            &["Name:", "count-words", "Framework:"],
+        )
+        .await;
+    kubectl
+        .says("explain task.spec", &["framework", "command", "FIELDS"])
+        .await;
+    kubectl.says("explain task.metadata", &["labels"]).await;
+    kubectl.says("get crd", &["tasks.stoa.dev"]).await;
+    let wait = r"wait crd/tasks.stoa.dev --for=condition=established --timeout=10s";
+    kubectl.says(wait, &["condition met"]).await;
+    kubectl
+        .says(
+            r#"patch task count-words --type=merge -p {"spec":{"priority":9}}"#,
+            &["patched"],
+        )
+        .await;
+    kubectl
+        .says(r"get task count-words -o jsonpath={.spec.priority}", &["9"])
+        .await;
+    kubectl
+        .says("label task count-words tier=web", &["labeled"])
+        .await;
+    kubectl
+        .says("annotate pool eng note=x", &["annotated"])
+        .await;
+    watches(&kubectl).await;
+    refusals(&kubectl).await;
+    kubectl.says("delete task count-words", &["deleted"]).await;
+    kubectl
+        .says_to(
+            "delete -f - --ignore-not-found",
+            MANIFEST,
+            &["analytics", "settings"],
+        )
+        .await;
+    kubectl
+        .fails("get task count-words", "", "(NotFound)")
+        .await;
+    rig.stop().await;
+}
+
+async fn watches(kubectl: &Kubectl<'_>) {
+    let mut child = kubectl.command("get tasks -w").spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = async || {
+        tokio::time::timeout(PATIENCE, lines.next_line())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap_or_default()
+    };
+    assert!(next().await.starts_with("NAME"));
+    assert!(next().await.starts_with("count-words"));
+    kubectl
+        .says(
+            r#"patch task count-words --type=merge -p {"spec":{"priority":10}}"#,
+            &["patched"],
+        )
+        .await;
+    assert!(next().await.starts_with("count-words"));
+    child.kill().await.unwrap();
+    kubectl
+        .says(
+            "wait task/count-words --for=jsonpath={.spec.priority}=10 --timeout=20s",
+            &["condition met"],
+        )
+        .await;
+}
+
+async fn refusals(kubectl: &Kubectl<'_>) {
+    let unknown = MANIFEST.replace("command:", "comand:");
+    kubectl
+        .fails("apply -f -", &unknown, "unknown field \"spec.comand\"")
+        .await;
+    let negative = MANIFEST.replace("500m", "-1");
+    kubectl
+        .fails("apply -f -", &negative, "spec.resources")
+        .await;
+    kubectl
+        .fails(
+            r#"patch task count-words -p {"spec":{}}"#,
+            "",
+            "application/merge-patch+json",
+        )
+        .await;
+    kubectl
+        .fails(
+            "apply --server-side -f -",
+            MANIFEST,
+            "Server-side apply not available",
+        )
+        .await;
+    kubectl
+        .fails(
+            "create -f -",
+            "apiVersion: stoa.dev/v1\nkind: Nothing\nmetadata: {name: x}\n",
+            "no matches for kind",
+        )
+        .await;
+}

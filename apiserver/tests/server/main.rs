@@ -1,0 +1,9 @@
+//! The whole server over real TLS on loopback, judged by clients that know nothing of it: kube-rs,
+//! kubectl, and a crowd that sends garbage.
+#![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
+
+mod clients;
+mod hostile;
+mod kubectl;
+mod rig;
+mod watches;
