@@ -86,15 +86,18 @@ fn what_next(task: &Task, status: &TaskStatus) -> String {
 
 /// `: Reason, message, exit code N` of what is known.
 pub(crate) fn because(status: &TaskStatus) -> String {
-    let exit = status.exit_code.map(|code| format!("exit code {code}"));
-    let parts: Vec<_> = [status.reason.clone(), status.message.clone(), exit]
+    // The message often tells the exit code already.
+    let message = status.message.clone().unwrap_or_default();
+    let exit = status.exit_code.map(|code| format!("code {code}"));
+    let exit = exit
+        .filter(|exit| !message.contains(exit.as_str()))
+        .map(|e| format!("exit {e}"));
+    let all = [status.reason.clone(), Some(message), exit];
+    let parts: Vec<_> = all
         .into_iter()
         .flatten()
         .filter(|part| !part.is_empty())
         .collect();
-    // The message often ends in the exit code already.
-    let told = |part: &String| !parts.iter().any(|p| p != part && p.contains(part.as_str()));
-    let parts: Vec<_> = parts.iter().filter(|part| told(part)).cloned().collect();
     if parts.is_empty() {
         String::new()
     } else {
@@ -119,6 +122,10 @@ fn refusal(refused: &Refused) -> String {
         cause,
         detail,
     } = refused;
+    if *agents == 0 {
+        // An obstacle that no agent is to blame for, such as a quota.
+        return format!("{cause:?}: {detail}");
+    }
     let noun = if *agents == 1 { "agent" } else { "agents" };
     let more = usize::try_from(*agents).is_ok_and(|agents| agents > examples.len());
     let names = match (examples.is_empty(), more) {

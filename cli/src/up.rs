@@ -8,6 +8,8 @@ mod layout;
 
 mod plan;
 
+mod ports;
+
 mod verdict;
 
 use std::fs;
@@ -32,6 +34,7 @@ use crate::{ambient, output};
 use fleet::{Fleet, News};
 use layout::Layout;
 use plan::Plan;
+use ports::Ports;
 
 /// Default data folder of a cluster that is there to stay. Commands look for a kubeconfig in it.
 pub(crate) const DATA_DIR: &str = "stoa-data";
@@ -94,7 +97,9 @@ pub(crate) async fn run(args: Args) -> Outcome {
     };
     let layout = Layout::new(&data_dir(&args)?)?;
     let _lock = layout.lock()?;
-    let plan = plan(&args, &layout)?;
+    // Held until the end: the ports are ours although nobody listens on them yet.
+    let mut ports = Ports::default();
+    let plan = plan(&args, &layout, &mut ports)?;
     let interrupted = runtime::shutdown(false)?;
     announce(&layout, &plan)?;
     let mut fleet = Fleet::new(
@@ -137,9 +142,11 @@ fn data_dir(args: &Args) -> Outcome<PathBuf> {
     )
 }
 
-fn plan(args: &Args, layout: &Layout) -> Outcome<Plan> {
+fn plan(args: &Args, layout: &Layout, ports: &mut Ports) -> Outcome<Plan> {
     let remembered = layout.remembered()?;
-    let plan = Plan::make(remembered, args.replicas, args.agents, plan::free_port)?;
+    let plan = Plan::make(remembered, args.replicas, args.agents, |wish, taken| {
+        ports.pick(wish, taken)
+    })?;
     layout.remember(&plan)?;
     // The replicas start together, so they must find a common CA.
     Authority::load_or_create(&layout.pki(), ambient::now_s()).map_err(|e| {
@@ -220,7 +227,7 @@ impl Session<'_> {
                 tokio::time::sleep(POLL).await;
             }
         }
-        self.layout.adopt_kubeconfig(&self.plan.replicas[0].name)?;
+        self.layout.adopt_kubeconfig(self.plan)?;
         Ok(clusters)
     }
 
@@ -316,7 +323,7 @@ impl Session<'_> {
                 }
                 () = self.interrupted.cancelled() => {
                     progress.stop();
-                    return self.interruption(&progress, open);
+                    return self.interruption(&mut progress, open);
                 }
             }
         }
@@ -324,13 +331,15 @@ impl Session<'_> {
     }
 
     /// Ctrl-C ends a cluster that is there to stay; it cuts short a run that was to end by itself.
-    fn interruption(&self, progress: &Progress, open: bool) -> Outcome {
+    fn interruption(&self, progress: &mut Progress, open: bool) -> Outcome {
         if self.args.exit_when_done && open {
             let unfinished = progress.unfinished().join("\n");
             return Err(
                 Failure::new(format!("interrupted; {}", progress.summary())).hint(unfinished)
             );
         }
-        output::line("stopping")
+        // Whoever read our output may be gone; that is no failure any more.
+        progress.say("stopping");
+        Ok(())
     }
 }

@@ -5,9 +5,9 @@
     reason = "the test starts the program it is about"
 )]
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// Every command with an own help page.
 const COMMANDS: &[&str] = &[
@@ -213,4 +213,150 @@ fn a_cluster_comes_runs_the_quickstart_and_goes() {
         assert!(said.out.contains(word), "{word} is not in: {}", said.out);
     }
     assert!(folder.path().join("data/kubeconfig").is_file());
+}
+
+/// `stoa up` in a folder, ready for commands; stopped by Ctrl-C.
+struct Up(Child);
+
+impl Up {
+    fn start(folder: &Path) -> Self {
+        let mut child = stoa(folder, "up").stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(
+            lines.any(|line| line.unwrap().contains("until Ctrl-C")),
+            "it never got ready"
+        );
+        Self(child)
+    }
+
+    fn interrupt(mut self) -> Option<i32> {
+        let pid = self.0.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-INT", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.0.wait().unwrap().code()
+    }
+}
+
+/// Processes whose command line names the folder.
+fn leftovers(folder: &Path) -> Vec<String> {
+    let name = folder.display().to_string();
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = entries.filter_map(|e| std::fs::read_to_string(e.path().join("cmdline")).ok());
+    lines.filter(|line| line.contains(&name)).collect()
+}
+
+const OBJECTS: &str = "\
+{apiVersion: stoa.dev/v1, kind: ResourcePool, metadata: {name: p}, spec: {}}
+---
+{apiVersion: stoa.dev/v1, kind: Framework, metadata: {name: f}, spec: {pool: p}}
+---
+apiVersion: stoa.dev/v1
+kind: Task
+metadata: {name: t, labels: {app: test}}
+spec: {framework: f, command: [sh, -c, echo out; echo err >&2], resources: {cpus: \"0.1\"}}
+---
+apiVersion: stoa.dev/v1
+kind: Task
+metadata: {name: large, labels: {app: test}}
+spec: {framework: f, command: [\"true\"], resources: {cpus: \"5000\"}}
+---
+apiVersion: stoa.dev/v1
+kind: Task
+metadata: {name: long, labels: {app: test}}
+spec: {framework: f, command: [sleep, \"600\"], resources: {cpus: \"0.1\"}}
+";
+
+/// Command, exit code, and what is said.
+const WORK: &[(&str, i32, &str)] = &[
+    ("apply -f o.yaml --atomic", 0, "task.stoa.dev/t created"),
+    ("apply -f o.yaml", 0, "task.stoa.dev/t unchanged"),
+    ("create -f o.yaml", 1, "already exists"),
+    ("wait task/t --for=condition=Complete", 0, "condition met"),
+    (
+        "wait task/t --for=jsonpath={.status.state}=Finished",
+        0,
+        "condition met",
+    ),
+    (
+        "wait task/nobody --for=condition=Complete",
+        3,
+        "does not exist",
+    ),
+    (
+        "wait task/long --for=condition=Complete --timeout 100ms",
+        124,
+        "timed out",
+    ),
+    (
+        "wait task/long --for=jsonpath={.status.state}=Running",
+        0,
+        "condition met",
+    ),
+    (
+        "wait task/large --for=jsonpath={.status.waiting.summary}",
+        0,
+        "condition met",
+    ),
+    ("get tasks", 0, "Finished"),
+    ("get task t large -o name", 0, "task.stoa.dev/large"),
+    ("get tk/t -o yaml", 0, "exitCode: 0"),
+    (
+        "get tasks -l app=test,app!=x -o json",
+        0,
+        "\"kind\": \"List\"",
+    ),
+    ("get tasks -A", 0, "NAMESPACE"),
+    ("-n nowhere get tasks", 0, "No resources found in nowhere"),
+    ("get task nobody", 3, "not found"),
+    ("get frobs", 1, "api-resources"),
+    ("describe task t", 0, "Complete"),
+    ("why task/large", 0, "5000 cpus"),
+    ("why task/t agent/a1", 0, "ended well"),
+    ("logs t", 0, "out\nerr"),
+    ("logs task/t --stream stderr", 0, "err"),
+    ("logs nobody", 3, "not found"),
+    ("events --for task/large", 0, ""),
+    (
+        "patch task t -p {\"metadata\":{\"labels\":{\"x\":\"y\"}}}",
+        0,
+        "patched",
+    ),
+    (
+        "patch task t -p {\"spec\":{\"framework\":\"g\"}}",
+        1,
+        "immutable",
+    ),
+    ("cordon a1", 0, "cordoned"),
+    ("uncordon a1", 0, "uncordoned"),
+    ("member list", 0, "Leader"),
+    ("version", 0, "Server Version"),
+    ("api-resources", 0, "taskgroups"),
+    ("delete task t", 0, "deleted"),
+    ("delete task t", 3, "does not exist"),
+    ("delete task t --ignore-not-found", 0, ""),
+    ("up", 1, "another `stoa up`"),
+];
+
+#[test]
+fn a_person_works_with_a_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("o.yaml"), OBJECTS).unwrap();
+    let up = Up::start(folder.path());
+    for (line, code, word) in WORK {
+        let said = run(folder.path(), line);
+        assert_eq!(said.code, Some(*code), "{line}: {}{}", said.out, said.err);
+        let all = format!("{}{}", said.out, said.err);
+        assert!(all.contains(word), "{line}: {word:?} is not in: {all}");
+    }
+    assert_eq!(up.interrupt(), Some(0));
+    assert_eq!(
+        leftovers(folder.path()),
+        Vec::<String>::new(),
+        "left running"
+    );
 }

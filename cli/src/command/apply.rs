@@ -135,7 +135,7 @@ fn pretend(objects: &[Given], form: Option<&Form>) -> Outcome {
                 let name = object["metadata"]["name"].as_str().unwrap_or_default();
                 output::line(&format!("{label}/{name} applied (client dry run)"))?;
             }
-            Some(form) => output::line(&form.render(object, &label))?,
+            Some(form) => form.print(object, &label)?,
         }
     }
     Ok(())
@@ -152,14 +152,14 @@ fn unknown(object: &Value) -> String {
 
 fn print(applied: &[Applied], form: &Form) -> Outcome {
     match (form, applied) {
-        (Form::Yaml | Form::Json, [one]) => output::line(&form.render(&one.object, "")),
+        (Form::Yaml | Form::Json, [one]) => form.print(&one.object, ""),
         (Form::Yaml | Form::Json, _) => {
             let items: Vec<_> = applied.iter().map(|one| one.object.clone()).collect();
-            output::line(&form.render(&form::list(&items), ""))
+            form.print(&form::list(&items), "")
         }
         (Form::Wide | Form::Name | Form::Path(_), _) => applied
             .iter()
-            .try_for_each(|one| output::line(&form.render(&one.object, &one.kind.label()))),
+            .try_for_each(|one| form.print(&one.object, &one.kind.label())),
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn run(args: Args, outer: &Connect) -> Outcome {
             })?;
         output::warn(&answer.warnings);
         match &args.output {
-            Some(form) => output::line(&form.render(&answer.value, &kind.label()))?,
+            Some(form) => form.print(&answer.value, &kind.label())?,
             None => {
                 let name = answer.value["metadata"]["name"]
                     .as_str()

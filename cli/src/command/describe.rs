@@ -118,7 +118,7 @@ fn head(kind: &Kind, object: &Value, out: &mut Vec<String>) {
     line("Annotations", &pairs(&metadata["annotations"]));
     line("Created", &metadata["creationTimestamp"]);
     line("Deleted", &metadata["deletionTimestamp"]);
-    line("Finalizers", &metadata["finalizers"]);
+    line("Finalizers", &list(&metadata["finalizers"]));
     line("UID", &metadata["uid"]);
     line("Generation", &metadata["generation"]);
     for owner in metadata["ownerReferences"]
@@ -131,6 +131,15 @@ fn head(kind: &Kind, object: &Value, out: &mut Vec<String>) {
             &Value::String(format!("{}/{}", text("kind"), text("name"))),
         );
     }
+}
+
+/// `a, b` of a list of texts.
+fn list(items: &Value) -> Value {
+    let Some(items) = items.as_array() else {
+        return Value::Null;
+    };
+    let texts: Vec<_> = items.iter().filter_map(Value::as_str).collect();
+    Value::String(texts.join(", "))
 }
 
 /// `a=b c=d`, without what `apply` keeps for itself.

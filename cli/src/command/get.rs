@@ -219,17 +219,13 @@ async fn objects(cluster: &Cluster, args: &Args, targets: &[Target], form: &Form
         }
     }
     match form {
-        Form::Name => items
-            .iter()
-            .try_for_each(|(l, i)| output::line(&form.render(i, l)))?,
+        Form::Name => items.iter().try_for_each(|(l, i)| form.print(i, l))?,
         Form::Wide | Form::Yaml | Form::Json | Form::Path(_) if single => {
-            items
-                .iter()
-                .try_for_each(|(l, i)| output::line(&form.render(i, l)))?;
+            items.iter().try_for_each(|(l, i)| form.print(i, l))?;
         }
         Form::Wide | Form::Yaml | Form::Json | Form::Path(_) => {
             let items: Vec<_> = items.into_iter().map(|(_, item)| item).collect();
-            output::line(&form.render(&form::list(&items), ""))?;
+            form.print(&form::list(&items), "")?;
         }
     }
     failure.map_or(Ok(()), Err)

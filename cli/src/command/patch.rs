@@ -78,7 +78,7 @@ pub(crate) async fn run(args: Args, outer: &Connect) -> Outcome {
         let answer = answer.map_err(|e| cluster.explain(e))?;
         output::warn(&answer.warnings);
         if let Some(form) = &args.output {
-            output::line(&form.render(&answer.value, &kind.label()))?;
+            form.print(&answer.value, &kind.label())?;
             continue;
         }
         let version = |object: &Value| object["metadata"]["resourceVersion"].clone();

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
+use crate::exit::Outcome;
 use crate::path::Template;
 
 /// How objects are printed.
@@ -39,6 +40,15 @@ impl FromStr for Form {
 }
 
 impl Form {
+    /// Prints an object. A template says itself where its lines end.
+    pub(crate) fn print(&self, object: &Value, label: &str) -> Outcome {
+        let text = self.render(object, label);
+        match self {
+            Self::Path(_) => super::raw(text.as_bytes()),
+            Self::Wide | Self::Yaml | Self::Json | Self::Name => super::line(&text),
+        }
+    }
+
     /// One object, or a List, as text without a closing newline. `label` is `kind.group`.
     pub(crate) fn render(&self, object: &Value, label: &str) -> String {
         match self {

@@ -5,7 +5,9 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use kube::config::Kubeconfig;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::plan::Plan;
 use crate::exit::{Failure, Outcome};
@@ -70,12 +72,15 @@ impl Layout {
             .truncate(false)
             .write(true)
             .open(&path)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|e| {
-            Failure::new(format!("another `stoa up` uses {}", self.root.display()))
-                .because(std::io::Error::from(e))
-                .hint("stop it, or name another folder with --data-dir")
-        })?;
-        Ok(file)
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(file),
+            Err(Errno::WOULDBLOCK) => {
+                let root = self.root.display();
+                Err(Failure::new(format!("another `stoa up` uses {root}"))
+                    .hint("stop it, or name another folder with --data-dir"))
+            }
+            Err(e) => Err(std::io::Error::from(e).into()),
+        }
     }
 
     /// The plan of the last start.
@@ -100,10 +105,31 @@ impl Layout {
         replace(&self.memory(), &text, 0o644)
     }
 
-    /// Takes the kubeconfig that a server wrote as that of the cluster.
-    pub(crate) fn adopt_kubeconfig(&self, server: &str) -> Outcome {
-        let text = fs::read(self.data(server).join("kubeconfig"))?;
-        replace(&self.kubeconfig(), &text, 0o600)
+    /// Makes the cluster's kubeconfig of the one that the first server wrote, with a context for
+    /// each server (`--context s2`), so that it is of use while the first one is down.
+    pub(crate) fn adopt_kubeconfig(&self, plan: &Plan) -> Outcome {
+        let unusable = || Failure::new("the kubeconfig of the first server is not understood");
+        let text = fs::read_to_string(self.data(&plan.replicas[0].name).join("kubeconfig"))?;
+        let mut config = Kubeconfig::from_yaml(&text).map_err(|e| unusable().because(e))?;
+        let (Some(cluster), Some(context)) = (
+            config.clusters.first().cloned(),
+            config.contexts.first().cloned(),
+        ) else {
+            return Err(unusable());
+        };
+        for (index, replica) in plan.replicas.iter().enumerate() {
+            let (mut cluster, mut context) = (cluster.clone(), context.clone());
+            cluster.name.clone_from(&replica.name);
+            context.name.clone_from(&replica.name);
+            if let (Some(inner), Some(outer)) = (&mut cluster.cluster, &mut context.context) {
+                inner.server = Some(plan.url(index));
+                outer.cluster.clone_from(&replica.name);
+            }
+            config.clusters.push(cluster);
+            config.contexts.push(context);
+        }
+        let text = serde_saphyr::to_string(&config).map_err(|e| unusable().because(e))?;
+        replace(&self.kubeconfig(), text.as_bytes(), 0o600)
     }
 
     /// A join token that one of the servers wrote.

@@ -1,7 +1,6 @@
 //! Who runs where: names and addresses of servers and agents, remembered from start to start.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 
 use serde::{Deserialize, Serialize};
 
@@ -109,22 +108,6 @@ impl Plan {
     }
 }
 
-/// The wished port if nobody has it, otherwise any free one.
-pub(crate) fn free_port(wish: u16, taken: &BTreeSet<u16>) -> Outcome<u16> {
-    if !taken.contains(&wish) && TcpListener::bind(("127.0.0.1", wish)).is_ok() {
-        return Ok(wish);
-    }
-    for _ in 0..64 {
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .map_err(|e| Failure::new("no port of 127.0.0.1 is free").because(e))?;
-        let port = listener.local_addr()?.port();
-        if !taken.contains(&port) {
-            return Ok(port);
-        }
-    }
-    Err(Failure::new("no port of 127.0.0.1 is free"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,12 +139,5 @@ mod tests {
         let more = Plan::make(Some(first.clone()), Some(3), Some(3), wished).unwrap();
         assert_eq!((more.replicas.len(), more.agents.len()), (3, 3));
         assert!(Plan::make(Some(first), Some(5), None, wished).is_err());
-    }
-
-    #[test]
-    fn a_taken_port_is_replaced() {
-        let holder = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let taken = holder.local_addr().unwrap().port();
-        assert_ne!(free_port(taken, &BTreeSet::new()).unwrap(), taken);
     }
 }

@@ -29,7 +29,7 @@ const ROOM_LIMIT: Duration = Duration::from_secs(30);
 pub(super) async fn print(clusters: &[Cluster], progress: &Progress, layout: &Layout) -> Outcome {
     let failures = progress.failures();
     for ended in &failures {
-        output::line(&format!("\n{} failed: {}", ended.key, ended.why))?;
+        output::line(&format!("\n{}: {}", ended.key, ended.why))?;
         if ended.exists
             && let Some(log) = stderr(&clusters[0], ended).await
         {

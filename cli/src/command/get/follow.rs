@@ -1,54 +1,91 @@
 //! `stoa get -w`: the list, then each change as it comes.
 
+use std::time::Duration;
+
 use futures::StreamExt;
 use serde_json::Value;
 
 use super::Args;
-use crate::cluster::{Ask, Cluster, TABLE, query};
+use crate::cluster::{Ask, Cluster, Refused, TABLE, query};
 use crate::exit::{Failure, Outcome};
 use crate::output::table::{self, Style};
 use crate::output::{self, Form, Grid};
 use crate::target::Target;
 
-/// Prints what there is and what changes, until the connection ends or the user does.
+/// Pause before a watch that ended is opened again.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Pauses in a row after which a server counts as gone: half a minute, ample for an election.
+const OUTAGES_MAX: u32 = 100;
+
+/// Prints what there is and what changes, until the user has seen enough. Once it has worked,
+/// an outage of the server is waited out.
 pub(super) async fn run(cluster: &Cluster, args: &Args, target: &Target) -> Outcome {
-    let path = args.collection(cluster, target);
     let mut printer = Printer::new(args, target);
-    let mut revision = String::new();
+    let mut outages = 0;
     loop {
-        if revision.is_empty() {
-            let list = cluster
-                .fetch(Ask::get(&path).accept(printer.accept))
-                .await?;
-            revision = text(&list["metadata"]["resourceVersion"]);
-            printer.list(&list)?;
+        match round(cluster, &mut printer).await {
+            Ok(()) => outages = 0,
+            Err(Broken::Refused(e)) if printer.begun && e.is_passing() && outages < OUTAGES_MAX => {
+                outages += 1;
+            }
+            Err(Broken::Refused(e)) => return Err(cluster.explain(e)),
+            Err(Broken::Failed(failure)) => return Err(failure),
         }
-        let watch = query(
-            &path,
-            &[
-                ("watch", "1"),
-                ("resourceVersion", &revision),
-                ("allowWatchBookmarks", "1"),
-            ],
-        );
-        let mut events = match cluster.watch(&watch, printer.accept).await {
-            Ok(events) => events,
-            Err(e) => return Err(cluster.explain(e)),
-        };
-        while let Some(event) = events.next().await {
-            let Ok(event) = event else { break };
-            match event["type"].as_str() {
-                Some("ERROR") if event["object"]["code"] == 410 => revision.clear(),
-                Some("ERROR") => return Err(Failure::new(text(&event["object"]["message"]))),
-                Some(_) | None => {
-                    let seen = printer.event(&event)?;
-                    if !seen.is_empty() {
-                        revision = seen;
-                    }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Why a round ended other than by the end of its watch.
+enum Broken {
+    Refused(Refused),
+    Failed(Failure),
+}
+
+impl From<Refused> for Broken {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// A list, unless there is a revision to go on from, and a watch to its end.
+async fn round(cluster: &Cluster, printer: &mut Printer<'_>) -> Result<(), Broken> {
+    let path = printer.args.collection(cluster, printer.target);
+    if printer.revision.is_empty() {
+        let list = cluster
+            .send(Ask::get(&path).accept(printer.accept))
+            .await?
+            .value;
+        printer.list(&list)?;
+        printer.revision = text(&list["metadata"]["resourceVersion"]);
+    }
+    let from = [
+        ("watch", "1"),
+        ("resourceVersion", &printer.revision),
+        ("allowWatchBookmarks", "1"),
+    ];
+    let mut events = cluster.watch(&query(&path, &from), printer.accept).await?;
+    printer.begun = true;
+    while let Some(Ok(event)) = events.next().await {
+        match event["type"].as_str() {
+            // History does not reach back so far: begin with a new list.
+            Some("ERROR") if event["object"]["code"] == 410 => printer.revision.clear(),
+            Some("ERROR") => return Err(Failure::new(text(&event["object"]["message"])).into()),
+            Some(_) | None => {
+                let seen = printer.event(&event)?;
+                if !seen.is_empty() {
+                    printer.revision = seen;
                 }
             }
         }
     }
+    Ok(())
 }
 
 struct Printer<'a> {
@@ -58,6 +95,8 @@ struct Printer<'a> {
     grid: Grid,
     columns: Value,
     headed: bool,
+    revision: String,
+    begun: bool,
 }
 
 impl<'a> Printer<'a> {
@@ -71,6 +110,8 @@ impl<'a> Printer<'a> {
             grid: Grid::default(),
             columns: Value::Null,
             headed: false,
+            revision: String::new(),
+            begun: false,
         }
     }
 
@@ -132,9 +173,9 @@ impl<'a> Printer<'a> {
         match &self.args.output {
             Some(form @ Form::Yaml) => {
                 output::line("---")?;
-                output::line(&form.render(&object, ""))
+                form.print(&object, "")
             }
-            Some(form) => output::line(&form.render(&object, &self.target.kind.label())),
+            Some(form) => form.print(&object, &self.target.kind.label()),
             None => Ok(()),
         }
     }
