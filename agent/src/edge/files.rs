@@ -2,6 +2,10 @@
 //!
 //! `spec.json` checkpoint · `claim` who may start it · `pid` its command · `killing` a kill's
 //! deadline · `exit` how it ended · `reported` the servers know.
+//!
+//! Two things are synced to disk: that the directory exists, before anything is started, and the
+//! end. The rest only has to outlive processes, and those do not outlive a power cut either:
+//! a directory from an earlier boot without an end is a run that may have begun.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -22,8 +26,6 @@ pub(crate) struct Claim {
     pub(crate) pid: i32,
     /// Its start time in clock ticks.
     pub(crate) ticks: u64,
-    /// The machine's boot in which it did.
-    pub(crate) boot_id: String,
     /// True when the claim is there to forbid a start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) forbids: bool,
@@ -37,7 +39,6 @@ impl Claim {
         Ok(Self {
             pid,
             ticks,
-            boot_id: super::clock::boot_id()?,
             forbids,
         })
     }
@@ -56,13 +57,14 @@ impl RunDir {
         &self.0
     }
 
-    /// Makes the directory with its checkpoint; both are on disk on return.
+    /// Makes the directory with its checkpoint. That there is such a run is on disk on return;
+    /// one fsync of the parent serves all runs that are made at a time.
     pub(crate) fn create(&self, spec: &RunSpec) -> io::Result<()> {
         match fs::create_dir(&self.0) {
             Err(e) if e.kind() == ErrorKind::AlreadyExists && self.spec()?.is_none() => {}
             other => other?,
         }
-        self.write("spec.json", spec)?;
+        self.note("spec.json", spec)?;
         self.0.parent().map_or(Ok(()), sync_dir)
     }
 
@@ -71,14 +73,14 @@ impl RunDir {
     }
 
     /// Claims the run. False when another has; at most one claim ever succeeds, for `link` does
-    /// not replace. On disk on return, because the command is started next.
+    /// not replace.
     pub(crate) fn claim(&self, claim: &Claim) -> io::Result<bool> {
         let draft = self.0.join(format!("claim.{}", claim.pid));
-        write_synced(&draft, &to_json(claim)?)?;
+        write_owned(&draft, &to_json(claim)?)?;
         let linked = fs::hard_link(&draft, self.0.join("claim"));
         fs::remove_file(&draft)?;
         match linked {
-            Ok(()) => sync_dir(&self.0).map(|()| true),
+            Ok(()) => Ok(true),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
             Err(e) => Err(e),
         }
@@ -88,11 +90,8 @@ impl RunDir {
         self.read("claim")
     }
 
-    /// Not synced: after a power cut no process is left that it could name.
     pub(crate) fn write_pid(&self, started: &Started) -> io::Result<()> {
-        let draft = self.0.join("pid.draft");
-        fs::write(&draft, to_json(started)?)?;
-        fs::rename(draft, self.0.join("pid"))
+        self.note("pid", started)
     }
 
     pub(crate) fn started(&self) -> io::Result<Option<Started>> {
@@ -100,7 +99,7 @@ impl RunDir {
     }
 
     pub(crate) fn write_end(&self, end: &End) -> io::Result<()> {
-        self.write("exit", end)
+        write_atomic(&self.0.join("exit"), &to_json(end)?)
     }
 
     pub(crate) fn end(&self) -> io::Result<Option<End>> {
@@ -108,7 +107,7 @@ impl RunDir {
     }
 
     pub(crate) fn write_killing(&self, deadline_ms: u64) -> io::Result<()> {
-        self.write("killing", &deadline_ms)
+        self.note("killing", &deadline_ms)
     }
 
     pub(crate) fn kill_deadline_ms(&self) -> io::Result<Option<u64>> {
@@ -116,7 +115,7 @@ impl RunDir {
     }
 
     pub(crate) fn mark_reported(&self) -> io::Result<()> {
-        self.write("reported", &true)
+        self.note("reported", &true)
     }
 
     pub(crate) fn is_reported(&self) -> io::Result<bool> {
@@ -135,8 +134,11 @@ impl RunDir {
             .map(|()| true)
     }
 
-    fn write<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
-        write_atomic(&self.0.join(name), &to_json(value)?)
+    /// Replaces a file whole for every other process; a power cut may undo or spoil it.
+    fn note<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
+        let draft = self.0.join(format!("{name}.draft"));
+        write_owned(&draft, &to_json(value)?)?;
+        fs::rename(draft, self.0.join(name))
     }
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
@@ -156,13 +158,13 @@ fn to_json<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(".draft");
-    write_synced(Path::new(&draft), bytes)?;
+    write_owned(Path::new(&draft), bytes)?.sync_all()?;
     fs::rename(&draft, path)?;
     path.parent().map_or(Ok(()), sync_dir)
 }
 
 /// Readable by the owner alone: specs hold environments, and those hold secrets.
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_owned(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let mut file = options
         .create(true)
@@ -171,7 +173,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    Ok(file)
 }
 
 /// Makes names in a directory durable.

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 
 use super::cgroup::{self, Cgroups};
-use super::files::RunDir;
-use super::watch;
-use crate::task::{Evidence, RunId, RunSpec};
+use super::files::{Claim, RunDir, write_atomic};
+use super::{clock, watch};
+use crate::task::{Evidence, RunId, RunSpec, lost};
 
 /// `<data-dir>/{pki,tasks,sandboxes,lock}`.
 #[derive(Debug)]
@@ -101,8 +101,19 @@ impl Home {
         Ok(spec.not_enforced)
     }
 
-    /// Every run on disk, with its end where its supervisor is dead.
+    /// Every run on disk, with its end where its supervisor is dead. Call before any is started.
     pub(crate) fn recover(&self) -> io::Result<Vec<Found>> {
+        let boot_id = clock::boot_id()?;
+        let marker = self.root.join("boot");
+        // The boot in which an agent last ran here; without it there was none.
+        let last = fs::read_to_string(&marker).ok();
+        let rebooted = last.is_some_and(|last| last != boot_id);
+        let found = self.runs(rebooted)?;
+        write_atomic(&marker, boot_id.as_bytes())?;
+        Ok(found)
+    }
+
+    fn runs(&self, rebooted: bool) -> io::Result<Vec<Found>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.root.join("tasks"))? {
             let entry = entry?;
@@ -114,14 +125,17 @@ impl Home {
                 continue;
             };
             let dir = RunDir::new(entry.path());
-            match dir.spec()? {
-                Some(spec) => {
-                    let evidence = evidence(&dir)?;
-                    found.push(Found { id, spec, evidence });
-                }
+            if rebooted {
+                // Whether it had begun is not known, so it is not begun again.
+                end_before_reboot(&dir)?;
+            } else if dir.spec()?.is_none() {
                 // The agent died before the checkpoint was there, so nothing was started.
-                None => fs::remove_dir_all(entry.path())?,
+                fs::remove_dir_all(entry.path())?;
+                continue;
             }
+            let spec = dir.spec().ok().flatten().unwrap_or_default();
+            let evidence = evidence(&dir)?;
+            found.push(Found { id, spec, evidence });
         }
         Ok(found)
     }
@@ -151,9 +165,41 @@ impl Home {
     }
 }
 
+/// The end of a run from an earlier boot. A power cut may have spoilt any file that was not
+/// synced; what cannot be read is taken as absent.
+fn end_before_reboot(dir: &RunDir) -> io::Result<()> {
+    for (name, is_spoilt) in [
+        ("exit", dir.end().is_err()),
+        ("claim", dir.claimed().is_err()),
+        ("pid", dir.started().is_err()),
+        ("killing", dir.kill_deadline_ms().is_err()),
+        ("reported", dir.is_reported().is_err()),
+    ] {
+        if is_spoilt {
+            remove_if_there(&dir.path().join(name))?;
+        }
+    }
+    if dir.end()?.is_none() {
+        dir.claim(&Claim::mine(true)?)?;
+        dir.write_end(&lost(false, dir.started()?, clock::now_us()))?;
+    }
+    Ok(())
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 fn evidence(dir: &RunDir) -> io::Result<Evidence> {
     let claimed = dir.claimed()?.is_some();
-    let end = if claimed { watch::conclude(dir)? } else { None };
+    let end = match dir.end()? {
+        Some(end) => Some(end),
+        None if claimed => watch::conclude(dir)?,
+        None => None,
+    };
     Ok(Evidence {
         claimed,
         started: dir.started()?,

@@ -13,7 +13,7 @@ use super::files::{Claim, RunDir};
 use super::inotify::Changes;
 use super::ready::Ready;
 use super::{cgroup, clock, kill, procs};
-use crate::task::{Cause, End, RunSpec, Started, lost};
+use crate::task::{Cause, End, Started, lost};
 
 /// Starts a supervisor with its standard output on a pipe, which it closes when the command runs.
 pub(crate) fn spawn(supervisor: &[String], dir: &RunDir) -> io::Result<Child> {
@@ -95,7 +95,7 @@ fn claimant(claim: &Claim) -> io::Result<Option<OwnedFd>> {
     let Some(Ok(descriptor)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else {
         return Ok(None);
     };
-    let lives = claim.boot_id == clock::boot_id()? && procs::is_alive(claim.pid, claim.ticks);
+    let lives = procs::is_alive(claim.pid, claim.ticks);
     Ok(lives.then_some(descriptor))
 }
 
@@ -129,19 +129,16 @@ pub(crate) fn conclude(dir: &RunDir) -> io::Result<Option<End>> {
             End::without_start(Cause::NotPrepared { message }, now_us)
         }
         Some(claim) if claim.forbids => End::without_start(Cause::KilledBeforeStart, now_us),
-        Some(claim) => silence(dir, &claim, &spec, now_us)?,
+        Some(_) => {
+            let started = dir.started()?;
+            // Nothing of the run is left behind.
+            if let Some(started) = &started {
+                kill::orphans(started, &spec.cgroups);
+            }
+            lost(true, started, now_us)
+        }
     };
     cgroup::clear(&spec.cgroups);
     dir.write_end(&end)?;
     Ok(Some(end))
-}
-
-/// The end of a run whose supervisor died without a word; nothing of the run is left behind.
-fn silence(dir: &RunDir, claim: &Claim, spec: &RunSpec, now_us: i64) -> io::Result<End> {
-    let started = dir.started()?;
-    let same_boot = claim.boot_id == clock::boot_id()?;
-    if let Some(started) = started.as_ref().filter(|_| same_boot) {
-        kill::orphans(started, &spec.cgroups);
-    }
-    Ok(lost(same_boot, started, now_us))
 }

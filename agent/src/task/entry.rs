@@ -90,6 +90,10 @@ impl Entry {
         {
             return false;
         }
+        if self.spec.name.is_empty() {
+            // A power cut took the checkpoint; the name is all that a report needs of it.
+            self.spec = RunSpec::empty(&seen.task);
+        }
         self.belief = Some(Belief {
             version: seen.version,
             state: seen.state,

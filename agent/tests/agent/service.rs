@@ -261,10 +261,10 @@ fn a_run_from_before_a_reboot_is_not_taken_for_alive() {
     machine.until_state("t", "Running");
     machine.kill();
     let (pid, supervisor) = (pid_of(&machine, "t", "pid"), pid_of(&machine, "t", "claim"));
-    let path = machine.run_dir("t", 0).join("claim");
-    let mut claim: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    claim["bootId"] = json!("another");
-    fs::write(&path, claim.to_string()).unwrap();
+    fs::write(machine.data.path().join("boot"), "another").unwrap();
+    for spoilt in ["spec.json", "claim", "pid"] {
+        fs::write(machine.run_dir("t", 0).join(spoilt), "").unwrap();
+    }
     machine.start();
     assert_eq!(
         machine.until_state("t", "Failed")["reason"],
