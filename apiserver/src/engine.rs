@@ -6,6 +6,8 @@
 
 pub mod commit;
 
+pub mod settled;
+
 pub mod served;
 
 use std::sync::Arc;

@@ -271,3 +271,127 @@ impl Feeder {
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use serde_json::json;
+    use store::{Change, Item};
+
+    use super::*;
+    use crate::object;
+    use crate::registry::Descriptor;
+    use crate::selector::Selector;
+
+    fn hub() -> Hub {
+        let state = State {
+            index: Index::default(),
+            dispatched: 0,
+            recent: VecDeque::new(),
+        };
+        // The sender may go: the last value stays readable.
+        let (_, progress) = watch::channel(0);
+        Hub {
+            state: Arc::new(Mutex::new(state)),
+            progress,
+        }
+    }
+
+    fn agent(name: &str) -> Interest {
+        let resource = Descriptor {
+            selectable: vec!["spec.agent".into()],
+            ..Descriptor::default()
+        };
+        Interest {
+            group: "stoa.dev".into(),
+            plural: "tasks".into(),
+            namespace: None,
+            selector: Selector::parse("", &format!("spec.agent={name}"), &resource).unwrap(),
+        }
+    }
+
+    fn dispatch(hub: &Hub, key: &str, revisions: std::ops::RangeInclusive<u64>, new: bool) {
+        let key = Bytes::from(key.to_owned());
+        let value = object::encode(&json!({
+            "kind": "Task", "apiVersion": "stoa.dev/v1", "metadata": {"name": "x"}, "spec": {"agent": "a1"},
+        }));
+        for revision in revisions {
+            let item = Item {
+                key: key.clone(),
+                value: value.clone(),
+                create_revision: 1,
+                mod_revision: revision,
+                version: 1,
+            };
+            let (old, new) = if new {
+                (None, Some(item))
+            } else {
+                (Some(item), None)
+            };
+            let change = Change {
+                revision,
+                key: key.clone(),
+                new,
+                old,
+                stamp_ms: 0,
+            };
+            lock(&hub.state).dispatch(Arc::new(Event::new(Arc::new(change))));
+        }
+    }
+
+    const TASK: &str = "/stoa.dev/tasks/default/x";
+
+    #[tokio::test]
+    async fn a_slow_watcher_is_cut_and_its_neighbour_hears_nothing() {
+        let hub = hub();
+        let (mut slow, mut idle) = (hub.join(agent("a1"), None), hub.join(agent("a2"), None));
+        let queue = QUEUE as u64;
+        dispatch(&hub, TASK, 1..=queue + 1, true);
+        assert_eq!(hub.watchers(), 1, "the slow one is out");
+        for revision in 1..=queue {
+            assert_eq!(
+                slow.next().await.unwrap().revision(),
+                revision,
+                "in order, without a gap"
+            );
+        }
+        assert_eq!(slow.next().await.unwrap_err(), Cut::Resume);
+        assert!(idle.try_next().is_none());
+        lock(&hub.state).cut_all(Cut::Expired);
+        assert_eq!(idle.next().await.unwrap_err(), Cut::Expired);
+    }
+
+    #[test]
+    fn replay_reaches_as_far_as_memory() {
+        let hub = hub();
+        let recent = RECENT as u64;
+        dispatch(&hub, TASK, 1..=recent + 10, true);
+        for (after, expected) in [
+            (recent + 10, Some(0)),
+            (recent + 99, Some(0)),
+            (recent, Some(10)),
+            (10, Some(RECENT)),
+            (9, None),
+        ] {
+            let joined = hub.join(agent("a1"), Some(after));
+            assert_eq!(joined.at, recent + 10);
+            assert_eq!(
+                joined.replay.as_ref().map(Vec::len),
+                expected,
+                "after {after}"
+            );
+        }
+        assert_eq!(hub.watchers(), 0, "dropping leaves the hub");
+    }
+
+    #[tokio::test]
+    async fn watches_end_with_their_definition() {
+        let hub = hub();
+        let mut joined = hub.join(agent("a1"), None);
+        let key = "/apiextensions.k8s.io/customresourcedefinitions/-/tasks.stoa.dev";
+        dispatch(&hub, key, 1..=1, true);
+        assert_eq!(hub.watchers(), 1);
+        dispatch(&hub, key, 2..=2, false);
+        assert_eq!(joined.next().await.unwrap_err(), Cut::Resume);
+    }
+}
