@@ -7,7 +7,7 @@ use super::{Answer, Context, Write};
 use crate::admission;
 use crate::keys;
 use crate::metadata;
-use crate::registry::{Origin, Special};
+use crate::registry::Origin;
 use crate::special;
 use crate::status::{Cause, Failure, Gr};
 use crate::user::AGENTS;
@@ -174,9 +174,7 @@ fn check_namespace(world: &mut World, write: &Write, namespace: &str) -> Result<
     let Some(found) = world.read(&key) else {
         return Err(Failure::not_found(&Gr::new("", "namespaces"), namespace));
     };
-    let going = metadata::is_deleting(&found);
-    // Events may still tell of the end.
-    if going && write.resource.special != Special::Event {
+    if metadata::is_deleting(&found) {
         let text = format!(
             "unable to create new content in namespace {namespace} because it is being terminated"
         );
