@@ -7,4 +7,5 @@ mod sim;
 
 mod books;
 mod chaos;
+mod external;
 mod stories;
