@@ -328,6 +328,7 @@ fn a_task_that_is_gone_is_stopped_and_collected() {
     machine.start_with(|options| options.retention_ms = 0);
     machine.cluster.put("t", &command(GATED));
     until_gated(&machine.sandbox("t", 0));
+    machine.until_state("t", "Running");
     let pid = pid_of(&machine, "t", "pid");
     machine.cluster.delete("t");
     wait::until_true("the end of the command", || !is_alive(pid));
