@@ -142,6 +142,7 @@ impl Campaign {
     }
 
     async fn kill_the_leader(&mut self) -> Outcome<()> {
+        self.cluster.whole().await?;
         let leader = self.cluster.leader().await?;
         self.cluster.kill(&leader).await?;
         self.note(&format!("SIGKILL of the leader {leader}"));
@@ -162,6 +163,7 @@ impl Campaign {
     }
 
     async fn wipe_a_follower(&mut self) -> Outcome<()> {
+        self.cluster.whole().await?;
         let leader = self.cluster.leader().await?;
         let mut followers = self.cluster.server_names();
         followers.retain(|name| *name != leader);
@@ -172,6 +174,7 @@ impl Campaign {
         ));
         self.cluster.rejoin_wiped(&follower)?;
         self.cluster.servers_ready().await?;
+        self.cluster.whole().await?;
         self.note(&format!("{follower} has joined anew"));
         Ok(())
     }

@@ -55,11 +55,11 @@ pub async fn leader(client: &Client) -> Outcome<String> {
     Ok(leader.name.clone())
 }
 
-/// Revision and digest that all `count` replicas have in common.
+/// All `count` replicas, each with a vote and within reach: one of them may be lost.
 ///
 /// # Errors
-/// When one is missing, cannot be reached, or differs at this moment.
-pub async fn agreed(client: &Client, count: usize) -> Outcome<(u64, String)> {
+/// When one is missing, cannot be reached, or has no vote yet.
+pub async fn whole(client: &Client, count: usize) -> Outcome<Vec<Member>> {
     let members = list(client).await?;
     let full = members
         .iter()
@@ -68,6 +68,15 @@ pub async fn agreed(client: &Client, count: usize) -> Outcome<(u64, String)> {
     fault::ensure(full == count && members.len() == count, || {
         format!("{full} of {count} members are there: {members:?}")
     })?;
+    Ok(members)
+}
+
+/// Revision and digest that all `count` replicas have in common.
+///
+/// # Errors
+/// When one is missing, cannot be reached, or differs at this moment.
+pub async fn agreed(client: &Client, count: usize) -> Outcome<(u64, String)> {
+    let members = whole(client, count).await?;
     let states: Vec<_> = members
         .iter()
         .map(|m| (m.revision, m.digest.clone()))

@@ -10,7 +10,7 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use crate::bench::figure::{Bar, Figure, milliseconds, percentile};
-use crate::{Cluster, Fault, Outcome, cluster, members, objects, wait};
+use crate::{Cluster, Fault, Outcome, objects};
 
 /// Longest one attempt at a write may take before another is made.
 const ATTEMPT_MAX: Duration = Duration::from_millis(300);
@@ -34,7 +34,7 @@ pub async fn measure(cluster: &mut Cluster, kills: usize) -> Outcome<Vec<Figure>
         samples.push(killed.elapsed());
         cluster.restart(&leader)?;
         cluster.servers_ready().await?;
-        whole(cluster).await?;
+        cluster.whole().await?;
     }
     let figure = |name, percent, bar| {
         Figure::new(name, milliseconds(percentile(&samples, percent)), "ms", bar)
@@ -100,14 +100,4 @@ async fn write_until_acked(api: &Api<ConfigMap>, trial: usize) {
             Err(_) => {}
         }
     }
-}
-
-/// Waits until all replicas are there and agree, so that trials are alike.
-async fn whole(cluster: &Cluster) -> Outcome<()> {
-    let client = cluster.client("s1").await?;
-    let count = cluster.server_names().len();
-    wait::until("the cluster to be whole", cluster::READY_MAX, async || {
-        members::agreed(&client, count).await.map(drop)
-    })
-    .await
 }

@@ -63,6 +63,22 @@ impl Cluster {
         Ok(())
     }
 
+    /// Waits until every replica has a vote and is within reach, so that one of them may be lost.
+    ///
+    /// # Errors
+    /// When time is up.
+    pub async fn whole(&self) -> Outcome<()> {
+        let server = self
+            .living_server()
+            .ok_or_else(|| Fault::new("no server runs"))?;
+        let client = self.client(&server).await?;
+        let count = self.server_names().len();
+        wait::until("the cluster to be whole", READY_MAX, async || {
+            members::whole(&client, count).await.map(drop)
+        })
+        .await
+    }
+
     /// The replica that leads, as any living server sees it.
     ///
     /// # Errors
