@@ -142,13 +142,12 @@ async fn dispatch(
     request: Request,
 ) -> Response {
     let target = info::target(request.uri().path());
-    let answered = match target {
-        Target::Resource(place) => resources::answer(&context, user, place, request).await,
-        other => {
-            // A body may be tied to one thread, so only the head goes along.
-            let (head, _body) = request.into_parts();
-            fixed(&context, user.as_ref(), other, &head).await
-        }
+    let answered = if let Target::Resource(place) = target {
+        resources::answer(&context, user, place, request).await
+    } else {
+        // A body may be tied to one thread, so only the head goes along.
+        let (head, _body) = request.into_parts();
+        fixed(&context, user.as_ref(), target, &head).await
     };
     answered.unwrap_or_else(|failure| answer::failure(&failure))
 }

@@ -158,22 +158,20 @@ mod tests {
     use super::*;
 
     fn text(path: &str) -> String {
-        match target(path) {
-            Target::Resource(p) => {
-                let or = |word: &Option<String>| word.clone().unwrap_or_else(|| "-".into());
-                let watch = if p.watch { " watch" } else { "" };
-                format!(
-                    "{}/{} {} {} {} {}{watch}",
-                    p.group,
-                    p.version,
-                    p.resource,
-                    or(&p.namespace),
-                    or(&p.name),
-                    or(&p.subresource)
-                )
-            }
-            other => format!("{other:?}"),
-        }
+        let target = target(path);
+        let Target::Resource(p) = target else {
+            return format!("{target:?}");
+        };
+        let or = |word: &Option<String>| word.clone().unwrap_or_else(|| "-".into());
+        let watch = if p.watch { " watch" } else { "" };
+        let (namespace, name, subresource) = (or(&p.namespace), or(&p.name), or(&p.subresource));
+        let Place {
+            group,
+            version,
+            resource,
+            ..
+        } = p;
+        format!("{group}/{version} {resource} {namespace} {name} {subresource}{watch}")
     }
 
     #[test]

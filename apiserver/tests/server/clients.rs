@@ -69,140 +69,96 @@ async fn kube_client_writes_and_reads_and_a_restart_keeps_it() {
     rig.stop().await;
 }
 
+const TASKS: &str = "/apis/stoa.dev/v1/namespaces/default/tasks";
+const TABLE: (&str, &str) = (
+    "accept",
+    "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+);
+
+/// Method, path, header, body, and the code and reason to be answered with.
+const FORMS: &str = "
+POST    TASKS           json    task     201 -
+GET     TASKS           table   -        200 -
+GET     GROUP/tasks/    json    -        200 -
+HEAD    TASKS/one       json    -        200 -
+POST    TASKS           text    task     415 UnsupportedMediaType
+POST    TASKS           json    broken   400 BadRequest
+POST    TASKS           json    large    413 RequestEntityTooLarge
+GET     TASKS           html    -        406 NotAcceptable
+OPTIONS TASKS           json    -        405 MethodNotAllowed
+PUT     TASKS           json    task     405 MethodNotAllowed
+POST    TASKS/one       json    task     405 MethodNotAllowed
+GET     GROUP/nothing   json    -        404 NotFound
+GET     GROUP/namespaces/default/agents json - 404 NotFound
+GET     /nothing        json    -        404 -
+GET     TASKS?fieldSelector=spec.x=1 json - 400 BadRequest
+PATCH   TASKS/one       strategic empty  415 UnsupportedMediaType
+";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn forms_and_refusals() {
     let rig = Rig::start().await;
     let client = rig.admin().await;
-    const TASKS: &str = "/apis/stoa.dev/v1/namespaces/default/tasks";
+    let frameworks = TASKS.replace("tasks", "frameworks");
     raw(
         &client,
         "POST",
-        "/apis/stoa.dev/v1/namespaces/default/frameworks",
+        &frameworks,
         &[JSON],
         framework().to_string(),
     )
     .await;
-    let table = (
-        "accept",
-        "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
-    );
-    let text = ("content-type", "text/plain");
-    let large = task("x").to_string().replace("true", &"x".repeat(5 << 20));
-    let one = format!("{TASKS}/one");
-    for (method, path, header, body, code, reason) in [
-        (
-            "POST",
-            TASKS,
-            JSON,
-            task("one").to_string(),
-            201,
-            Value::Null,
-        ),
-        ("GET", TASKS, table, String::new(), 200, Value::Null),
-        (
-            "GET",
-            "/apis/stoa.dev/v1/tasks/",
-            JSON,
-            String::new(),
-            200,
-            Value::Null,
-        ),
-        ("HEAD", one.as_str(), JSON, String::new(), 200, Value::Null),
-        (
-            "POST",
-            TASKS,
-            text,
-            task("x").to_string(),
-            415,
-            json!("UnsupportedMediaType"),
-        ),
-        ("POST", TASKS, JSON, "{".into(), 400, json!("BadRequest")),
-        (
-            "POST",
-            TASKS,
-            JSON,
-            large,
-            413,
-            json!("RequestEntityTooLarge"),
-        ),
-        (
-            "GET",
-            TASKS,
-            ("accept", "text/html"),
-            String::new(),
-            406,
-            json!("NotAcceptable"),
-        ),
-        (
-            "OPTIONS",
-            TASKS,
-            JSON,
-            String::new(),
-            405,
-            json!("MethodNotAllowed"),
-        ),
-        (
-            "PUT",
-            TASKS,
-            JSON,
-            task("one").to_string(),
-            405,
-            json!("MethodNotAllowed"),
-        ),
-        (
-            "POST",
-            one.as_str(),
-            JSON,
-            task("one").to_string(),
-            405,
-            json!("MethodNotAllowed"),
-        ),
-        (
-            "GET",
-            "/apis/stoa.dev/v1/nothing",
-            JSON,
-            String::new(),
-            404,
-            json!("NotFound"),
-        ),
-        (
-            "GET",
-            "/apis/stoa.dev/v1/namespaces/default/agents",
-            JSON,
-            String::new(),
-            404,
-            json!("NotFound"),
-        ),
-        ("GET", "/nothing", JSON, String::new(), 404, Value::Null),
-        (
-            "GET",
-            "/apis/stoa.dev/v1/tasks?fieldSelector=spec.x=1",
-            JSON,
-            String::new(),
-            400,
-            json!("BadRequest"),
-        ),
-        (
-            "PATCH",
-            one.as_str(),
-            ("content-type", "application/strategic-merge-patch+json"),
-            "{}".into(),
-            415,
-            json!("UnsupportedMediaType"),
-        ),
-    ] {
-        let (found, answer) = raw(&client, method, path, &[header], body).await;
+    for line in FORMS.lines().filter(|line| !line.is_empty()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [method, path, header, body, code, reason] = words[..] else {
+            panic!("{line}")
+        };
+        let path = path
+            .replace("TASKS", TASKS)
+            .replace("GROUP", "/apis/stoa.dev/v1");
+        let header = match header {
+            "table" => TABLE,
+            "html" => ("accept", "text/html"),
+            "text" => ("content-type", "text/plain"),
+            "strategic" => ("content-type", "application/strategic-merge-patch+json"),
+            _ => JSON,
+        };
+        let body = match body {
+            "task" => task("one").to_string(),
+            "large" => task("x").to_string().replace("true", &"x".repeat(5 << 20)),
+            "broken" => "{".to_owned(),
+            "empty" => "{}".to_owned(),
+            _ => String::new(),
+        };
+        let (found, answer) = raw(&client, method, &path, &[header], body).await;
+        assert_eq!(found.to_string(), code, "{line}: {answer}");
         assert_eq!(
-            (found, &answer["reason"]),
-            (code, &reason),
-            "{method} {path} {header:?}: {answer}"
+            answer["reason"].as_str().unwrap_or("-"),
+            reason,
+            "{line}: {answer}"
         );
     }
-    let (_, answer) = raw(&client, "GET", TASKS, &[table], "").await;
+    let (_, answer) = raw(&client, "GET", TASKS, &[TABLE], "").await;
     assert_eq!(answer["kind"], "Table");
     assert_eq!(answer["rows"][0]["cells"][0], "one");
     rig.stop().await;
 }
+
+/// What agent a1 may: method, path, body, code.
+const OWN: &str = "
+POST GROUP/agents                                   agent-a2 403
+POST GROUP/agents                                   agent-a1 201
+GET  GROUP/agents/a1                                -        200
+POST GROUP/agents/a1/heartbeat                      beat     200
+POST GROUP/agents/a2/heartbeat                      beat     403
+GET  GROUP/tasks                                    -        403
+GET  GROUP/tasks?fieldSelector=spec.agent%3Da1      -        200
+GET  GROUP/tasks?watch=1&fieldSelector=spec.agent%3Da2 -     403
+GET  GROUP/namespaces/default/tasks/mine            -        403
+GET  /api/v1/namespaces/default/secrets             -        403
+GET  GROUP/members                                  -        403
+GET  /api                                           -        200
+";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_reach_their_own_and_nothing_else() {
@@ -221,55 +177,30 @@ async fn agents_reach_their_own_and_nothing_else() {
         .create(&PostParams::default(), &parse(task("mine")))
         .await
         .unwrap();
-    let agent = |name: &str| {
-        json!({"apiVersion": "stoa.dev/v1", "kind": "Agent", "metadata": {"name": name}, "spec": {}}).to_string()
-    };
-    const AGENTS: &str = "/apis/stoa.dev/v1/agents";
-    let beat = json!({"bootId": "b1"}).to_string();
-    for (method, path, body, code) in [
-        ("POST", AGENTS, agent("a2"), 403),
-        ("POST", AGENTS, agent("a1"), 201),
-        ("GET", "/apis/stoa.dev/v1/agents/a1", String::new(), 200),
-        (
-            "POST",
-            "/apis/stoa.dev/v1/agents/a1/heartbeat",
-            beat.clone(),
-            200,
-        ),
-        ("POST", "/apis/stoa.dev/v1/agents/a2/heartbeat", beat, 403),
-        ("GET", "/apis/stoa.dev/v1/tasks", String::new(), 403),
-        (
-            "GET",
-            "/apis/stoa.dev/v1/tasks?fieldSelector=spec.agent%3Da1",
-            String::new(),
-            200,
-        ),
-        (
-            "GET",
-            "/apis/stoa.dev/v1/namespaces/default/tasks/mine",
-            String::new(),
-            403,
-        ),
-        (
-            "GET",
-            "/api/v1/namespaces/default/secrets",
-            String::new(),
-            403,
-        ),
-        ("GET", "/apis/stoa.dev/v1/members", String::new(), 403),
-        ("GET", "/api", String::new(), 200),
-    ] {
-        let (found, answer) = raw(&a1, method, path, &[JSON], body).await;
-        assert_eq!(found, code, "{method} {path}: {answer}");
+    for line in OWN.lines().filter(|line| !line.is_empty()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [method, path, body, code] = words[..] else {
+            panic!("{line}")
+        };
+        let body = match body.strip_prefix("agent-") {
+            Some(name) => json!({"apiVersion": "stoa.dev/v1", "kind": "Agent", "metadata": {"name": name}, "spec": {}}).to_string(),
+            None if body == "beat" => json!({"bootId": "b1"}).to_string(),
+            None => String::new(),
+        };
+        let path = path.replace("GROUP", "/apis/stoa.dev/v1");
+        let (found, answer) = raw(&a1, method, &path, &[JSON], body).await;
+        assert_eq!(found.to_string(), code, "{line}: {answer}");
     }
     let (_, ages) = raw(&admin, "GET", "/apis/stoa.dev/v1/heartbeats", &[], "").await;
+    let age = &ages["items"][0];
     assert_eq!(
-        (&ages["items"][0]["agent"], &ages["items"][0]["bootId"]),
+        (&age["agent"], &age["bootId"]),
         (&json!("a1"), &json!("b1"))
     );
     let (_, members) = raw(&admin, "GET", "/apis/stoa.dev/v1/members", &[], "").await;
+    let member = &members["items"][0];
     assert_eq!(
-        (&members["items"][0]["role"], &members["items"][0]["name"]),
+        (&member["role"], &member["name"]),
         (&json!("Leader"), &json!("s1"))
     );
     let agents: Api<Agent> = Api::all(rig.handle.client());

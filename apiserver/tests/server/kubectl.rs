@@ -104,6 +104,43 @@ fn texts(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
+/// What a person does in a day: words for kubectl, and what it must say.
+const MORNING: &str = r#"
+version                                                 => Server Version
+api-resources                                           => tk; stoa.dev/v1; ResourcePool; ConfigMap
+apply -f -                                              => eng created; analytics created; count-words created; settings created
+apply -f -                                              => count-words unchanged; settings unchanged
+diff -f -                                               =>
+get tasks                                               => NAME; STATE; count-words; analytics
+get tk -A -o wide                                       => NAMESPACE; REASON; default
+get tasks -l app=demo -o name                           => task.stoa.dev/count-words
+get tasks --field-selector spec.framework=analytics -o yaml => cpus: 500m
+get all                                                 => count-words
+get ns,cm                                               => namespace/default; configmap/settings
+describe task count-words                               => Name:; count-words; Framework:
+explain task.spec                                       => framework; command; FIELDS
+explain task.metadata                                   => labels
+get crd                                                 => tasks.stoa.dev
+wait crd/tasks.stoa.dev --for=condition=established --timeout=10s => condition met
+patch task count-words --type=merge -p {"spec":{"priority":9}} => patched
+get task count-words -o jsonpath={.spec.priority}       => 9
+label task count-words tier=web                         => labeled
+annotate pool eng note=x                                => annotated
+"#;
+
+const EVENING: &str = "
+delete task count-words                                 => deleted
+delete -f - --ignore-not-found                          => analytics; settings
+";
+
+async fn script(kubectl: &Kubectl<'_>, script: &str) {
+    for line in script.lines().filter(|line| !line.is_empty()) {
+        let (words, expected) = line.split_once("=>").unwrap();
+        let expected: Vec<&str> = expected.split("; ").map(str::trim).collect();
+        kubectl.says_to(words, MANIFEST, &expected).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_does_its_everyday_work() {
     let rig = Rig::start().await;
@@ -116,112 +153,25 @@ async fn kubectl_does_its_everyday_work() {
         eprintln!("SKIPPED: kubectl is not installed, so nothing was tested with it");
         return rig.stop().await.close().unwrap();
     }
-    kubectl.says("version", &["Server Version"]).await;
-    kubectl
-        .says(
-            "api-resources",
-            &["tk", "stoa.dev/v1", "ResourcePool", "ConfigMap"],
-        )
-        .await;
-    kubectl
-        .says_to(
-            "apply -f -",
-            MANIFEST,
-            &[
-                "eng created",
-                "analytics created",
-                "count-words created",
-                "settings created",
-            ],
-        )
-        .await;
-    kubectl
-        .says_to(
-            "apply -f -",
-            MANIFEST,
-            &["count-words unchanged", "settings unchanged"],
-        )
-        .await;
-    let changed = MANIFEST.replace("500m", "250m").replace("a: b", "a: c");
-    kubectl.says_to("diff -f -", MANIFEST, &[]).await;
-    kubectl
-        .says_to(
-            "apply --dry-run=server -f -",
-            &changed,
-            &["count-words configured (server dry run)"],
-        )
-        .await;
-    kubectl
-        .says_to(
-            "apply -f -",
-            &changed,
-            &["count-words configured", "settings configured"],
-        )
-        .await;
-    kubectl
-        .says("get tasks", &["NAME", "STATE", "count-words", "analytics"])
-        .await;
-    kubectl
-        .says("get tk -A -o wide", &["NAMESPACE", "REASON", "default"])
-        .await;
-    kubectl
-        .says(
-            "get tasks -l app=demo -o name",
-            &["task.stoa.dev/count-words"],
-        )
-        .await;
-    kubectl
-        .says(
-            "get tasks --field-selector spec.framework=analytics -o yaml",
-            &["cpus: 250m"],
-        )
-        .await;
-    kubectl.says("get all", &["count-words"]).await;
-    kubectl
-        .says("get ns,cm", &["namespace/default", "configmap/settings"])
-        .await;
-    kubectl
-        .says(
-            "describe task count-words",
-            &["Name:", "count-words", "Framework:"],
-        )
-        .await;
-    kubectl
-        .says("explain task.spec", &["framework", "command", "FIELDS"])
-        .await;
-    kubectl.says("explain task.metadata", &["labels"]).await;
-    kubectl.says("get crd", &["tasks.stoa.dev"]).await;
-    let wait = r"wait crd/tasks.stoa.dev --for=condition=established --timeout=10s";
-    kubectl.says(wait, &["condition met"]).await;
-    kubectl
-        .says(
-            r#"patch task count-words --type=merge -p {"spec":{"priority":9}}"#,
-            &["patched"],
-        )
-        .await;
-    kubectl
-        .says(r"get task count-words -o jsonpath={.spec.priority}", &["9"])
-        .await;
-    kubectl
-        .says("label task count-words tier=web", &["labeled"])
-        .await;
-    kubectl
-        .says("annotate pool eng note=x", &["annotated"])
-        .await;
+    script(&kubectl, MORNING).await;
+    changes(&kubectl).await;
     watches(&kubectl).await;
     refusals(&kubectl).await;
-    kubectl.says("delete task count-words", &["deleted"]).await;
-    kubectl
-        .says_to(
-            "delete -f - --ignore-not-found",
-            MANIFEST,
-            &["analytics", "settings"],
-        )
-        .await;
+    script(&kubectl, EVENING).await;
     kubectl
         .fails("get task count-words", "", "(NotFound)")
         .await;
     rig.stop().await;
+}
+
+async fn changes(kubectl: &Kubectl<'_>) {
+    let changed = MANIFEST.replace("500m", "250m").replace("a: b", "a: c");
+    let dry = &["count-words configured (server dry run)"];
+    kubectl
+        .says_to("apply --dry-run=server -f -", &changed, dry)
+        .await;
+    let done = &["count-words configured", "settings configured"];
+    kubectl.says_to("apply -f -", &changed, done).await;
 }
 
 async fn watches(kubectl: &Kubectl<'_>) {

@@ -5,5 +5,6 @@
 mod clients;
 mod hostile;
 mod kubectl;
+mod logs;
 mod rig;
 mod watches;

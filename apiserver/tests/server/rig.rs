@@ -26,11 +26,19 @@ impl Rig {
     }
 
     pub(crate) async fn in_dir(dir: TempDir) -> Self {
+        Self::with_history(dir, store::Limits::default().history_bytes).await
+    }
+
+    pub(crate) async fn with_history(dir: TempDir, history_bytes: usize) -> Self {
         let loopback = "127.0.0.1:0".parse().unwrap();
         let options = Options {
             data_dir: dir.path().join("data"),
             listen: loopback,
             peer_listen: loopback,
+            store_limits: store::Limits {
+                history_bytes,
+                ..store::Limits::default()
+            },
             limits: Limits {
                 handshake: Duration::from_secs(2),
                 ..Limits::default()

@@ -232,3 +232,20 @@ async fn a_future_revision_is_an_error_in_the_stream() {
     assert_eq!(lines.word().await, "end");
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_revision_is_expired_in_the_stream() {
+    let (rig, client) = ready().await;
+    create(&client, "a").await;
+    let rig = Rig::with_history(rig.stop().await, 1).await;
+    let client = rig.admin().await;
+    let mut lines = Lines::open(&client, &format!("{TASKS}?watch=true&resourceVersion=1")).await;
+    let event = lines.next().await.unwrap();
+    assert_eq!(event["type"], "ERROR");
+    assert_eq!(
+        (&event["object"]["code"], &event["object"]["reason"]),
+        (&json!(410), &json!("Expired"))
+    );
+    assert_eq!(lines.word().await, "end");
+    rig.stop().await;
+}
