@@ -23,6 +23,9 @@ const QUEUE: usize = 1024;
 /// once, and share what was decoded here instead of each reading the store's history.
 const RECENT: usize = 256;
 
+/// Changes handed out under one lock.
+const BATCH: usize = 64;
+
 /// Why a watcher's queue ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
@@ -251,18 +254,25 @@ impl Feeder {
         };
         loop {
             match cursor.next().await {
-                Ok(changes) => self.dispatch(changes),
+                Ok(changes) => self.dispatch(changes).await,
                 Err(compacted) => return compacted,
             }
         }
     }
 
-    fn dispatch(&self, changes: Vec<Arc<store::Change>>) {
-        let mut state = lock(&self.state);
-        for change in changes {
-            state.dispatch(Arc::new(Event::new(change)));
+    /// Hands out changes, a few at a time: those who join wait for the lock, and everything else
+    /// on this thread waits for the end.
+    async fn dispatch(&self, changes: Vec<Arc<store::Change>>) {
+        for some in changes.chunks(BATCH) {
+            {
+                let mut state = lock(&self.state);
+                for change in some {
+                    state.dispatch(Arc::new(Event::new(Arc::clone(change))));
+                }
+                self.progress.send_replace(state.dispatched);
+            }
+            tokio::task::yield_now().await;
         }
-        self.progress.send_replace(state.dispatched);
     }
 }
 

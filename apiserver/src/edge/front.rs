@@ -126,6 +126,14 @@ fn authenticated(
     certificate: &Option<User>,
     request: &Request,
 ) -> Result<Option<User>, Failure> {
+    // Ignoring it would answer with the caller's own, greater rights.
+    if request
+        .headers()
+        .keys()
+        .any(|name| name.as_str().starts_with("impersonate-"))
+    {
+        return Err(Failure::forbidden_text("impersonation is not served here"));
+    }
     let authorization = request.headers().get(header::AUTHORIZATION);
     let authorization = authorization.map(|value| value.to_str().unwrap_or(""));
     authn::authenticate(

@@ -195,7 +195,11 @@ async fn authority(
     }
 }
 
-/// The remembered place in the cluster, or a new one.
+/// What a join brought, between the join and the store's first start. After that it must be gone:
+/// a store that is wiped later may not come back under the old id, but has to join again.
+const JOINED: &str = "join.json";
+
+/// The place this replica has in its cluster, the one it was just given, or a new one.
 async fn join(
     options: &Options,
     bound: &Bound,
@@ -203,9 +207,20 @@ async fn join(
     url: &str,
     token: &str,
 ) -> Result<(Authority, store::Bootstrap), StartError> {
-    let record = options.data_dir.join("join.json");
-    if let (Some(authority), Some(joined)) = (Authority::load(dir)?, remembered(&record)?) {
-        return Ok((authority, place(joined)?));
+    let record = options.data_dir.join(JOINED);
+    if let Some(authority) = Authority::load(dir)? {
+        // The store writes this file last of all when it becomes a member, and heeds it alone.
+        if options.data_dir.join("store/identity").exists() {
+            let nobody = store::Bootstrap::Join {
+                node_id: 0,
+                cluster_id: 0,
+                peers: Vec::new(),
+            };
+            return Ok((authority, nobody));
+        }
+        if let Some(joined) = remembered(&record)? {
+            return Ok((authority, place(joined)?));
+        }
     }
     let request = JoinRequest {
         role: JoinRole::Server.as_str().to_owned(),
@@ -288,6 +303,7 @@ pub(super) async fn store(
     let peer_listener = bound.peer.take();
     let peer_listener = peer_listener
         .ok_or_else(|| StartError::Invalid("the store was started twice".to_owned()))?;
+    let record = options.data_dir.join(JOINED);
     let options = store::Options {
         name: options.name.clone(),
         data_dir: options.data_dir.join("store"),
@@ -298,7 +314,14 @@ pub(super) async fn store(
         tls,
         limits: options.store_limits.clone(),
     };
-    Ok(Store::start(options).await?)
+    let started = Store::start(options).await?;
+    match std::fs::remove_file(&record) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(StartError::Io {
+            path: record,
+            source,
+        }),
+        Ok(()) | Err(_) => Ok(started),
+    }
 }
 
 #[cfg(test)]

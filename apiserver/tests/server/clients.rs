@@ -274,11 +274,15 @@ async fn a_server_joins_by_token() {
     let rig = Rig::start().await;
     let token = std::fs::read_to_string(rig.dir.path().join("data/tokens/server")).unwrap();
     let loopback = "127.0.0.1:0".parse().unwrap();
+    // A member keeps its peer address: the others dial it there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = free.local_addr().unwrap();
+    drop(free);
     let options = |token: &str| Options {
         name: "s2".into(),
         data_dir: rig.dir.path().join("second"),
         listen: loopback,
-        peer_listen: loopback,
+        peer_listen: peer,
         bootstrap: Bootstrap::Join {
             url: rig.handle.url(),
             token: token.into(),
@@ -290,7 +294,21 @@ async fn a_server_joins_by_token() {
         .unwrap_err();
     let cause = std::error::Error::source(&wrong).unwrap().to_string();
     assert!(cause.contains("this token is not for role"), "{cause}");
-    let (service, handle) = Service::start(options(token.trim())).await.unwrap();
+    let first = second_server(&rig, options(token.trim())).await;
+    assert_eq!(
+        second_server(&rig, options(token.trim())).await,
+        first,
+        "a restart asks for nothing"
+    );
+    std::fs::remove_dir_all(rig.dir.path().join("second/store")).unwrap();
+    let again = second_server(&rig, options(token.trim())).await;
+    assert!(again > first, "a wiped store comes back under a new id");
+    rig.stop().await;
+}
+
+/// Runs the second server until it knows the leader and has written through it; answers its id.
+async fn second_server(rig: &Rig, options: apiserver::Options) -> u64 {
+    let (service, handle) = apiserver::Service::start(options).await.unwrap();
     let shutdown = tokio_util::sync::CancellationToken::new();
     let run = tokio::spawn(service.run(shutdown.clone()));
     let mut leadership = handle.leadership();
@@ -299,14 +317,26 @@ async fn a_server_joins_by_token() {
         .await
         .unwrap()
         .unwrap();
-    let frameworks: Api<Framework> = Api::namespaced(handle.client(), "default");
-    frameworks
-        .create(&PostParams::default(), &parse(framework()))
+    let params = PatchParams::default();
+    let spaces: Api<DynamicObject> = namespaces(handle.client());
+    let note =
+        Patch::Merge(json!({"metadata": {"annotations": {"by": handle.address().to_string()}}}));
+    let written = spaces.patch("default", &params, &note).await.unwrap();
+    let read = namespaces(rig.handle.client())
+        .get("default")
         .await
         .unwrap();
-    let there: Api<Framework> = Api::namespaced(rig.handle.client(), "default");
-    there.get("f").await.unwrap();
+    assert_eq!(read.metadata.annotations, written.metadata.annotations);
+    let path = "/apis/stoa.dev/v1/members";
+    let (_, members) = raw(&rig.handle.client(), "GET", path, &[], "").await;
+    let items = members["items"].as_array().unwrap();
+    let second = items.iter().find(|member| member["name"] == "s2").unwrap();
     shutdown.cancel();
     run.await.unwrap().unwrap();
-    rig.stop().await;
+    second["id"].as_u64().unwrap()
+}
+
+fn namespaces(client: kube::Client) -> Api<DynamicObject> {
+    let gvk = GroupVersionKind::gvk("", "v1", "Namespace");
+    Api::all_with(client, &ApiResource::from_gvk(&gvk))
 }

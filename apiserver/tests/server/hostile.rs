@@ -97,6 +97,11 @@ async fn strangers_and_forgers() {
         (Some(&good), get(LIST, ""), Some(200)),
         (
             Some(&good),
+            get(LIST, "Impersonate-User: nobody\r\n"),
+            Some(403),
+        ),
+        (
+            Some(&good),
             get(&format!("{LIST}?resourceVersion=99999999"), ""),
             Some(504),
         ),
