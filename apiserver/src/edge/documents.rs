@@ -26,6 +26,7 @@ pub(crate) fn root(context: &Context) -> Response {
         "/healthz",
         "/livez",
         "/metrics",
+        "/openapi/v2",
         "/openapi/v3",
         "/readyz",
         "/version",
@@ -80,8 +81,9 @@ pub(crate) fn resources(context: &Context, group: &str, version: &str) -> Respon
 pub(crate) fn openapi_two(headers: &HeaderMap) -> Response {
     /// The `@` clients ask with is no legal character of a media type; they accept the dot.
     const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
-    /// Field 1, `swagger`: "2.0".
-    const DOCUMENT: &[u8] = b"\x0a\x032.0";
+    /// Fields of `openapi.v2.Document`: 1 `swagger` "2.0", 2 `info` (1 `title`, 2 `version`), and an
+    /// empty 8 `paths`, each as tag, length, bytes.
+    const DOCUMENT: &[u8] = b"\x0a\x032.0\x12\x0a\x0a\x04Stoa\x12\x02v1\x42\x00";
     let accept = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());

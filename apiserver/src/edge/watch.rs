@@ -4,6 +4,8 @@
 //! revision, what happens, and the end. Whatever goes wrong after the request was understood is
 //! told as an ERROR line of a 200 answer: clients list again only on that.
 
+mod lines;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::ops::Bound;
@@ -13,23 +15,22 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use serde_json::{Value, json};
 use store::{Item, Revision, Store, View};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use lines::Lines;
+
 use super::negotiate::Shape;
 use super::{ambient, answer};
-use crate::hub::event::frame;
 use crate::hub::{Cut, Event, Hub, Interest, Joined, Kind};
 use crate::keys;
-use crate::object::{self, Form};
+use crate::object;
 use crate::params::{Match, Params};
 use crate::registry::Descriptor;
-use crate::render;
 use crate::selector::Selector;
 use crate::status::Failure;
-use crate::table::{self, Include};
+use crate::table::Include;
 
 /// How long a watch that asks for a revision of the future waits for it, as Kubernetes does.
 const TOO_NEW: Duration = Duration::from_secs(3);
@@ -85,18 +86,14 @@ enum Phase {
 struct Watch {
     store: Store,
     hub: Hub,
-    resource: Arc<Descriptor>,
+    lines: Lines,
     interest: Interest,
-    include: Include,
-    shape: Shape,
     bookmarks: bool,
     /// The client waits for the bookmark that ends the initial state.
     marks_initial: bool,
     phase: Phase,
     /// Lines up to here were sent, or do not concern this watch.
     sent: Revision,
-    /// The next Table is the first: it carries the columns.
-    first: bool,
     next_bookmark: Instant,
     deadline: Instant,
     shutdown: CancellationToken,
@@ -137,15 +134,12 @@ pub(crate) fn start(
     let mut watch = Watch {
         store,
         hub,
-        resource,
+        lines: Lines::new(resource, shape, Include::of(&params.include_object)),
         interest,
-        include: Include::of(&params.include_object),
-        shape,
         bookmarks: params.allow_bookmarks,
         marks_initial: params.send_initial_events == Some(true),
         phase: Phase::Begin(from),
         sent: 0,
-        first: true,
         next_bookmark: now,
         deadline,
         shutdown,
@@ -203,7 +197,7 @@ impl Watch {
             match piece {
                 Ok(piece) if piece.is_empty() => {}
                 Ok(piece) => return Some(piece),
-                Err(failure) => return Some(error_line(&failure)),
+                Err(failure) => return Some(lines::error(&failure)),
             }
         }
     }
@@ -281,7 +275,7 @@ impl Watch {
 
     // State → State | Live
     fn state(&mut self, joined: Joined, view: View, mut last: Option<Bytes>) -> Bytes {
-        let prefix = keys::list(&self.resource, self.interest.namespace.as_deref());
+        let prefix = keys::list(&self.lines.resource, self.interest.namespace.as_deref());
         let start = match &last {
             Some(key) => Bound::Excluded(&key[..]),
             None => Bound::Included(&prefix[..]),
@@ -296,7 +290,7 @@ impl Watch {
         for item in items {
             last = Some(item.key.clone());
             if self.selects(&item) {
-                let line = self.encode(Kind::Added, &item);
+                let line = self.lines.encode(Kind::Added, &item);
                 piece.extend_from_slice(&line);
             }
             if piece.len() > PIECE {
@@ -309,7 +303,7 @@ impl Watch {
             return piece.into();
         }
         if self.marks_initial {
-            piece.extend_from_slice(&self.bookmark(self.sent, true));
+            piece.extend_from_slice(&self.lines.bookmark(self.sent, true));
         }
         self.phase = Phase::Live {
             joined,
@@ -373,7 +367,7 @@ impl Watch {
             piece.extend_from_slice(&self.line(&event));
         }
         self.sent = self.sent.max(reached);
-        piece.extend_from_slice(&self.bookmark(self.sent, false));
+        piece.extend_from_slice(&self.lines.bookmark(self.sent, false));
         piece.into()
     }
 
@@ -397,63 +391,8 @@ impl Watch {
         let Some(kind) = event.kind_for(&self.interest.selector) else {
             return Bytes::new();
         };
-        let stored = self.resource.version == self.resource.storage_version;
-        match event.item(kind) {
-            Some(_) if self.shape == Shape::Full && stored => event.frame(kind),
-            Some(item) => self.encode(kind, item),
-            None => Bytes::new(),
-        }
+        self.lines.event(event, kind)
     }
-
-    fn encode(&mut self, kind: Kind, item: &Item) -> Bytes {
-        let form = Form::Stored(item.clone());
-        match self.shape {
-            Shape::Full | Shape::Discovery => frame(kind.as_str(), |out| {
-                render::append(out, &self.resource, &form)
-            }),
-            Shape::Partial => frame(kind.as_str(), |out| object::append_partial(out, item)),
-            Shape::Table => {
-                let first = std::mem::take(&mut self.first);
-                let now = ambient::now();
-                let row = table::single(&self.resource, form.to_value(), self.include, first, now);
-                frame(kind.as_str(), |out| {
-                    out.extend_from_slice(row.to_string().as_bytes())
-                })
-            }
-        }
-    }
-
-    fn bookmark(&self, revision: Revision, ends_initial: bool) -> Bytes {
-        let (kind, version) = match self.shape {
-            Shape::Table => ("Table".to_owned(), "meta.k8s.io/v1".to_owned()),
-            Shape::Partial => (
-                "PartialObjectMetadata".to_owned(),
-                "meta.k8s.io/v1".to_owned(),
-            ),
-            Shape::Full | Shape::Discovery => {
-                (self.resource.kind.clone(), self.resource.api_version())
-            }
-        };
-        let mut metadata = json!({
-            "resourceVersion": revision.to_string(), "creationTimestamp": Value::Null,
-        });
-        if ends_initial {
-            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
-        }
-        let mut object = json!({"kind": kind, "apiVersion": version, "metadata": metadata});
-        if self.shape == Shape::Table {
-            object["rows"] = json!([]);
-        }
-        frame("BOOKMARK", |out| {
-            out.extend_from_slice(object.to_string().as_bytes())
-        })
-    }
-}
-
-fn error_line(failure: &Failure) -> Bytes {
-    frame("ERROR", |out| {
-        out.extend_from_slice(failure.to_status().to_string().as_bytes())
-    })
 }
 
 #[cfg(test)]
