@@ -192,17 +192,20 @@ fn contains(text: &[u8], needle: &[u8]) -> bool {
     text.windows(needle.len()).any(|window| window == needle)
 }
 
-/// Resident memory of a process in KiB, from `/proc/PID/status`.
+/// A figure of `/proc/PID/status` in KiB: `VmRSS` is all that is resident, `RssAnon` the part that
+/// no other process shares.
 ///
 /// # Errors
-/// When there is no such process.
-pub fn resident_kib(pid: u32) -> Outcome<u64> {
+/// When there is no such process or figure.
+pub fn memory_kib(pid: u32, name: &str) -> Outcome<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let number = line.and_then(|rest| rest.split_whitespace().next());
     number
         .and_then(|n| n.parse().ok())
-        .ok_or_else(|| Fault::new(format!("/proc/{pid}/status has no VmRSS")))
+        .ok_or_else(|| Fault::new(format!("/proc/{pid}/status has no {name}")))
 }
 
 /// An empty file, made with its parents.

@@ -17,7 +17,7 @@ fn the_benchmark_measures_a_small_cluster() {
             println!("{figure}");
             assert!(figure.value > 0.0, "{figure}");
         }
-        assert_eq!(figures.len(), 10);
+        assert_eq!(figures.len(), 12);
         Ok(())
     });
 }

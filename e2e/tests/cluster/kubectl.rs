@@ -228,7 +228,7 @@ async fn watch(bench: &Bench) -> Outcome<()> {
         "get",
         "configmaps",
         "-w",
-        "--request-timeout=8s",
+        "--request-timeout=5s",
         "--output-watch-events",
     ];
     let (seen, written) = tokio::join!(bench.cluster.kubectl(&args, ""), writing);
