@@ -9,13 +9,28 @@ use std::path::{Path, PathBuf};
 const MAY_LINK: &[(&str, &[&str])] = &[
     ("stoa-manifests", &[]),
     ("stoa-store", &[]),
+    ("base2histogram", &[]),
     ("stoa-apiserver", &["stoa-manifests", "stoa-store"]),
     ("stoa-controllers", &["stoa-manifests"]),
     ("stoa-agent", &["stoa-manifests"]),
-    ("stoa", &["stoa-manifests", "stoa-apiserver", "stoa-controllers", "stoa-agent"]),
+    (
+        "stoa",
+        &[
+            "stoa-manifests",
+            "stoa-apiserver",
+            "stoa-controllers",
+            "stoa-agent",
+        ],
+    ),
     (
         "stoa-e2e",
-        &["stoa-manifests", "stoa-store", "stoa-apiserver", "stoa-controllers", "stoa-agent"],
+        &[
+            "stoa-manifests",
+            "stoa-store",
+            "stoa-apiserver",
+            "stoa-controllers",
+            "stoa-agent",
+        ],
     ),
 ];
 
@@ -48,7 +63,10 @@ const IMPURE: &[&str] = &[
 const LINES_MAX: usize = 450;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("e2e has a parent").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("e2e has a parent")
+        .to_path_buf()
 }
 
 fn read(path: &Path) -> String {
@@ -58,8 +76,17 @@ fn read(path: &Path) -> String {
 /// Members as the root manifest lists them.
 fn members() -> Vec<String> {
     let manifest = read(&root().join("Cargo.toml"));
-    let list = manifest.split("members = [").nth(1).expect("members").split(']').next().expect("]");
-    list.split(',').map(|m| m.trim().trim_matches('"').to_owned()).filter(|m| !m.is_empty()).collect()
+    let list = manifest
+        .split("members = [")
+        .nth(1)
+        .expect("members")
+        .split(']')
+        .next()
+        .expect("]");
+    list.split(',')
+        .map(|m| m.trim().trim_matches('"').to_owned())
+        .filter(|m| !m.is_empty())
+        .collect()
 }
 
 /// Package name and the keys of its `[dependencies]` and `[dev-dependencies]`.
@@ -98,7 +125,9 @@ fn package(member: &str) -> Package {
 /// Maps the workspace's dependency keys of our crates (`manifests`) to package names.
 fn our_crates() -> BTreeMap<String, String> {
     let manifest = read(&root().join("Cargo.toml"));
-    let ours = manifest.lines().filter(|l| l.contains("path = \"") && l.contains("package = \""));
+    let ours = manifest
+        .lines()
+        .filter(|l| l.contains("path = \"") && l.contains("package = \""));
     ours.map(|line| {
         let key = line.split('=').next().expect("key").trim().to_owned();
         let name = line.split("package = \"").nth(1).expect("package");
@@ -120,12 +149,19 @@ fn sources() -> Vec<PathBuf> {
 }
 
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries.map(|e| e.expect("entry").path()) {
         if entry.is_dir() {
             collect(&entry, found);
         } else if entry.extension().is_some_and(|e| e == "rs") {
-            found.push(entry.strip_prefix(root()).expect("below the root").to_path_buf());
+            found.push(
+                entry
+                    .strip_prefix(root())
+                    .expect("below the root")
+                    .to_path_buf(),
+            );
         }
     }
 }
@@ -136,8 +172,11 @@ fn production(text: &str) -> &str {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components().any(|c| c.as_os_str() == "tests" || c.as_os_str() == "examples")
-        || path.file_stem().is_some_and(|s| s.to_string_lossy().ends_with("tests"))
+    path.components()
+        .any(|c| c.as_os_str() == "tests" || c.as_os_str() == "examples")
+        || path
+            .file_stem()
+            .is_some_and(|s| s.to_string_lossy().ends_with("tests"))
 }
 
 fn report(what: &str, faults: &[String]) {
@@ -152,9 +191,10 @@ fn crates_link_only_what_the_design_allows() {
     let mut faults = Vec::new();
     for member in members() {
         let package = package(&member);
-        let may = allowed.get(package.name.as_str()).copied().unwrap_or_else(|| {
-            panic!("{} is new: say in MAY_LINK what it may link", package.name)
-        });
+        let may = allowed
+            .get(package.name.as_str())
+            .copied()
+            .unwrap_or_else(|| panic!("{} is new: say in MAY_LINK what it may link", package.name));
         for key in &package.dependencies {
             if let Some(name) = ours.get(key)
                 && !may.contains(&name.as_str())
@@ -164,7 +204,10 @@ fn crates_link_only_what_the_design_allows() {
             if let Some(owners) = owned.get(key.as_str())
                 && !owners.contains(&package.name.as_str())
             {
-                faults.push(format!("{} may not link {key}: {owners:?} do", package.name));
+                faults.push(format!(
+                    "{} may not link {key}: {owners:?} do",
+                    package.name
+                ));
             }
         }
     }
@@ -187,7 +230,9 @@ fn every_file_is_part_of_a_crate() {
     for path in sources() {
         let text = read(&root().join(&path));
         for line in text.lines().map(str::trim) {
-            let line = line.trim_start_matches("pub ").trim_start_matches("pub(crate) ");
+            let line = line
+                .trim_start_matches("pub ")
+                .trim_start_matches("pub(crate) ");
             if let Some(name) = line.strip_prefix("mod ").and_then(|l| l.strip_suffix(';')) {
                 declared.insert((module_folder(&path), name.to_owned()));
             }
@@ -197,7 +242,11 @@ fn every_file_is_part_of_a_crate() {
         .into_iter()
         .filter(|path| !is_crate_root(path))
         .filter(|path| {
-            let name = path.file_stem().expect("stem").to_string_lossy().into_owned();
+            let name = path
+                .file_stem()
+                .expect("stem")
+                .to_string_lossy()
+                .into_owned();
             let folder = path.parent().expect("parent").to_path_buf();
             !declared.contains(&(folder, name))
         })
@@ -218,8 +267,11 @@ fn module_folder(path: &Path) -> PathBuf {
 fn is_crate_root(path: &Path) -> bool {
     let stem = path.file_stem().expect("stem");
     let folder = path.parent().and_then(Path::file_name).expect("folder");
-    stem == "lib" || stem == "main" || folder == "tests" && path.components().count() == 3
-        || folder == "examples" || folder == "bin"
+    stem == "lib"
+        || stem == "main"
+        || folder == "tests" && path.components().count() == 3
+        || folder == "examples"
+        || folder == "bin"
 }
 
 #[test]
@@ -238,13 +290,18 @@ fn files_hold_one_idea() {
 fn named_in_architecture(section: Option<&str>) -> Vec<String> {
     let page = read(&root().join("docs/ARCHITECTURE.md"));
     let text = section.map_or(page.as_str(), |title| {
-        let from = page.find(&format!("## {title}")).unwrap_or_else(|| panic!("no section {title}"));
+        let from = page
+            .find(&format!("## {title}"))
+            .unwrap_or_else(|| panic!("no section {title}"));
         let rest = &page[from + 3..];
         rest.find("\n## ").map_or(rest, |end| &rest[..end])
     });
     let quoted = text.split('`').skip(1).step_by(2);
     let paths = quoted.filter(|q| q.contains('/') && !q.contains(' ') && !q.starts_with('/'));
-    paths.filter(|q| !q.contains("://") && !q.contains('<')).map(str::to_owned).collect()
+    paths
+        .filter(|q| !q.contains("://") && !q.contains('<'))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -261,7 +318,10 @@ fn what_the_architecture_names_exists() {
 fn cores_are_pure() {
     let mut faults = Vec::new();
     let cores = named_in_architecture(Some("Pure cores"));
-    assert!(cores.len() >= 10, "the list of pure cores has gone: {cores:?}");
+    assert!(
+        cores.len() >= 10,
+        "the list of pure cores has gone: {cores:?}"
+    );
     for path in sources() {
         let inside = cores.iter().any(|core| path.starts_with(core));
         if !inside || is_test(&path) || path.components().any(|c| c.as_os_str() == "edge") {
