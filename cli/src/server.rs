@@ -93,7 +93,7 @@ pub(crate) struct Args {
     /// Pause between a leader's heartbeats [default: 100ms]
     #[arg(long, env = "STOA_HEARTBEAT", value_name = "TIME")]
     heartbeat: Option<Span>,
-    /// Shortest silence of a leader after which others elect a new one [default: 300ms]
+    /// Shortest silence of a leader after which others elect a new one [default: 500ms]
     #[arg(long, env = "STOA_ELECTION", value_name = "TIME")]
     election: Option<Span>,
     /// Flags from a YAML file, behind the command line and the environment

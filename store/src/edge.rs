@@ -4,6 +4,7 @@ pub mod handle;
 pub mod options;
 
 pub(crate) mod core;
+pub(crate) mod engine;
 pub(crate) mod service;
 pub(crate) mod start;
 
@@ -25,6 +26,7 @@ pub(crate) mod network;
 pub(crate) mod peers;
 pub(crate) mod server;
 pub(crate) mod transfer;
+pub(crate) mod vigil;
 
 pub(crate) mod files;
 pub(crate) mod identity;

@@ -137,11 +137,13 @@ impl History {
     }
 }
 
-/// Approximate memory of a change. The old item is shared with the change that made it, so it
-/// counts as overhead only.
+/// Memory of a change, at most. The new item is mostly shared with the state and the old one with the
+/// change that made it, but either may outlive the other, so both count.
 fn weight(change: &Change) -> usize {
-    const OVERHEAD: usize = 256;
-    OVERHEAD + change.key.len() + change.new.as_ref().map_or(0, |item| item.value.len())
+    // The change itself, and a header for each of its allocations.
+    const OVERHEAD: usize = 384;
+    let value = |item: &Option<Item>| item.as_ref().map_or(0, |item| item.value.len());
+    OVERHEAD + change.key.len() + value(&change.new) + value(&change.old)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use crate::edge::sled::{Doubt, Materialised, SledDir};
 use crate::history::Change;
 use crate::image::Image;
+use crate::raft::LogId;
 
 /// Writes checkpoints and knows the latest durable one.
 pub(crate) struct Checkpointer {
@@ -28,15 +29,17 @@ pub(crate) struct Checkpointer {
 #[derive(Default)]
 struct Tracked {
     latest: Option<Image>,
-    current: Option<Arc<Image>>,
+    /// What the latest durable checkpoint holds. Only its position is kept: the image would keep every
+    /// value alive that was overwritten since.
+    durable: Option<LogId>,
     entries: u64,
     bytes: u64,
     /// Per generation: the keys changed since, or none when it must be written in full.
     changed: [Option<BTreeSet<Bytes>>; 2],
     /// Per generation: the applied index it holds durably.
     holds: [Option<u64>; 2],
-    /// The next build answers with the current checkpoint instead of making one.
-    announce: bool,
+    /// The next build answers with this checkpoint instead of making one.
+    announced: Option<Arc<Image>>,
 }
 
 impl std::fmt::Debug for Checkpointer {
@@ -106,9 +109,12 @@ impl Checkpointer {
         (tracked.entries, tracked.bytes)
     }
 
-    /// The latest durable checkpoint.
+    /// What a follower that lags is sent, once there is a checkpoint: the latest image rather than the
+    /// one written, since what is applied is committed, and is the least to catch up from.
     pub(crate) fn current(&self) -> Option<Arc<Image>> {
-        self.tracked().current.clone()
+        let tracked = self.tracked();
+        tracked.durable?;
+        tracked.latest.clone().map(Arc::new)
     }
 
     /// The latest image applied, durable or not; for replicas that lost theirs.
@@ -122,16 +128,16 @@ impl Checkpointer {
         Some(holds[0]?.min(holds[1]?))
     }
 
-    /// Lets the next `build` answer with the current checkpoint.
-    pub(crate) fn announce(&self) {
-        self.tracked().announce = true;
+    /// Lets the next `build` answer with this checkpoint.
+    pub(crate) fn announce(&self, written: Arc<Image>) {
+        self.tracked().announced = Some(written);
     }
 
     /// A checkpoint for openraft: the announced one, else a fresh one, else at least the last one.
     pub(crate) async fn build(&self, image: Image) -> io::Result<Arc<Image>> {
-        let announced = std::mem::take(&mut self.tracked().announce);
-        if let Some(current) = self.current().filter(|_| announced) {
-            return Ok(current);
+        let announced = self.tracked().announced.take();
+        if let Some(announced) = announced {
+            return Ok(announced);
         }
         match self.checkpoint(image).await {
             Ok(fresh) => Ok(fresh),
@@ -146,12 +152,8 @@ impl Checkpointer {
         let (image, target, changed) = {
             let mut tracked = self.tracked();
             let image = tracked.latest.clone().unwrap_or(fallback);
-            if let Some(current) = tracked
-                .current
-                .clone()
-                .filter(|it| it.applied == image.applied)
-            {
-                return Ok(current);
+            if tracked.durable.is_some() && tracked.durable == image.applied {
+                return Ok(Arc::new(image));
             }
             let target = tracked.older();
             (tracked.entries, tracked.bytes) = (0, 0);
@@ -207,7 +209,7 @@ impl Checkpointer {
         tracked.changed[n] = Some(BTreeSet::new());
         tracked.holds[n] = image.applied_index();
         tracked.latest = Some(image.clone());
-        tracked.current = Some(Arc::new(image.clone()));
+        tracked.durable = image.applied;
     }
 
     fn discard(&self, n: usize, doubt: &Doubt) -> Result<(), Doubt> {
@@ -225,10 +227,10 @@ fn lock(tracked: &Mutex<Tracked>) -> MutexGuard<'_, Tracked> {
 }
 
 impl Tracked {
-    fn written(&mut self, target: usize, image: &Arc<Image>, whole: bool) {
+    fn written(&mut self, target: usize, image: &Image, whole: bool) {
         if whole {
             self.holds[target] = image.applied_index();
-            self.current = Some(Arc::clone(image));
+            self.durable = image.applied;
         } else {
             self.holds[target] = None;
             self.changed[target] = None;

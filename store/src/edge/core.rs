@@ -46,10 +46,12 @@ pub(crate) struct Fault(Mutex<Option<TxnError>>);
 
 impl Fault {
     pub(crate) fn set(&self, error: TxnError) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(error);
+        let mut fault = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first cause stands, except that the log's writer may only learn that its other half
+        // has failed, and a moment later, why.
+        if fault.is_none() || error == TxnError::DiskFull {
+            *fault = Some(error);
+        }
     }
 
     pub(crate) fn get(&self) -> Option<TxnError> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::edge::identity;
 use crate::edge::link::LinkError;
 use crate::edge::options::Options;
 use crate::edge::reads::final_error;
+use crate::edge::wal::{DiskWal, Wal};
 use crate::error::{StartError, TooNew, TxnError};
 use crate::history::Compacted;
 use crate::item::{NodeId, Revision};
@@ -55,7 +57,8 @@ impl Store {
     /// members returns once all of them have been reached. The service must be spawned: dropping
     /// it stops the replica.
     pub async fn start(options: Options) -> Result<(Store, Service), StartError> {
-        Box::pin(crate::edge::start::start(options)).await
+        let open_wal = |dir: &Path| DiskWal::open(dir).map(|wal| Box::new(wal) as Box<dyn Wal>);
+        Box::pin(crate::edge::start::start(options, open_wal)).await
     }
 
     /// Applies the transaction, on whichever replica leads, and waits until this replica shows the result.

@@ -117,7 +117,8 @@ fn refuse(first: Call, asked: &mut mpsc::Receiver<Call>) {
     }
 }
 
-async fn connect(target: &Target) -> io::Result<TlsStream<TcpStream>> {
+/// A connection on which this replica has said whom it means to reach.
+pub(crate) async fn connect(target: &Target) -> io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(&target.addr).await?;
     tune(&tcp)?;
     let name = ServerName::try_from(PEER_SERVER_NAME).map_err(io::Error::other)?;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::runtime::Handle;
+
 use crate::edge::link::{Link, Target};
 use crate::item::NodeId;
 
@@ -20,6 +22,8 @@ pub(crate) enum Lane {
 pub(crate) struct Peers {
     cluster_id: u128,
     tls: Arc<rustls::ClientConfig>,
+    /// Links live here, also those that a caller on another runtime is the first to need.
+    engine: Handle,
     control: Mutex<BTreeMap<NodeId, (String, Link)>>,
 }
 
@@ -30,10 +34,12 @@ impl std::fmt::Debug for Peers {
 }
 
 impl Peers {
+    /// To be called on the engine.
     pub(crate) fn new(cluster_id: u128, tls: Arc<rustls::ClientConfig>) -> Self {
         Self {
             cluster_id,
             tls,
+            engine: Handle::current(),
             control: Mutex::default(),
         }
     }
@@ -59,10 +65,16 @@ impl Peers {
     }
 
     fn dial(&self, id: NodeId, addr: &str) -> Link {
-        Link::open(Target {
+        let _on_engine = self.engine.enter();
+        Link::open(self.target(id, addr))
+    }
+
+    /// Where a connection to the peer goes.
+    pub(crate) fn target(&self, id: NodeId, addr: &str) -> Target {
+        Target {
             addr: addr.to_owned(),
             to: Some((self.cluster_id, id)),
             tls: Arc::clone(&self.tls),
-        })
+        }
     }
 }

@@ -59,6 +59,7 @@ impl Published {
             latest.view = image.state.view().clone();
             latest.history.reset(latest.view.revision());
         });
+        self.forget_rebuilt();
         self.signal(image);
     }
 
@@ -70,6 +71,7 @@ impl Published {
                 .into_iter()
                 .for_each(|change| latest.history.push(Arc::new(change)));
         });
+        self.forget_rebuilt();
         self.signal(image);
     }
 
@@ -171,6 +173,15 @@ impl Published {
             revision: image.state.view().revision(),
             digest: image.state.digest(),
         });
+    }
+
+    /// Lets go of rebuilt views nobody can ask for again: each keeps old values alive.
+    fn forget_rebuilt(&self) {
+        let oldest = self.oldest();
+        self.rebuilt
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|view| view.revision() >= oldest);
     }
 
     fn recall(&self, revision: Revision) -> Option<View> {

@@ -10,10 +10,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::core::Core;
+use crate::edge::engine::Engine;
 use crate::edge::identity;
 use crate::edge::membership;
 use crate::edge::propose::{self, Proposed};
 use crate::edge::reads::{self, ReadIndex};
+use crate::edge::vigil;
 use crate::error::TxnError;
 use crate::item::NodeId;
 use crate::member::Leadership;
@@ -32,6 +34,15 @@ pub struct Service {
     core: Arc<Core>,
     tasks: Tasks,
     stop: CancellationToken,
+    /// Last, so that it ends after everything that runs on it was told to.
+    _engine: Engine,
+}
+
+/// What `start` leaves behind on the engine.
+pub(crate) struct Running {
+    pub(crate) core: Arc<Core>,
+    pub(crate) tasks: Tasks,
+    pub(crate) stop: CancellationToken,
 }
 
 /// The replica's own tasks.
@@ -39,8 +50,14 @@ pub struct Service {
 pub(crate) struct Tasks(JoinSet<()>);
 
 impl Service {
-    pub(crate) fn new(core: Arc<Core>, tasks: Tasks, stop: CancellationToken) -> Self {
-        Self { core, tasks, stop }
+    pub(crate) fn new(running: Running, engine: Engine) -> Self {
+        let Running { core, tasks, stop } = running;
+        Self {
+            core,
+            tasks,
+            stop,
+            _engine: engine,
+        }
     }
 
     /// Runs until `shutdown` is cancelled, then hands leadership over and stops in order. Returns an
@@ -82,10 +99,6 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.stop.cancel();
         self.core.log.close();
-        let raft = self.core.raft.clone();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { raft.shutdown().await.ok() });
-        }
     }
 }
 
@@ -105,6 +118,7 @@ impl Tasks {
         ));
         tasks.spawn(reads::run(Arc::clone(core), asked));
         tasks.spawn(watch_server(Arc::clone(core), leads));
+        tasks.spawn(vigil::run(Arc::clone(core)));
         tasks.spawn(checkpoints(Arc::clone(core)));
         tasks.spawn(announce(Arc::clone(core)));
         tasks.spawn(membership::steward(Arc::clone(core), stop));
@@ -211,8 +225,8 @@ async fn checkpoint(core: &Core) -> std::io::Result<()> {
     let Some(latest) = core.checkpointer.latest() else {
         return Ok(());
     };
-    core.checkpointer.checkpoint(latest).await?;
-    core.checkpointer.announce();
+    let written = core.checkpointer.checkpoint(latest).await?;
+    core.checkpointer.announce(written);
     core.raft
         .trigger()
         .snapshot()

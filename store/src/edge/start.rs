@@ -8,11 +8,13 @@ use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::core::{Core, Fault};
+use crate::edge::engine::Engine;
 use crate::edge::formation::{self, Door};
 use crate::edge::handle::Store;
 use crate::edge::identity::{self, Identity};
@@ -24,8 +26,8 @@ use crate::edge::options::{Bootstrap, Limits, Options, PeerTls};
 use crate::edge::peers::Peers;
 use crate::edge::published::Published;
 use crate::edge::server::{Desk, serve};
-use crate::edge::service::{Service, Tasks};
-use crate::edge::wal::{DiskWal, Wal};
+use crate::edge::service::{Running, Service, Tasks};
+use crate::edge::wal::Wal;
 use crate::edge::{propose, reads, transfer};
 use crate::error::StartError;
 use crate::image::Image;
@@ -38,9 +40,35 @@ use crate::wire::{Formed, Founder};
 const RECOVER_ROUNDS: usize = 20;
 const RECOVER_PAUSE: Duration = Duration::from_millis(500);
 
-/// Starts a replica. See `Store::start`.
-pub(crate) async fn start(options: Options) -> Result<(Store, Service), StartError> {
+/// Opens the log in a directory. Blocks.
+pub(crate) type OpenWal = fn(&Path) -> io::Result<Box<dyn Wal>>;
+
+/// Starts a replica on an engine of its own. See `Store::start`.
+pub(crate) async fn start(
+    options: Options,
+    open_wal: OpenWal,
+) -> Result<(Store, Service), StartError> {
     check(&options)?;
+    let dir = options.data_dir.clone();
+    let engine = Engine::start().map_err(at(&dir))?;
+    // The listener moves from the caller's runtime to the engine's.
+    let listener = options.peer_listener.into_std().map_err(at(&dir))?;
+    let started = async move {
+        let peer_listener = TcpListener::from_std(listener).map_err(at(&options.data_dir))?;
+        let options = Options {
+            peer_listener,
+            ..options
+        };
+        run(options, open_wal).await
+    };
+    let running = engine.run(started).await.map_err(at(&dir))??;
+    Ok((
+        Store::new(Arc::clone(&running.core)),
+        Service::new(running, engine),
+    ))
+}
+
+async fn run(options: Options, open_wal: OpenWal) -> Result<Running, StartError> {
     let dir = options.data_dir.clone();
     fs::create_dir_all(&dir).map_err(at(&dir))?;
     let me = Node {
@@ -71,7 +99,7 @@ pub(crate) async fn start(options: Options) -> Result<(Store, Service), StartErr
         founders: founders.clone(),
     });
 
-    let wal = open_log(&dir).await?;
+    let wal = open_log(&dir, open_wal).await?;
     let opened = Opened {
         dir,
         me,
@@ -82,10 +110,7 @@ pub(crate) async fn start(options: Options) -> Result<(Store, Service), StartErr
     let (core, tasks) = opened.run(wal, &founders, stop.clone()).await?;
     desk.core.set(Arc::clone(&core)).ok();
     guard.disarm();
-    Ok((
-        Store::new(Arc::clone(&core)),
-        Service::new(core, tasks, stop),
-    ))
+    Ok(Running { core, tasks, stop })
 }
 
 fn check(options: &Options) -> Result<(), StartError> {
@@ -149,7 +174,7 @@ fn log_dir(dir: &Path) -> PathBuf {
     dir.join("log")
 }
 
-async fn open_log(dir: &Path) -> Result<DiskWal, StartError> {
+async fn open_log(dir: &Path, open_wal: OpenWal) -> Result<Box<dyn Wal>, StartError> {
     let dir = log_dir(dir);
     let damaged = |detail: String| StartError::LogDamaged {
         dir: dir.clone(),
@@ -162,7 +187,7 @@ async fn open_log(dir: &Path) -> Result<DiskWal, StartError> {
     }
     let open = dir.clone();
     let opened = tokio::task::spawn_blocking(move || {
-        std::panic::catch_unwind(|| DiskWal::open(&open))
+        std::panic::catch_unwind(|| open_wal(&open))
             .unwrap_or_else(|_| Err(io::Error::other("its reader panicked")))
     });
     let opened = opened.await.map_err(|error| damaged(error.to_string()))?;
@@ -187,12 +212,12 @@ struct Opened {
 impl Opened {
     async fn run(
         self,
-        mut wal: DiskWal,
+        mut wal: Box<dyn Wal>,
         founders: &[Founder],
         stop: CancellationToken,
     ) -> Result<(Arc<Core>, Tasks), StartError> {
         let checkpointer = Arc::new(Checkpointer::in_dir(&self.dir, self.identity.cluster_id));
-        let image = self.image(&checkpointer, &mut wal).await?;
+        let image = self.image(&checkpointer, &mut *wal).await?;
         let fault = Arc::new(Fault::default());
         let on_fault = {
             let fault = Arc::clone(&fault);
@@ -201,7 +226,7 @@ impl Opened {
                 fault.set(Fault::of_io(error));
             })
         };
-        let log = LogStore::new(Box::new(wal), on_fault).map_err(at(&self.dir))?;
+        let log = LogStore::new(wal, on_fault).map_err(at(&self.dir))?;
         let published = Arc::new(Published::new(
             self.limits.history_bytes,
             self.limits.history_age_ms,
@@ -264,7 +289,7 @@ impl Opened {
     async fn image(
         &self,
         checkpointer: &Arc<Checkpointer>,
-        wal: &mut DiskWal,
+        wal: &mut dyn Wal,
     ) -> Result<Image, StartError> {
         let purged = wal.state().purged.map(|(_, index)| index);
         let loader = Arc::clone(checkpointer);
