@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use manifests::duration::Span;
 use manifests::resources::{ResourceList, Resources};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::exit::{Failure, Outcome};
+use crate::resident;
 use crate::runtime::{self, Logging};
 use crate::server::address;
 
@@ -102,6 +104,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         .await
         .map_err(|e| failed(Box::new(e)))?;
     tracing::info!(name, pid = std::process::id(), "running");
+    let _small = AbortOnDropHandle::new(tokio::spawn(resident::keep_small()));
     let outcome = service.run(shutdown).await.map_err(|e| failed(Box::new(e)));
     tracing::info!("stopped");
     outcome

@@ -24,6 +24,8 @@ mod config;
 
 mod runtime;
 
+mod resident;
+
 mod connect;
 
 mod cluster;

@@ -1,0 +1,94 @@
+//! Gives back the pages of program text that only a start needs.
+//!
+//! The kernel maps sixteen pages around each one touched, so a start leaves most of the program
+//! mapped: two thirds of an idle agent's resident memory. Dropping the mappings costs nothing but
+//! a minor fault for each window that is really used again; the file stays in the page cache.
+
+use std::ffi::c_void;
+use std::path::Path;
+use std::time::Duration;
+
+/// A start is over by then: registered, watching, first heartbeat sent.
+const FIRST: Duration = Duration::from_secs(3);
+
+/// After work the text used by it is given back as well.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Gives unused text back now and then, for as long as the runtime lives.
+pub(crate) async fn keep_small() {
+    tokio::time::sleep(FIRST).await;
+    loop {
+        give_back();
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+fn give_back() {
+    let (Ok(program), Ok(maps)) = (
+        std::fs::read_link("/proc/self/exe"),
+        std::fs::read_to_string("/proc/self/maps"),
+    ) else {
+        return;
+    };
+    for (start, length) in texts(&maps, &program) {
+        if let Err(error) = forget(start, length) {
+            tracing::debug!(%error, "program text cannot be given back");
+        }
+    }
+}
+
+/// Start and length of the program's own executable, unwritable mappings.
+fn texts(maps: &str, program: &Path) -> Vec<(usize, usize)> {
+    let text = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (range, permissions) = (words.next()?, words.next()?);
+        let path = words.nth(3)?;
+        if permissions != "r-xp" || Path::new(path) != program {
+            return None;
+        }
+        let (start, end) = range.split_once('-')?;
+        let start = usize::from_str_radix(start, 16).ok()?;
+        let end = usize::from_str_radix(end, 16).ok()?;
+        Some((start, end.checked_sub(start)?))
+    };
+    maps.lines().filter_map(text).collect()
+}
+
+#[expect(
+    unsafe_code,
+    reason = "madvise takes an address; there is no safe form of it"
+)]
+fn forget(start: usize, length: usize) -> rustix::io::Result<()> {
+    let address = std::ptr::with_exposed_provenance_mut::<c_void>(start);
+    // SAFETY: the range is a private file mapping of this program's text, which is never written,
+    // so every page of it is identical to the file and is read from there when next executed.
+    unsafe { rustix::mm::madvise(address, length, rustix::mm::Advice::LinuxDontNeed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAPS: &str = "\
+55aa00000000-55aa00100000 r--p 00000000 fe:00 11 /usr/bin/stoa
+55aa00100000-55aa00300000 r-xp 00100000 fe:00 11 /usr/bin/stoa
+55aa00300000-55aa00310000 r--p 00300000 fe:00 11 /usr/bin/stoa
+55aa00310000-55aa00320000 rw-p 00310000 fe:00 11 /usr/bin/stoa
+7f0000000000-7f0000100000 r-xp 00000000 fe:00 12 /usr/lib/libc.so.6
+7f0000200000-7f0000300000 rw-p 00000000 00:00 0
+";
+
+    #[test]
+    fn only_our_own_text() {
+        let found = texts(MAPS, Path::new("/usr/bin/stoa"));
+        assert_eq!(found, [(0x55aa_0010_0000, 0x20_0000)]);
+        assert!(texts(MAPS, Path::new("/usr/bin/other")).is_empty());
+        assert!(texts("nonsense\n\n- r-xp", Path::new("/x")).is_empty());
+    }
+
+    #[test]
+    fn what_is_given_back_still_runs() {
+        give_back();
+        assert_eq!(texts(MAPS, Path::new("/usr/bin/stoa")).len(), 1);
+    }
+}
