@@ -9,7 +9,7 @@ mod quantity;
 mod ranges;
 mod ratio;
 
-pub use exact::{Imbalance, Resources, Short};
+pub use exact::{Imbalance, Resources, Short, amount_text};
 pub use list::{Amount, Problem, ResourceList};
 pub use quantity::{Milli, QuantityError};
 pub use ranges::{RangeError, Ranges};

@@ -15,6 +15,7 @@ use crate::resources::ResourceList;
     plural = "resourcepools",
     singular = "resourcepool",
     shortname = "pool",
+    shortname = "pools",
     category = "stoa",
     status = "ResourcePoolStatus",
     derive = "PartialEq",

@@ -265,8 +265,9 @@ impl Resources {
     }
 }
 
-/// An amount as this resource is best read.
-fn amount_text(name: &str, amount: Milli) -> String {
+/// An amount as this resource is best read: bytes with a binary suffix, all else as a decimal.
+#[must_use]
+pub fn amount_text(name: &str, amount: Milli) -> String {
     if in_bytes(name) {
         amount.bytes_text()
     } else {
