@@ -107,7 +107,13 @@ pub(crate) fn because(status: &TaskStatus) -> String {
 
 /// What an explanation adds to its summary.
 pub(crate) fn details(waiting: &Explanation) -> Vec<String> {
-    let refusals = waiting.refusals.iter().map(refusal);
+    let refusals = waiting.refusals.iter().map(|refused| {
+        // Nothing to do with any agent: the summary has said it.
+        if refused.agents == 0 && refused.detail == waiting.summary {
+            return format!("cause: {:?}", refused.cause);
+        }
+        refusal(refused)
+    });
     let end = waiting
         .waits_for
         .iter()

@@ -1,5 +1,7 @@
 //! `stoa up`: a whole cluster on this machine, of real processes, with its manifests applied and followed.
 
+mod agents;
+
 mod child;
 
 mod fleet;
@@ -198,7 +200,19 @@ impl Session<'_> {
             () = self.interrupted.cancelled() => return Ok(()),
         };
         fleet.start_agents()?;
+        let missing = tokio::select! {
+            missing = agents::missing(&clusters[0], self.plan) => missing,
+            failure = self.hopeless(fleet) => return Err(failure),
+            () = self.interrupted.cancelled() => return Ok(()),
+        };
         output::line(&format!("ready at {}", self.plan.url(0)))?;
+        for name in missing {
+            let log = self.layout.log(&name);
+            eprintln!(
+                "warning: agent {name} is not ready yet; its log is {}",
+                log.display()
+            );
+        }
         self.follow(fleet, clusters, loaded).await
     }
 
