@@ -16,6 +16,7 @@ mod ledger;
 mod offers;
 mod quota;
 mod round;
+mod turn;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ pub use book::{Book, Entry, Phase};
 pub use filters::Filters;
 pub use ledger::Ledger;
 pub use quota::{Headroom, LimitHit, within_limits};
+pub use turn::Turn;
 pub use usage::Usage;
 
 use crate::model::Key;

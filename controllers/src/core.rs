@@ -6,7 +6,7 @@
 mod observe;
 mod settle;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::allocator::Allocator;
 use crate::counts::Counts;
@@ -15,6 +15,7 @@ use crate::event::{Event, Seen};
 use crate::garbage::Garbage;
 use crate::model::{Key, Name};
 use crate::outbox::Outbox;
+use crate::recorder::Recorder;
 use crate::scheduler::{self, Queue, Waits};
 use crate::world::World;
 use crate::{finalize, groups, liveness, reservations, retry};
@@ -28,6 +29,15 @@ const EMPTY_AGAIN_MS: u64 = 500;
 
 /// A write that was refused is looked at again after this, if its cause persists.
 const AGAIN_MS: u64 = 1_000;
+
+/// How often heartbeats are asked for: well below any sensible agent timeout.
+const LISTEN_MS: u64 = 1_000;
+
+/// The same while an agent has just registered, whose first heartbeat is about to come.
+const LISTEN_SOON_MS: u64 = 50;
+
+/// For how long a new agent is awaited so.
+const AWAITED_MS: u64 = 10_000;
 
 /// What the core needs to know from outside.
 #[derive(Clone, Copy, Debug)]
@@ -57,12 +67,14 @@ pub struct Core {
     garbage: Garbage,
     outbox: Outbox,
     settings: Settings,
-    records: Vec<Record>,
+    recorder: Recorder,
     /// Tasks to look at: over, killed or being deleted.
     tasks: BTreeSet<Key>,
     groups: BTreeSet<Key>,
     agents_moved: bool,
     reservations_moved: bool,
+    /// Agents that are not Ready yet, and since when.
+    registering: BTreeMap<Name, u64>,
     /// Writes under way that must not be made twice.
     flying: BTreeSet<Token>,
     emptying: BTreeSet<(u64, Name)>,
@@ -93,11 +105,12 @@ impl Core {
             garbage: Garbage::default(),
             outbox: Outbox::default(),
             settings,
-            records: Vec::new(),
+            recorder: Recorder::new(settings.run),
             tasks: BTreeSet::new(),
             groups: BTreeSet::new(),
             agents_moved: false,
             reservations_moved: false,
+            registering: BTreeMap::new(),
             flying: BTreeSet::new(),
             emptying: BTreeSet::new(),
             again_ms: None,
@@ -126,7 +139,14 @@ impl Core {
                     let (writes, records) =
                         liveness::agents(&self.world, &beats, timeout_ms, now_ms);
                     self.once(writes);
-                    self.records.extend(records);
+                    self.tell(records, now_ms);
+                }
+            }
+            Event::Sorts(sorts) => self.garbage.sorts(sorts),
+            Event::Head(sort, seen) => self.garbage.head(&sort, seen, now_ms),
+            Event::Verified(answers) => {
+                if self.garbage.verified(answers) {
+                    self.again_ms = Some(now_ms + AGAIN_MS);
                 }
             }
             Event::Emptied(namespace, done) => self.emptied(&namespace, done, now_ms),
@@ -197,12 +217,15 @@ impl Core {
         }
         self.allocate(now_ms);
         self.tend(now_ms);
-        let writes = self
-            .waits
-            .look(&self.world, &mut self.allocator, &self.queue, now_ms);
+        let (writes, records) =
+            self.waits
+                .look(&self.world, &mut self.allocator, &self.queue, now_ms);
+        self.push(writes);
+        self.tell(records, now_ms);
+        let writes = self.recorder.flush(&self.world, now_ms);
         self.push(writes);
         let mut effects = self.outbox.flush();
-        effects.extend(self.records.drain(..).map(Effect::Record));
+        effects.extend(std::iter::from_fn(|| self.garbage.asks()).map(Effect::Verify));
         effects.extend(self.empty(now_ms));
         Step {
             effects,
@@ -245,7 +268,6 @@ impl Core {
             if let Some(write) = finalize::finalize(task, now_ms) {
                 self.once([write]);
             } else if let Some(write) = retry::retry(task, now_ms) {
-                self.records.push(retry::record(task));
                 self.once([write]);
             }
         }
@@ -269,6 +291,24 @@ impl Core {
         self.push(writes);
     }
 
+    fn tell(&mut self, records: impl IntoIterator<Item = Record>, now_ms: u64) {
+        for record in records {
+            self.recorder.note(record, now_ms);
+        }
+    }
+
+    /// How often heartbeats should be asked for: nobody should wait for a new agent.
+    #[must_use]
+    pub fn listen_every_ms(&self, now_ms: u64) -> u64 {
+        let awaited = |since: &u64| now_ms < since.saturating_add(AWAITED_MS);
+        if !self.registering.values().any(awaited) {
+            return LISTEN_MS;
+        }
+        // An answer names all agents: of many it is asked for less often.
+        let agents = u64::try_from(self.world.agents.len()).unwrap_or(u64::MAX);
+        (LISTEN_SOON_MS + agents / 20).min(LISTEN_MS)
+    }
+
     fn has_unbound(&self) -> bool {
         let bound = |phase: &Option<String>| phase.as_deref() == Some("Bound");
         self.world
@@ -289,13 +329,14 @@ impl Core {
             | Token::Liveness(_)
             | Token::Counts(_)
             | Token::Group(_)
-            | Token::Garbage(..) => None,
+            | Token::Garbage(_)
+            | Token::Told(..) => None,
         });
         let flying = flying.collect();
         let ledger = &mut self.allocator.ledger;
         let (writes, records) = reservations::reconcile(&self.world, ledger, &flying, now_ms);
         self.once(writes);
-        self.records.extend(records);
+        self.tell(records, now_ms);
     }
 
     fn empty(&mut self, now_ms: u64) -> Vec<Effect> {
@@ -320,6 +361,7 @@ impl Core {
             self.waits.next_ms(&self.queue),
             self.counts.next_ms(),
             self.emptying.first().map(|(at, _)| *at),
+            self.recorder.next_ms(),
             self.again_ms,
         ];
         times.into_iter().flatten().min()

@@ -2,7 +2,9 @@
 
 mod beats;
 mod empty;
-mod record;
+mod expire;
+mod fence;
+mod heads;
 mod send;
 mod service;
 mod watch;

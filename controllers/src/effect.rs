@@ -3,7 +3,7 @@
 use manifests::bundle::Operation;
 use serde_json::Value;
 
-use crate::model::{Key, Name};
+use crate::model::{Key, Name, Owner, Thing};
 
 /// Number of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,8 @@ pub enum Lane {
     Accept,
     /// Everything that may wait a moment.
     Cold,
+    /// Events for people.
+    Told,
 }
 
 /// Whose write it is: tells the core what an answer is about.
@@ -43,8 +45,10 @@ pub enum Token {
     Counts(String),
     /// Members of a group.
     Group(Key),
-    /// Something whose owners are gone or going: plural and name.
-    Garbage(&'static str, Key),
+    /// Something whose owners are gone or going.
+    Garbage(Thing),
+    /// An event for people: of whom (uid), and its reason.
+    Told(String, &'static str),
 }
 
 /// A write: all of it or nothing.
@@ -102,6 +106,9 @@ pub struct Record {
     pub name: String,
     /// Its uid.
     pub uid: String,
+    /// For whom it is summed up when there is too much to tell; `None`: it is told in any case that
+    /// has room.
+    pub framework: Option<Key>,
     /// True: `Warning`.
     pub warning: bool,
     /// One CamelCase word.
@@ -115,8 +122,8 @@ pub struct Record {
 pub enum Effect {
     /// Send these operations as one transaction, and answer with `Event::Done`.
     Submit(Batch, Vec<Operation>),
-    /// Tell people.
-    Record(Record),
+    /// See which of these owners still exist, and answer with `Event::Verified`.
+    Verify(Vec<Owner>),
     /// Delete everything in a namespace, and answer with `Event::Emptied`.
     Empty(String),
 }

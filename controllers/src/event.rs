@@ -1,10 +1,14 @@
 //! Everything that can happen to the controllers, as one closed enum.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1 as core;
+use kube::core::PartialObjectMeta;
 use manifests::kinds::{Agent, Framework, Offer, Reservation, ResourcePool, Task, TaskGroup};
 use manifests::wire::HeartbeatAges;
 
 use crate::effect::{Answer, Batch};
+use crate::model::{Owner, Sort};
 
 /// What is seen of one kind: a list, then changes; a new list when the watch was lost.
 #[derive(Clone, Debug)]
@@ -44,6 +48,12 @@ pub enum Event {
     Done(Batch, Answer),
     /// A namespace that is being deleted holds nothing any more, or still does.
     Emptied(String, bool),
+    /// Every resource of the API, as discovery has it now.
+    Sorts(Vec<Arc<Sort>>),
+    /// The head of an object of a kind that is not ours.
+    Head(Arc<Sort>, Seen<PartialObjectMeta>),
+    /// Owners that were looked up: whether each is there, `None` where that is not known.
+    Verified(Vec<(Owner, Option<bool>)>),
     /// The time that a step asked to be woken at has come.
     Tick,
 }

@@ -43,6 +43,12 @@ pub mod garbage;
 
 pub mod counts;
 
+pub mod story;
+
+pub mod recorder;
+
+pub mod expiry;
+
 pub mod outbox;
 
 pub mod edge;

@@ -95,6 +95,7 @@ fn record(agent: &Agent, phase: AgentPhase, silence_ms: u64) -> Record {
         namespace: String::new(),
         name: agent.name.to_string(),
         uid: agent.meta.uid.clone(),
+        framework: None,
         warning,
         reason,
         message,

@@ -4,12 +4,15 @@ mod amount;
 mod from;
 mod key;
 mod object;
+mod thing;
 
 pub(crate) use amount::{least_load, plus};
 pub use key::{Key, Name};
 pub use object::{
     Agent, Appetite, Framework, Group, Held, Meta, Namespace, Offer, Pool, Reservation, Shape, Task,
 };
+
+pub use thing::{Head, OURS, Owner, Sort, Thing, group};
 
 /// Finalizer on a bound task: its agent has to speak before the object may go.
 pub const AGENT_FINALIZER: &str = "stoa.dev/agent";

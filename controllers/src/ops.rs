@@ -4,7 +4,7 @@ use manifests::bundle::{Operation, Target, Verb};
 use manifests::kinds::API_VERSION;
 use serde_json::{Value, json};
 
-use crate::model::{Key, Task};
+use crate::model::{Key, Task, Thing};
 
 /// An object of `stoa.dev/v1`.
 fn target(resource: &str, namespace: Option<&str>, name: &str) -> Target {
@@ -13,6 +13,23 @@ fn target(resource: &str, namespace: Option<&str>, name: &str) -> Target {
         resource: resource.to_owned(),
         namespace: namespace.map(ToOwned::to_owned),
         name: name.to_owned(),
+    }
+}
+
+/// An object of core/v1 in a namespace.
+pub(crate) fn core(resource: &str, key: &Key) -> Target {
+    Target {
+        api_version: "v1".to_owned(),
+        ..target(resource, Some(&key.namespace), &key.name)
+    }
+}
+
+/// Any object.
+pub(crate) fn thing(thing: &Thing) -> Target {
+    let namespace = thing.sort.namespaced.then_some(&*thing.key.namespace);
+    Target {
+        api_version: thing.sort.api_version.clone(),
+        ..target(&thing.sort.plural, namespace, &thing.key.name)
     }
 }
 
@@ -59,6 +76,20 @@ pub(crate) fn patch_cluster_status(resource: &str, name: &str, body: Value) -> O
 
 /// DELETE, refused unless the object still is who and (with `version`) what we think it is.
 pub(crate) fn delete(resource: &str, key: &Key, uid: &str, version: Option<u64>) -> Operation {
+    delete_of(
+        target(resource, Some(&key.namespace), &key.name),
+        uid,
+        version,
+    )
+}
+
+/// DELETE of any object, refused unless it still is who we think it is.
+pub(crate) fn delete_thing(of: &Thing, uid: &str) -> Operation {
+    delete_of(thing(of), uid, None)
+}
+
+/// DELETE of a target under preconditions.
+pub(crate) fn delete_of(target: Target, uid: &str, version: Option<u64>) -> Operation {
     let mut preconditions = json!({});
     if !uid.is_empty() {
         preconditions["uid"] = uid.into();
@@ -72,7 +103,6 @@ pub(crate) fn delete(resource: &str, key: &Key, uid: &str, version: Option<u64>)
         "preconditions": preconditions,
         "propagationPolicy": "Background",
     });
-    let target = target(resource, Some(&key.namespace), &key.name);
     Operation {
         target,
         subresource: None,

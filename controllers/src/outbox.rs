@@ -7,8 +7,14 @@ use serde_json::Value;
 
 use crate::effect::{Answer, Batch, Effect, Lane, Refusal, Token, Write};
 
-/// Operations in one transaction: the server allows 10,000; this keeps each short.
-const OPERATIONS_MAX: usize = 512;
+/// Operations in one transaction: the server allows 10,000; this keeps each short. Events for
+/// people are shorter still, so that nothing of weight waits behind them.
+fn operations_max(lane: Lane) -> usize {
+    match lane {
+        Lane::Offer | Lane::Accept | Lane::Cold => 512,
+        Lane::Told => 256,
+    }
+}
 
 /// Writes waiting or under way. Every write ends in exactly one [`Settled`].
 #[derive(Debug, Default)]
@@ -41,6 +47,7 @@ fn flights_max(lane: Lane) -> usize {
     match lane {
         Lane::Offer | Lane::Cold => 2,
         Lane::Accept => 3,
+        Lane::Told => 1,
     }
 }
 
@@ -79,7 +86,9 @@ impl Outbox {
         let mut effects = Vec::new();
         for (lane, queue) in &mut self.lanes {
             while queue.flying < flights_max(*lane) {
-                let Some(writes) = queue.next() else { break };
+                let Some(writes) = queue.next(operations_max(*lane)) else {
+                    break;
+                };
                 self.next += 1;
                 let batch = Batch(self.next);
                 let operations = writes
@@ -113,7 +122,7 @@ impl Queue {
         self.waiting.is_empty() && self.parts.is_empty()
     }
 
-    fn next(&mut self) -> Option<Vec<Write>> {
+    fn next(&mut self, operations_max: usize) -> Option<Vec<Write>> {
         if let Some(part) = self.parts.pop_front() {
             return Some(part);
         }
@@ -121,7 +130,7 @@ impl Queue {
         let mut count = writes[0].operations.len();
         while let Some(next) = self.waiting.front() {
             count += next.operations.len();
-            if count > OPERATIONS_MAX {
+            if count > operations_max {
                 break;
             }
             writes.extend(self.waiting.pop_front());
@@ -273,7 +282,7 @@ mod tests {
             .iter()
             .map(|effect| match effect {
                 Effect::Submit(_, operations) => operations.len(),
-                Effect::Record(_) | Effect::Empty(_) => 0,
+                Effect::Verify(_) | Effect::Empty(_) => 0,
             })
             .collect();
         assert_eq!(sizes, [512, 88]);

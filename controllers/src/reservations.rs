@@ -194,6 +194,7 @@ fn record(of: &Reservation, status: &ReservationStatus) -> Option<Record> {
         namespace: of.key.namespace.to_string(),
         name: of.key.name.to_string(),
         uid: of.meta.uid.clone(),
+        framework: None,
         warning,
         reason,
         message,

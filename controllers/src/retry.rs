@@ -3,7 +3,7 @@
 use manifests::lifecycle::TaskState;
 use serde_json::{Value, json};
 
-use crate::effect::{Record, Token, Write};
+use crate::effect::{Token, Write};
 use crate::model::{AGENT_FINALIZER, Task};
 use crate::ops;
 
@@ -55,25 +55,6 @@ pub fn retry(task: &Task, now_ms: u64) -> Option<Write> {
         Token::Retry(task.key.clone()),
         vec![release, again],
     ))
-}
-
-/// What people read of it.
-#[must_use]
-pub fn record(task: &Task) -> Record {
-    let agent = task.agent.as_deref().unwrap_or("an agent");
-    Record {
-        kind: "Task",
-        namespace: task.key.namespace.to_string(),
-        name: task.key.name.to_string(),
-        uid: task.meta.uid.clone(),
-        warning: true,
-        reason: "TaskRetried",
-        message: format!(
-            "run {} ended as {} on {agent}; another follows",
-            task.attempt + 1,
-            task.state
-        ),
-    }
 }
 
 /// `notBefore` is written in whole seconds, and must not be earlier than meant.

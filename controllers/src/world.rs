@@ -109,7 +109,13 @@ impl World {
                 stow(&mut self.namespaces, seen, now_ms, |n| n.name.clone()),
                 Change::Namespace,
             ),
-            Event::Heartbeats(_) | Event::Done(..) | Event::Emptied(..) | Event::Tick => Vec::new(),
+            Event::Heartbeats(_)
+            | Event::Done(..)
+            | Event::Emptied(..)
+            | Event::Sorts(_)
+            | Event::Head(..)
+            | Event::Verified(_)
+            | Event::Tick => Vec::new(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use manifests::resources::{Ratio, Resources};
 
+use super::turn::Turn;
 use super::usage::{Usage, lineage};
 use crate::model::{Key, Name};
 use crate::world::World;
@@ -98,6 +99,39 @@ impl Tree {
                 }
             };
         }
+    }
+
+    /// Who is served before the pool, at the highest level where anybody is.
+    pub(crate) fn turn(&self, pool: &str) -> Turn {
+        let mut path: Vec<&str> = lineage(pool).collect();
+        path.reverse();
+        let mut above = ROOT;
+        let mut turn = Turn {
+            who: (pool.into(), Ratio::ZERO),
+            ahead: Vec::new(),
+        };
+        for name in path {
+            let Some(at) = self.index.get(name).copied() else {
+                break;
+            };
+            let own = &self.nodes[at];
+            let siblings = self.nodes[above].children.iter();
+            let mut ahead: Vec<&Node> = siblings
+                .map(|sibling| &self.nodes[*sibling])
+                .filter(|node| node.alive > 0 && precedence(node, &own).is_lt())
+                .collect();
+            ahead.sort_by(precedence);
+            let share = |node: &Node| (node.name.clone(), node.share.per_weight(node.weight_milli));
+            turn = Turn {
+                who: share(own),
+                ahead: ahead.into_iter().map(share).collect(),
+            };
+            if !turn.ahead.is_empty() {
+                break;
+            }
+            above = at;
+        }
+        turn
     }
 
     /// The framework wants nothing more, or can have nothing more.

@@ -19,6 +19,8 @@ pub struct LimitHit {
     pub limit: Milli,
     /// What the pool has.
     pub has: Milli,
+    /// What it was to have besides.
+    pub more: Milli,
 }
 
 /// Whether a pool may have `more`.
@@ -47,6 +49,7 @@ pub fn within_limits(
                 resource: resource.clone(),
                 limit: Milli::new(*limit).unwrap_or_default(),
                 has: has.get(resource),
+                more: more.get(resource),
             });
         }
     }

@@ -1,8 +1,12 @@
 //! Marks what depends on a change of the world.
 
+use manifests::kinds::AgentPhase;
+
 use super::Core;
-use crate::model::{Key, Name};
-use crate::world::Change;
+use crate::effect::Write;
+use crate::model::{Agent, Key, Name, Task};
+use crate::story;
+use crate::world::{Change, Delta};
 
 impl Core {
     pub(super) fn observe(&mut self, change: &Change, now_ms: u64) {
@@ -30,17 +34,7 @@ impl Core {
                 }
                 self.allocator.observe_framework(&self.world, delta)
             }
-            Change::Task(delta) => {
-                self.queue.observe(&self.world, delta, now_ms);
-                self.counts.observe(delta);
-                for task in [&delta.old, &delta.new].into_iter().flatten() {
-                    self.groups.extend(task.group.clone());
-                    self.tasks.insert(task.key.clone());
-                    self.agents_moved |= task.is_active();
-                }
-                self.allocator.dirty = true;
-                self.allocator.observe_task(&self.world, delta)
-            }
+            Change::Task(delta) => self.observe_task(delta, now_ms),
             Change::Group(delta) => {
                 if let Some(group) = delta.new.as_ref().or(delta.old.as_ref()) {
                     self.groups.insert(group.key.clone());
@@ -61,6 +55,7 @@ impl Core {
             Change::Agent(delta) => {
                 (self.agents_moved, self.reservations_moved) = (true, true);
                 self.counts.touch();
+                self.await_agent(delta);
                 self.allocator.observe_agent(&self.world, delta)
             }
             Change::Namespace(delta) => {
@@ -74,6 +69,32 @@ impl Core {
             }
         };
         self.push(writes);
+    }
+
+    fn observe_task(&mut self, delta: &Delta<Task>, now_ms: u64) -> Vec<Write> {
+        self.queue.observe(&self.world, delta, now_ms);
+        self.counts.observe(delta);
+        for task in [&delta.old, &delta.new].into_iter().flatten() {
+            self.groups.extend(task.group.clone());
+            self.tasks.insert(task.key.clone());
+            self.agents_moved |= task.is_active();
+        }
+        if self.complete {
+            self.tell(story::tell(delta), now_ms);
+        }
+        self.allocator.dirty = true;
+        self.allocator.observe_task(&self.world, delta)
+    }
+
+    fn await_agent(&mut self, delta: &Delta<Agent>) {
+        if let Some(agent) = delta.new.as_ref().or(delta.old.as_ref()) {
+            self.registering.remove(&agent.name);
+        }
+        let new = delta.new.as_ref();
+        if let Some(agent) = new.filter(|agent| agent.phase == AgentPhase::Registering) {
+            self.registering
+                .insert(agent.name.clone(), agent.meta.created_ms);
+        }
     }
 
     fn reline_pool(&mut self, pool: Option<&Name>, now_ms: u64) {

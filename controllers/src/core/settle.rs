@@ -25,6 +25,7 @@ impl Core {
                 self.allocator.dirty = true;
             }
             Token::Explain(key) => self.waits.settled(key),
+            Token::Told(uid, reason) => self.recorder.settled(uid, reason, result.is_ok()),
             Token::Counts(name) => {
                 self.counts.settled(name);
                 self.counts.touch();
@@ -36,7 +37,7 @@ impl Core {
             Token::Retry(_)
             | Token::Task(_)
             | Token::Group(_)
-            | Token::Garbage(..)
+            | Token::Garbage(_)
             | Token::Liveness(_)
             | Token::Reservation(_) => {
                 if let Err(refusal) = &result {
@@ -65,16 +66,18 @@ impl Core {
         }
         self.again_ms = None;
         (self.agents_moved, self.reservations_moved) = (true, true);
+        self.garbage.look_later();
         for token in std::mem::take(&mut self.refused) {
             match token {
                 Token::Retry(key) | Token::Task(key) => _ = self.tasks.insert(key),
                 Token::Group(key) => _ = self.groups.insert(key),
-                Token::Garbage(plural, key) => self.garbage.again(&self.world, plural, &key),
+                Token::Garbage(thing) => self.garbage.again(&self.world, &thing),
                 Token::Create(_)
                 | Token::Accept(_)
                 | Token::Withdraw(_)
                 | Token::Explain(_)
                 | Token::Counts(_)
+                | Token::Told(..)
                 | Token::Liveness(_)
                 | Token::Reservation(_) => {}
             }

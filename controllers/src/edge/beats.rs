@@ -1,38 +1,45 @@
-//! Asks each second when every agent was last heard from.
+//! Asks when every agent was last heard from, as often as the core wishes.
 
 use std::time::Duration;
 
 use kube::Client;
 use manifests::wire::HeartbeatAges;
+use tokio::sync::watch;
 
 use super::watch::Inbox;
 use crate::event::Event;
 
 const PATH: &str = "/apis/stoa.dev/v1/heartbeats";
 
-/// Well below any sensible agent timeout.
-const EVERY: Duration = Duration::from_secs(1);
-
-/// Polls until nobody listens. The first answer comes at once, so that agents that registered are
-/// ready without a second's wait.
-pub(super) async fn poll(client: Client, epoch: u64, inbox: Inbox) {
-    let mut ticks = tokio::time::interval(EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// Polls until nobody listens. A new pace holds at once.
+pub(super) async fn poll(
+    client: Client,
+    epoch: u64,
+    inbox: Inbox,
+    mut pace: watch::Receiver<Duration>,
+) {
     loop {
-        ticks.tick().await;
-        let Ok(request) = http::Request::get(PATH).body(Vec::new()) else {
+        if let Some(beats) = ask(&client, epoch).await
+            && inbox.send(Event::Heartbeats(beats)).await.is_err()
+        {
             return;
-        };
-        let beats = match client.request::<HeartbeatAges>(request).await {
-            Ok(beats) if beats.epoch == epoch => beats,
-            Ok(_another_term) => continue,
-            Err(error) => {
-                tracing::debug!(%error, "heartbeats not known");
-                continue;
-            }
-        };
-        if inbox.send(Event::Heartbeats(beats)).await.is_err() {
-            return;
+        }
+        let pause = *pace.borrow_and_update();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            changed = pace.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn ask(client: &Client, epoch: u64) -> Option<HeartbeatAges> {
+    let request = http::Request::get(PATH).body(Vec::new()).ok()?;
+    match client.request::<HeartbeatAges>(request).await {
+        // Of another term: somebody else is about to act on it.
+        Ok(beats) => (beats.epoch == epoch).then_some(beats),
+        Err(error) => {
+            tracing::debug!(%error, "heartbeats not known");
+            None
         }
     }
 }

@@ -16,14 +16,14 @@ const PATH: &str = "/apis/stoa.dev/v1/transactions";
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_MOST: Duration = Duration::from_secs(1);
 
-/// The epoch is over: another replica leads.
+/// The run is over: another replica leads, or another run has begun.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Deposed;
 
-/// Sends the operations as one transaction, fenced by the epoch, until its outcome is known.
+/// Sends the operations as one transaction under these guards, until its outcome is known.
 pub(super) async fn submit(
     client: &Client,
-    epoch: u64,
+    guards: &[Guard],
     request_id: String,
     operations: Vec<Operation>,
 ) -> Result<Answer, Deposed> {
@@ -31,7 +31,7 @@ pub(super) async fn submit(
         api_version: API_VERSION.to_owned(),
         kind: "Transaction".to_owned(),
         request_id: Some(request_id),
-        guards: vec![Guard::Epoch(epoch)],
+        guards: guards.to_vec(),
         operations,
     };
     let body = match serde_json::to_vec(&transaction) {

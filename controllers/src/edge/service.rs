@@ -9,11 +9,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::fence::{Failed, Fence};
 use super::send::Deposed;
-use super::{beats, empty, record, send, watch};
+use super::{beats, empty, expire, heads, send, watch};
 use crate::core::{Core, Settings};
-use crate::effect::{Batch, Effect, Record};
+use crate::effect::{Batch, Effect};
 use crate::event::Event;
+use crate::model::Owner;
 
 /// Events waiting for the core: a burst of tasks; beyond it, watches wait.
 const INBOX: usize = 4_096;
@@ -21,8 +23,8 @@ const INBOX: usize = 4_096;
 /// Events taken in before the core looks at what they add up to.
 const EVENTS_PER_STEP: usize = 1_024;
 
-/// Messages for people waiting to be written; beyond it they are dropped.
-const RECORDS: usize = 256;
+/// Batches of the sweep are numbered from here: far beyond those of the core.
+const SWEEPS: u64 = 1 << 40;
 
 /// What the controllers need.
 #[derive(Clone)]
@@ -64,10 +66,16 @@ impl std::fmt::Debug for Options {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
     /// Another replica leads.
-    #[error("leadership epoch {epoch} is over; the controllers of the present leader carry on")]
+    #[error("this run of epoch {epoch} is over: another replica leads, or another run has begun")]
     Deposed {
-        /// The epoch that is over.
+        /// The epoch.
         epoch: u64,
+    },
+    /// No fence can be put up against earlier runs of the same epoch.
+    #[error("the Lease of the controllers cannot be written: {message}")]
+    Unfenced {
+        /// What the server said.
+        message: String,
     },
 }
 
@@ -90,9 +98,21 @@ impl Service {
     /// When a write is refused because the epoch is over.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let epoch = self.options.epoch;
-        let running = shutdown.child_token();
-        let mut runner = Runner::start(self.options, running.clone());
-        let outcome = runner.run(&running).await;
+        // Distinguishes the offers and request ids of this run from those of any other.
+        let run_id = clock().as_nanosecond().unsigned_abs();
+        let now = crate::ops::micro_time(now_ms());
+        let request_id = request_id(run_id, epoch, Batch(0));
+        let raised = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            raised = Fence::raise(&self.options.client, epoch, request_id, &now) => raised,
+        };
+        let fence = raised.map_err(|failed| match failed {
+            Failed::Deposed => Error::Deposed { epoch },
+            Failed::Refused(message) => Error::Unfenced { message },
+        })?;
+        let mut runner = Runner::start(self.options, run_id, fence);
+        let outcome = runner.run(&shutdown).await;
+        // What is still on its way is not waited for: the next run's fence keeps it out.
         runner.tasks.shutdown().await;
         outcome.map_err(|Deposed| Error::Deposed { epoch })
     }
@@ -104,29 +124,35 @@ struct Runner {
     core: Core,
     events: mpsc::Receiver<Event>,
     inbox: mpsc::Sender<Event>,
-    records: mpsc::Sender<Record>,
+    pace: tokio::sync::watch::Sender<Duration>,
+    fence: Fence,
     deposed: CancellationToken,
     tasks: JoinSet<()>,
     run_id: u128,
 }
 
 impl Runner {
-    fn start(options: Options, _running: CancellationToken) -> Self {
+    fn start(options: Options, run_id: u128, fence: Fence) -> Self {
         let (inbox, events) = mpsc::channel(INBOX);
-        let (records, recorded) = mpsc::channel(RECORDS);
+        let (pace, wished) = tokio::sync::watch::channel(Duration::from_secs(1));
         let mut tasks = JoinSet::new();
         follow_all(&mut tasks, &options.client, &inbox);
         tasks.spawn(beats::poll(
             options.client.clone(),
             options.epoch,
             inbox.clone(),
+            wished,
         ));
-        tasks.spawn(record::record(options.client.clone(), recorded));
-        // Distinguishes the offers and request ids of this run from those of any other.
-        let run = clock().as_nanosecond().unsigned_abs();
+        tasks.spawn(heads::follow(options.client.clone(), inbox.clone()));
+        let epoch = options.epoch;
+        tasks.spawn(expire::sweep(
+            options.client.clone(),
+            fence.clone(),
+            move |number| request_id(run_id, epoch, Batch(SWEEPS + number)),
+        ));
         let core = Core::new(Settings {
             epoch: options.epoch,
-            run: u64::try_from(run / 1_000_000).unwrap_or(0),
+            run: u64::try_from(run_id / 1_000_000).unwrap_or(0),
             agent_timeout_ms: options.agent_timeout_ms,
             offer_timeout_ms: options.offer_timeout_ms,
         });
@@ -136,10 +162,11 @@ impl Runner {
             core,
             events,
             inbox,
-            records,
+            pace,
+            fence,
             deposed,
             tasks,
-            run_id: run,
+            run_id,
         }
     }
 
@@ -162,6 +189,9 @@ impl Runner {
                 self.core.handle(event, now_ms);
             }
             let step = self.core.step(now_ms);
+            let pace = Duration::from_millis(self.core.listen_every_ms(now_ms));
+            self.pace
+                .send_if_modified(|present| std::mem::replace(present, pace) != pace);
             wake_ms = step.wake_ms;
             for effect in step.effects {
                 self.perform(effect);
@@ -174,27 +204,32 @@ impl Runner {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Submit(batch, operations) => self.submit(batch, operations),
-            Effect::Record(record) => {
-                if self.records.try_send(record).is_err() {
-                    tracing::debug!("an event for people was dropped: too many at once");
-                }
-            }
+            Effect::Verify(owners) => self.verify(owners),
             Effect::Empty(namespace) => self.empty(namespace),
         }
     }
 
     fn submit(&mut self, batch: Batch, operations: Vec<manifests::bundle::Operation>) {
         let (client, epoch) = (self.options.client.clone(), self.options.epoch);
+        let fence = self.fence.clone();
         let (inbox, deposed) = (self.inbox.clone(), self.deposed.clone());
         let request_id = request_id(self.run_id, epoch, batch);
         self.tasks.spawn(async move {
-            match send::submit(&client, epoch, request_id, operations).await {
+            match send::submit(&client, fence.guards(), request_id, operations).await {
                 Ok(answer) => {
                     // Closed: the loop has ended, and nobody needs the answer.
                     inbox.send(Event::Done(batch, answer)).await.ok();
                 }
                 Err(Deposed) => deposed.cancel(),
             }
+        });
+    }
+
+    fn verify(&mut self, owners: Vec<Owner>) {
+        let (client, inbox) = (self.options.client.clone(), self.inbox.clone());
+        self.tasks.spawn(async move {
+            let seen = heads::verify(&client, owners).await;
+            inbox.send(Event::Verified(seen)).await.ok();
         });
     }
 
@@ -279,7 +314,7 @@ pub(super) fn clock() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     u64::try_from(clock().as_millisecond()).unwrap_or(0)
 }
 

@@ -1,11 +1,12 @@
 //! Follows one kind: a list, then changes; a new list when the watch cannot be resumed.
 
 use std::fmt::Debug;
-use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::api::{Api, ListParams, WatchEvent, WatchParams};
+use futures::stream::BoxStream;
+use kube::api::{Api, DynamicObject, ListParams, ObjectList, WatchEvent, WatchParams};
+use kube::core::PartialObjectMeta;
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -31,22 +32,90 @@ enum Lost {
 /// What the core may be sent.
 pub(super) type Inbox = mpsc::Sender<Event>;
 
-/// Follows a kind until nobody listens.
-pub(super) async fn follow<K>(api: Api<K>, wrap: fn(Seen<K>) -> Event, inbox: Inbox)
+/// Where objects come from: whole, or their metadata alone.
+pub(super) trait Feed: Sync {
+    /// What is seen of each.
+    type Item: ResourceExt + Clone + Debug + DeserializeOwned + Send + 'static;
+
+    /// A page.
+    fn list(
+        &self,
+        params: &ListParams,
+    ) -> impl Future<Output = Result<ObjectList<Self::Item>, kube::Error>> + Send;
+
+    /// What changes after a version.
+    fn watch(
+        &self,
+        version: &str,
+    ) -> impl Future<Output = Result<Changes<Self::Item>, kube::Error>> + Send;
+
+    /// For the log.
+    fn name(&self) -> &str;
+}
+
+/// A stream of changes.
+pub(super) type Changes<T> = BoxStream<'static, Result<WatchEvent<T>, kube::Error>>;
+
+impl<K> Feed for Api<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
+    type Item = K;
+
+    async fn list(&self, params: &ListParams) -> Result<ObjectList<K>, kube::Error> {
+        Self::list(self, params).await
+    }
+
+    async fn watch(&self, version: &str) -> Result<Changes<K>, kube::Error> {
+        let changes = Self::watch(self, &WatchParams::default(), version).await?;
+        Ok(changes.boxed())
+    }
+
+    fn name(&self) -> &str {
+        self.resource_url()
+    }
+}
+
+/// Only the metadata of objects of any kind.
+pub(super) struct Heads(pub(super) Api<DynamicObject>);
+
+impl Feed for Heads {
+    type Item = PartialObjectMeta;
+
+    async fn list(&self, params: &ListParams) -> Result<ObjectList<Self::Item>, kube::Error> {
+        self.0.list_metadata(params).await
+    }
+
+    async fn watch(&self, version: &str) -> Result<Changes<Self::Item>, kube::Error> {
+        let changes = self
+            .0
+            .watch_metadata(&WatchParams::default(), version)
+            .await?;
+        Ok(changes.boxed())
+    }
+
+    fn name(&self) -> &str {
+        self.0.resource_url()
+    }
+}
+
+/// Follows a kind until nobody listens.
+pub(super) async fn follow<F: Feed>(
+    feed: F,
+    wrap: impl Fn(Seen<F::Item>) -> Event + Send + Sync,
+    inbox: Inbox,
+) {
     loop {
-        match list(&api, wrap, &inbox).await {
+        match list(&feed, &wrap, &inbox).await {
             Ok(version) => {
-                if watch(&api, wrap, &inbox, version).await.is_none() {
+                if watch(&feed, &wrap, &inbox, version).await.is_none() {
                     return;
                 }
             }
             Err(Lost::Closed) => return,
             Err(Lost::Expired) => {}
             Err(Lost::Failed(error)) => {
-                tracing::debug!(kind = %K::kind(&()), %error, "list failed");
+                tracing::debug!(kind = feed.name(), %error, "list failed");
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -57,14 +126,15 @@ where
 }
 
 /// Lists everything, page by page, and returns the version of the list.
-async fn list<K>(api: &Api<K>, wrap: fn(Seen<K>) -> Event, inbox: &Inbox) -> Result<String, Lost>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
-{
+async fn list<F: Feed>(
+    feed: &F,
+    wrap: impl Fn(Seen<F::Item>) -> Event,
+    inbox: &Inbox,
+) -> Result<String, Lost> {
     send(inbox, wrap(Seen::Reset)).await?;
     let mut params = ListParams::default().limit(PAGE);
     loop {
-        let page = api.list(&params).await.map_err(lost)?;
+        let page = feed.list(&params).await.map_err(lost)?;
         for object in page.items {
             send(inbox, wrap(Seen::Item(Box::new(object)))).await?;
         }
@@ -80,43 +150,33 @@ where
 }
 
 /// Watches on from `version` until the place is lost; `None`: nobody listens.
-async fn watch<K>(
-    api: &Api<K>,
-    wrap: fn(Seen<K>) -> Event,
+async fn watch<F: Feed>(
+    feed: &F,
+    wrap: impl Fn(Seen<F::Item>) -> Event,
     inbox: &Inbox,
     mut version: String,
-) -> Option<()>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
-{
+) -> Option<()> {
     loop {
-        match once(api, wrap, inbox, &mut version).await {
+        match once(feed, &wrap, inbox, &mut version).await {
             Ok(()) => {}
             Err(Lost::Expired) => return Some(()),
             Err(Lost::Closed) => return None,
             Err(Lost::Failed(error)) => {
-                tracing::debug!(kind = %K::kind(&()), %error, "watch failed");
+                tracing::debug!(kind = feed.name(), %error, "watch failed");
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
 }
 
-async fn once<K>(
-    api: &Api<K>,
-    wrap: fn(Seen<K>) -> Event,
+async fn once<F: Feed>(
+    feed: &F,
+    wrap: impl Fn(Seen<F::Item>) -> Event,
     inbox: &Inbox,
     version: &mut String,
-) -> Result<(), Lost>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    let stream = api
-        .watch(&WatchParams::default(), version)
-        .await
-        .map_err(lost)?;
-    let mut stream = pin!(stream);
-    while let Some(event) = stream.next().await {
+) -> Result<(), Lost> {
+    let mut changes = feed.watch(version).await.map_err(lost)?;
+    while let Some(event) = changes.next().await {
         match event.map_err(lost)? {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                 advance(version, &object);
@@ -135,7 +195,7 @@ where
     Ok(())
 }
 
-fn advance<K: Resource>(version: &mut String, object: &K) {
+fn advance<K: ResourceExt>(version: &mut String, object: &K) {
     if let Some(newer) = object.resource_version() {
         *version = newer;
     }

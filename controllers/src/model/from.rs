@@ -20,7 +20,7 @@ const REFUSE_MS: u64 = 5_000;
 /// Mesos' cap.
 const REFUSE_MS_MAX: u64 = 365 * 86_400_000;
 
-fn meta(from: &ObjectMeta) -> Meta {
+pub(super) fn meta(from: &ObjectMeta) -> Meta {
     Meta {
         uid: from.uid.clone().unwrap_or_default(),
         version: version(from),
@@ -49,7 +49,7 @@ fn name(from: &ObjectMeta) -> Arc<str> {
     from.name.as_deref().unwrap_or_default().into()
 }
 
-fn key(from: &ObjectMeta) -> Key {
+pub(super) fn key(from: &ObjectMeta) -> Key {
     let namespace = from.namespace.as_deref().unwrap_or_default();
     Key {
         namespace: namespace.into(),
@@ -165,6 +165,8 @@ impl Parse<kinds::Task> for Task {
             retry_at_ms,
             waiting: status.waiting,
             fault,
+            said: status.message.or(status.reason),
+            exit_code: status.exit_code,
             key,
         }
     }

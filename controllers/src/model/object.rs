@@ -126,6 +126,10 @@ pub struct Task {
     pub waiting: Option<Explanation>,
     /// Its resources cannot be read.
     pub fault: Option<String>,
+    /// What its status says of the present or last run: a sentence, or a word.
+    pub said: Option<String>,
+    /// Exit code of the last run.
+    pub exit_code: Option<i32>,
 }
 
 impl Task {

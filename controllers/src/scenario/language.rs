@@ -272,6 +272,7 @@ fn show(sim: &Sim, what: &str, rest: &Rest<'_>) -> String {
         "offers" => sim.server.all("offers").map(offer_line).collect(),
         "why" => sim.server.all("tasks").filter_map(why_line).collect(),
         "status" => vec![status(sim, rest)],
+        "events" => events(sim),
         other => panic!("cannot show {other}"),
     };
     lines.push(String::new());
@@ -320,6 +321,26 @@ fn shares(sim: &Sim) -> Vec<String> {
     }
     let line = |(framework, count)| format!("{framework} {count}");
     counts.into_iter().map(line).collect()
+}
+
+/// Object, reason, how often, and what is said of each event, in the order they were first written.
+fn events(sim: &Sim) -> Vec<String> {
+    let mut events: Vec<&Value> = sim.server.all("events").collect();
+    events.sort_by_key(|event| {
+        let name = name(event);
+        name.rsplit('.').next().unwrap_or(name).to_owned()
+    });
+    let line = |event: &&Value| {
+        let text = |field: &str| event[field].as_str().unwrap_or_default();
+        format!(
+            "{} {} x{}: {}",
+            event["involvedObject"]["name"].as_str().unwrap_or_default(),
+            text("reason"),
+            event["count"],
+            text("message"),
+        )
+    };
+    events.iter().map(line).collect()
 }
 
 fn status(sim: &Sim, rest: &Rest<'_>) -> String {

@@ -167,6 +167,10 @@ impl Server {
 
     fn publish(&mut self) {
         for (plural, live, object) in self.state.log.drain(..) {
+            // Nobody follows the events written for people.
+            if plural == "events" {
+                continue;
+            }
             let event = event(&plural, live, &object);
             self.streams.entry(plural).or_default().push_back(event);
         }

@@ -9,6 +9,7 @@ use super::server::{Id, KINDS, Server, id};
 use crate::core::{Core, Settings};
 use crate::effect::{Batch, Effect};
 use crate::event::Event;
+use crate::model::Owner;
 
 /// The core and the model.
 #[derive(Debug)]
@@ -19,8 +20,12 @@ pub(super) struct Sim {
     sent: VecDeque<(Batch, Vec<Operation>)>,
     answers: VecDeque<Event>,
     pub(super) wake_ms: Option<u64>,
-    pub(super) records: Vec<&'static str>,
     pub(super) transactions: usize,
+}
+
+fn owner_id(owner: &Owner) -> Id {
+    let key = &owner.thing.key;
+    id(&owner.thing.sort.plural, &key.namespace, &key.name)
 }
 
 fn core(epoch: u64) -> Core {
@@ -41,7 +46,6 @@ impl Sim {
             sent: VecDeque::new(),
             answers: VecDeque::new(),
             wake_ms: None,
-            records: Vec::new(),
             transactions: 0,
         };
         for kind in KINDS {
@@ -101,7 +105,14 @@ impl Sim {
         for effect in step.effects {
             match effect {
                 Effect::Submit(batch, operations) => self.sent.push_back((batch, operations)),
-                Effect::Record(record) => self.records.push(record.reason),
+                Effect::Verify(owners) => {
+                    let seen = owners.into_iter().map(|owner| {
+                        let live = self.server.get(&owner_id(&owner));
+                        let live = live.is_some_and(|o| o["metadata"]["uid"] == *owner.uid);
+                        (owner, Some(live))
+                    });
+                    self.answers.push_back(Event::Verified(seen.collect()));
+                }
                 Effect::Empty(_) => {}
             }
         }

@@ -372,3 +372,67 @@ fn figures_are_written() {
          4 1",
     );
 }
+
+#[test]
+fn a_task_tells_its_life() {
+    check(
+        "pool p
+         agent n1 cpus=1
+         framework f pool=p
+         task t framework=f cpus=1 restart=OnFailure
+         task u framework=f cpus=1
+         show tasks
+         run t
+         pass 300
+         fail t
+         pass 2000
+         show events",
+        "t Staging n1
+         u Pending -
+         t Scheduled x1: run 1 bound to agent n1
+         t Started x1: run 1 runs on agent n1
+         t Failed x1: run 1 failed on agent n1
+         t Retried x1: run 1 ended as Failed; run 2 begins not before 1970-01-01T00:16:42Z
+         u Scheduled x1: run 1 bound to agent n1",
+    );
+}
+
+#[test]
+fn a_long_wait_is_told_once() {
+    check(
+        "pool p limits=cpus:2
+         agent n1 cpus=4
+         framework f pool=p
+         task t count=2 framework=f cpus=2
+         pass 2900
+         show events
+         pass 60000
+         leader 2
+         pass 5000
+         show events",
+        "t-1 Scheduled x1: run 1 bound to agent n1
+         t-1 Scheduled x1: run 1 bound to agent n1
+         t-2 Waiting x1: pool p uses 2 of at most 2 cpus, and this asks for 2 more; waits for tasks of pool p to end, or its limit to be raised",
+    );
+}
+
+#[test]
+fn thousands_of_tasks_are_told_as_a_sum() {
+    let shown = super::language::run(
+        "pool p
+         agent n1 cpus=4000
+         framework f pool=p
+         task t count=1000 framework=f cpus=1
+         pass 11000
+         show events",
+    );
+    let (sums, each): (Vec<&str>, Vec<&str>) = shown
+        .lines()
+        .partition(|line| line.starts_with("f ManyTasks"));
+    assert!(each.len() < 400, "{}", each.len());
+    let told = sums.iter().filter_map(|line| {
+        let (_, counts) = line.rsplit_once(": ")?;
+        counts.split(' ').next()?.parse::<usize>().ok()
+    });
+    assert_eq!(told.sum::<usize>() + each.len(), 1_000, "{sums:?}");
+}

@@ -1,18 +1,18 @@
 //! Why a task waits, from the very checks that placed it nowhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use manifests::explain::{Cause, Explanation, Refused};
-use manifests::resources::{Resources, Short};
+use manifests::resources::{Ratio, Resources, Short, amount_text};
 use serde_json::json;
 
 use super::place::{Ask, Obstacle, judge};
 use super::queue::{Queue, Unit};
-use crate::allocator::{Allocator, Headroom, within_limits};
-use crate::effect::{Token, Write};
+use crate::allocator::{Allocator, Headroom, Turn, within_limits};
+use crate::effect::{Record, Token, Write};
 use crate::model::{Agent, Key, Name, Task};
-use crate::ops;
 use crate::world::World;
+use crate::{ops, story};
 
 /// Names given for each class of agents.
 const EXAMPLES_MAX: usize = 3;
@@ -26,6 +26,9 @@ const LOOK_MS: u64 = 250;
 /// Explanations written in one look: 200 each second.
 const WRITES_MAX: usize = 50;
 
+/// Who waits for longer is worth an event: most waits for a free slot are shorter.
+const TELL_MS: u64 = 3_000;
+
 /// New particulars of the same causes are written no more often than this.
 const REWRITE_MS: u64 = 10_000;
 
@@ -33,6 +36,7 @@ const REWRITE_MS: u64 = 10_000;
 pub fn explain(
     world: &World,
     allocator: &mut Allocator,
+    queue: &Queue,
     framework: &Key,
     unit: &Unit,
 ) -> Explanation {
@@ -55,9 +59,14 @@ pub fn explain(
         task.shape.resources.clone()
     };
     if let Err(hit) = within_limits(world, &allocator.usage, &pool, &resources) {
+        let amount = |amount| amount_text(&hit.resource, amount);
         let detail = format!(
-            "pool {} has {} of at most {} {}",
-            hit.pool, hit.has, hit.limit, hit.resource
+            "pool {} uses {} of at most {} {}, and this asks for {} more",
+            hit.pool,
+            amount(hit.has),
+            amount(hit.limit),
+            hit.resource,
+            amount(hit.more)
         );
         let relief = format!(
             "tasks of pool {} to end, or its limit to be raised",
@@ -80,14 +89,13 @@ pub fn explain(
     };
     let mut refusals = survey(world, allocator, &ask);
     if refusals.fits > 0 {
-        refusals.found.push(fitting(
-            allocator,
-            world,
-            &pool,
-            &resources,
-            unit,
-            refusals.fits,
-        ));
+        let (cause, detail) = fitting(allocator, world, queue, &pool, &resources, unit);
+        refusals.found.push(Refused {
+            agents: refusals.fits,
+            examples: Vec::new(),
+            cause,
+            detail,
+        });
     }
     summarise(refusals.found, &resources)
 }
@@ -220,14 +228,14 @@ fn shortages(shorts: &[Short], what: &str) -> String {
 fn fitting(
     allocator: &mut Allocator,
     world: &World,
+    queue: &Queue,
     pool: &Name,
     resources: &Resources,
     unit: &Unit,
-    agents: u32,
-) -> Refused {
+) -> (Cause, String) {
     let headroom = Headroom::of(world, &allocator.usage);
     let free = allocator.free_in_all();
-    let (cause, detail) = match headroom.keeper(pool, &free, resources) {
+    match headroom.keeper(pool, &free, resources) {
         Some(owed) => (
             Cause::Guaranteed,
             format!("free resources are guaranteed to pool {owed}"),
@@ -241,15 +249,28 @@ fn fitting(
         }
         None => (
             Cause::FairShare,
-            format!("it is not the turn of pool {pool} yet"),
+            turn(pool, &allocator.turn(world, queue, pool)),
         ),
-    };
-    Refused {
-        agents,
-        examples: Vec::new(),
-        cause,
-        detail,
     }
+}
+
+/// Whose turn it is, with what each has for its weight.
+fn turn(pool: &Name, turn: &Turn) -> String {
+    let one = |(name, share): &(Name, Ratio)| format!("{name} ({share})");
+    let ahead = turn.ahead.iter().take(EXAMPLES_MAX).map(one);
+    let more = turn.ahead.len().saturating_sub(EXAMPLES_MAX);
+    let ahead: Vec<String> = ahead
+        .chain((more > 0).then(|| format!("{more} more")))
+        .collect();
+    if ahead.is_empty() {
+        return format!("pool {pool} is next");
+    }
+    format!(
+        "it is not the turn of pool {}: its weighted share is {}, less is held by {}",
+        turn.who.0,
+        turn.who.1,
+        ahead.join(", ")
+    )
 }
 
 fn summarise(found: Vec<Refused>, resources: &Resources) -> Explanation {
@@ -311,6 +332,8 @@ pub struct Waits {
     since: BTreeMap<Key, u64>,
     written: BTreeMap<Key, u64>,
     flying: BTreeMap<Key, ()>,
+    /// Whose wait was told as an event.
+    told: BTreeSet<Key>,
 }
 
 impl Waits {
@@ -320,16 +343,16 @@ impl Waits {
         (!queue.is_empty() || !self.since.is_empty()).then_some(self.next_ms)
     }
 
-    /// Explanations to be written now.
+    /// Explanations to be written now, and events about those who have waited long.
     pub fn look(
         &mut self,
         world: &World,
         allocator: &mut Allocator,
         queue: &Queue,
         now_ms: u64,
-    ) -> Vec<Write> {
+    ) -> (Vec<Write>, Vec<Record>) {
         if now_ms < self.next_ms {
-            return Vec::new();
+            return Default::default();
         }
         self.next_ms = now_ms + LOOK_MS;
         let mut waiting: Vec<(Vec<Key>, Explanation)> = Vec::new();
@@ -340,7 +363,7 @@ impl Waits {
                 continue;
             }
             let explanation = match queue.sample(world, framework, class) {
-                Some(unit) => explain(world, allocator, framework, &unit),
+                Some(unit) => explain(world, allocator, queue, framework, &unit),
                 None => simple(
                     Cause::Group,
                     "waits for the other tasks of its group to exist".to_owned(),
@@ -361,16 +384,23 @@ impl Waits {
         world: &World,
         waiting: Vec<(Vec<Key>, Explanation)>,
         now_ms: u64,
-    ) -> Vec<Write> {
+    ) -> (Vec<Write>, Vec<Record>) {
         let before = std::mem::take(&mut self.since);
-        let mut writes = Vec::new();
+        let (mut writes, mut records) = (Vec::new(), Vec::new());
         for (keys, explanation) in waiting {
             for key in keys {
-                let since = before.get(&key).copied().unwrap_or(now_ms);
+                let known = before.get(&key).copied();
+                let since = known.unwrap_or(now_ms);
                 self.since.insert(key.clone(), since);
                 let Some(task) = world.tasks.get(&key) else {
                     continue;
                 };
+                // Explained before we looked: an earlier leader has told it.
+                let told = known.is_none() && task.waiting.is_some();
+                if told || now_ms >= since + TELL_MS && !self.told.contains(&key) {
+                    self.told.insert(key.clone());
+                    records.extend((!told).then(|| story::waits(task, &explanation)).flatten());
+                }
                 let patient = now_ms < since + PATIENCE_MS;
                 if patient || writes.len() >= WRITES_MAX || self.flying.contains_key(&key) {
                     continue;
@@ -384,7 +414,8 @@ impl Waits {
         }
         let since = &self.since;
         self.written.retain(|key, _| since.contains_key(key));
-        writes
+        self.told.retain(|key| since.contains_key(key));
+        (writes, records)
     }
 
     fn is_news(&self, task: &Task, explanation: &Explanation, now_ms: u64) -> bool {
