@@ -7,8 +7,10 @@ mod accept;
 mod explain;
 mod place;
 mod queue;
+mod waits;
 
 pub use accept::accept;
-pub use explain::{Waits, explain};
+pub use explain::explain;
 pub use place::{Ask, Obstacle, choose, judge};
 pub use queue::{Class, Queue, Unit};
+pub use waits::Waits;

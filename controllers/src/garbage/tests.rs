@@ -38,8 +38,8 @@ impl Rig {
         rig
     }
 
-    fn map(&mut self, wrap: fn(Box<PartialObjectMeta>) -> Seen<PartialObjectMeta>, more: Value) {
-        let head = head("root", "uid-root", &more);
+    fn map(&mut self, wrap: fn(Box<PartialObjectMeta>) -> Seen<PartialObjectMeta>, more: &Value) {
+        let head = head("root", "uid-root", more);
         self.garbage.head(&self.maps, wrap(head), 0);
     }
 
@@ -79,12 +79,12 @@ fn head(name: &str, uid: &str, more: &Value) -> Box<PartialObjectMeta> {
 #[test]
 fn a_dependent_goes_when_its_owner_is_seen_to_go() {
     let mut rig = Rig::new();
-    rig.map(Seen::Item, json!({}));
+    rig.map(Seen::Item, &json!({}));
     rig.secret();
     assert_eq!(rig.writes(), [""; 0]);
     assert!(!rig.verify(Some(true)));
     assert_eq!(rig.writes(), [""; 0]);
-    rig.map(Seen::Gone, json!({}));
+    rig.map(Seen::Gone, &json!({}));
     assert_eq!(rig.writes(), ["Delete leaf"]);
 }
 
@@ -126,7 +126,7 @@ fn a_held_owner_waits_for_its_dependents_or_sets_them_free() {
         rig.writes();
         rig.verify(Some(true));
         let going = json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [finalizer]});
-        rig.map(Seen::Item, going);
+        rig.map(Seen::Item, &going);
         assert_eq!(rig.writes(), [first], "{finalizer}");
         let secrets = Arc::clone(&rig.secrets);
         rig.garbage.head(
@@ -146,7 +146,7 @@ fn a_held_owner_stays_until_every_kind_was_listed() {
     rig.garbage.sorts(vec![maps, secrets, late.clone()]);
     let going =
         json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [ORPHAN_FINALIZER]});
-    rig.map(Seen::Item, going);
+    rig.map(Seen::Item, &going);
     assert_eq!(rig.writes(), [""; 0]);
     rig.garbage.head(&late, Seen::Synced(1), 0);
     assert_eq!(rig.writes(), ["Patch root"]);
