@@ -222,7 +222,8 @@ impl Engine {
     pub async fn transaction(&self, call: TransactionCall) -> Result<Reply, Failure> {
         let input = parse_body(&call.body, TRANSACTION_BYTES_MAX)?;
         let bundle: manifests::bundle::Transaction = body::shaped(input.value, "a transaction")?;
-        let named = bundle.request_id.as_deref().map(ids::seed_of);
+        let request_id = bundle.request_id.as_deref();
+        let named = request_id.map(|id| ids::seed_of(&call.user.name, id));
         let registry = self.registry();
         let validation = call.params.field_validation;
         let plan = transaction::plan(bundle, &registry, validation, &call.user, self.policy)?;

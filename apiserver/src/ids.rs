@@ -2,7 +2,6 @@
 //! things: a retry after a race, or after a lost answer, cannot create a second object.
 
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 /// Letters Kubernetes uses for generated names: no vowels, no look-alikes.
 const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -54,14 +53,16 @@ impl Ids {
     }
 }
 
-/// The seed a client's `requestId` stands for; any text will do, a UUID is usual.
+/// The seed a user's `requestId` stands for; any text will do, a UUID is usual. Users share no
+/// ids: with another's id, nobody can have a request taken for done, or read its answer.
 #[must_use]
-pub fn seed_of(request_id: &str) -> u128 {
-    let parsed = Uuid::parse_str(request_id).map(|uuid| uuid.as_u128());
-    parsed.unwrap_or_else(|_| {
-        let hash = Sha256::digest(request_id.as_bytes());
-        u128::from_be_bytes(hash[..16].try_into().expect("a SHA-256 has 32 bytes"))
-    })
+pub fn seed_of(user: &str, request_id: &str) -> u128 {
+    let hash = Sha256::new()
+        .chain_update(user.len().to_be_bytes())
+        .chain_update(user)
+        .chain_update(request_id)
+        .finalize();
+    u128::from_be_bytes(hash[..16].try_into().expect("a SHA-256 has 32 bytes"))
 }
 
 fn digest(seed: u128, purpose: &[u8], n: u32) -> [u8; 16] {

@@ -129,7 +129,12 @@ impl State {
             return self.recall(remembered.clone(), &txn);
         }
         let (id, stamp_ms) = (txn.request_id, txn.stamp_ms);
+        // Without operations it only asks, and what it asks about may yet happen under its id.
+        let asks = txn.ops.is_empty();
         let outcome = self.apply_txn(term, txn, changes);
+        if asks {
+            return outcome;
+        }
         self.dedupe.insert(Request {
             id,
             stamp_ms,

@@ -198,7 +198,7 @@ pub fn run(
     context: &mut Context<'_>,
 ) -> Result<Vec<Answer>, Failure> {
     for (n, check) in plan.guards.iter().enumerate() {
-        hold(world, check).map_err(|failure| failure.within(&format!("guards[{n}]")))?;
+        hold(world, check, context).map_err(|failure| failure.within(&format!("guards[{n}]")))?;
     }
     let mut answers = Vec::with_capacity(plan.writes.len());
     for (n, write) in plan.writes.iter().enumerate() {
@@ -208,7 +208,7 @@ pub fn run(
     Ok(answers)
 }
 
-fn hold(world: &mut World, check: &Check) -> Result<(), Failure> {
+fn hold(world: &mut World, check: &Check, context: &Context<'_>) -> Result<(), Failure> {
     match check {
         Check::Epoch(epoch) => {
             world.require_epoch(*epoch);
@@ -219,6 +219,7 @@ fn hold(world: &mut World, check: &Check) -> Result<(), Failure> {
             let gr = resource.gr();
             let found =
                 found.ok_or_else(|| Failure::conflict(&gr, &target.name, "it does not exist"))?;
+            context.check_owner(resource, &found)?;
             match version {
                 Some(version) if version != metadata::text(&found, "resourceVersion") => {
                     Err(Failure::modified(&gr, &target.name))

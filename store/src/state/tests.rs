@@ -184,6 +184,17 @@ fn a_request_id_applies_once_and_a_retry_gets_the_first_answer() {
 }
 
 #[test]
+fn asking_about_an_id_does_not_use_it_up() {
+    let mut state = two_keys();
+    let asked = txn(81, vec![Guard::Exists(key("z"))], vec![]);
+    let asked = apply(&mut state, asked).0;
+    assert!(matches!(asked, TxnOutcome::Refused { .. }));
+    let (written, changes) = apply(&mut state, txn(81, vec![], vec![put("y", "1")]));
+    assert!(matches!(written, TxnOutcome::Applied { .. }));
+    assert_eq!(changes.len(), 1);
+}
+
+#[test]
 fn the_digest_depends_on_the_content_alone() {
     let state = two_keys();
     let mut copy = State::default();

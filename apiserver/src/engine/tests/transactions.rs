@@ -87,6 +87,44 @@ async fn a_request_id_applies_once() {
 }
 
 #[tokio::test]
+async fn a_request_that_failed_may_succeed_under_its_id() {
+    let rig = Rig::start().await;
+    let patch = operation("patch", "configmaps", "c", json!({"data": {"w": "2"}}));
+    let bundle = json!({"requestId": "again", "operations": [patch]});
+    let failure = rig.transaction(bundle.clone()).await.unwrap_err();
+    assert_eq!(failure.code(), 404);
+    rig.create("configmaps", config_map("c", "1"))
+        .await
+        .unwrap();
+    rig.transaction(bundle).await.unwrap();
+    assert_eq!(rig.get("configmaps", "c").await.unwrap()["data"]["w"], "2");
+}
+
+#[tokio::test]
+async fn users_share_no_request_ids() {
+    let rig = Rig::start().await;
+    for (user, name) in [("ann", "c"), ("bob", "d")] {
+        let create = operation("create", "configmaps", name, config_map(name, "1"));
+        let bundle = json!({"requestId": "same", "operations": [create]});
+        let user = User::new(user, "people");
+        rig.transaction_as(user, bundle).await.unwrap();
+        rig.get("configmaps", name).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn agents_learn_nothing_of_others_from_guards() {
+    let mut rig = Rig::start().await;
+    rig.engine = crate::engine::Engine::new(rig.engine.store().clone(), crate::authorize::policy());
+    rig.create("tasks", task("x")).await.unwrap();
+    let target = json!({"apiVersion": "stoa.dev/v1", "resource": "tasks", "namespace": "default", "name": "x"});
+    let bundle = json!({"guards": [{"exists": [target, null]}], "operations": []});
+    let user = User::new("stoa:agent:a1", AGENTS);
+    let failure = rig.transaction_as(user, bundle).await.unwrap_err();
+    assert_eq!(failure.code(), 403);
+}
+
+#[tokio::test]
 async fn guards_hold() {
     let rig = Rig::start().await;
     let stored = rig
