@@ -28,6 +28,20 @@ impl Input {
     }
 }
 
+/// Most levels of nesting: what is stored is read back with serde_json, which allows no more.
+pub const DEPTH_MAX: usize = 127;
+
+/// How deep lists and maps are nested in a value.
+#[must_use]
+pub fn depth(value: &Value) -> usize {
+    let below = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(map) => map.values().map(depth).max(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return 0,
+    };
+    below.unwrap_or(0) + 1
+}
+
 /// Parses a body. An empty one is `null`.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ mod offers;
 
 mod transactions;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::call::{Body, Media};
 use crate::table::Include;
@@ -624,4 +624,41 @@ async fn agents_read_only_what_is_theirs() {
             .code(),
         422
     );
+}
+
+#[tokio::test]
+async fn a_small_json_patch_cannot_make_a_huge_object() {
+    let rig = Rig::start().await;
+    rig.create("configmaps", config_map("c", "1"))
+        .await
+        .unwrap();
+    let copies = |from: &str, count: usize| -> Vec<Value> {
+        let copy = |n| json!({"op": "copy", "from": from, "path": format!("{from}/c{n}")});
+        (0..count).map(copy).collect()
+    };
+    let nested = |levels: usize| {
+        let deep = (0..levels).fold(json!(1), |inner, _| json!([inner]));
+        let path = format!("/data/deep{}", "/0".repeat(30));
+        json!([{"op": "add", "path": "/data/deep", "value": deep},
+               {"op": "copy", "from": "/data/deep", "path": path}])
+    };
+    for (patch, code) in [
+        (json!(copies("/data", 60)), 413),
+        (nested(100), 400),
+        (
+            json!([{"op": "test", "path": "/kind", "value": "ConfigMap"}, {"op": "remove", "path": "/nowhere"}]),
+            422,
+        ),
+        (
+            json!([{"op": "copy", "from": "/data", "path": "/metadata/annotations"}]),
+            200,
+        ),
+    ] {
+        let answer = rig.patch("configmaps", "c", "json-patch", &patch).await;
+        let found = answer.as_ref().map_or_else(|f| f.code(), |_| 200);
+        assert_eq!(found, code, "{answer:?}");
+        if let (Err(failure), 422) = (answer, code) {
+            assert!(failure.message().contains("'/1'"), "{}", failure.message());
+        }
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Answer, Context, Write, create, update};
 use crate::admission;
-use crate::body::Input;
+use crate::body::{DEPTH_MAX, Input, depth};
 use crate::call::Media;
 use crate::params::FieldValidation;
 use crate::status::{Cause, Failure};
@@ -14,6 +14,9 @@ use crate::world::World;
 
 /// Most operations of a JSON patch, as upstream.
 const OPERATIONS_MAX: usize = 10_000;
+
+/// Bytes a JSON patch may copy or move, as upstream for copies: each copy can double the object.
+const CARRIED_BYTES_MAX: usize = 3 << 20;
 
 /// Applies the body to the object as it is now.
 ///
@@ -110,11 +113,46 @@ fn json_patch(write: &Write, patch: &Value, object: &mut Value) -> Result<(), Fa
         serde_json::from_value(patch.clone()).map_err(|error| {
             Failure::bad_request(format!("the JSON patch does not decode: {error}"))
         })?;
-    json_patch::patch(object, &operations).map_err(|error| {
-        let cause = Cause::of("patch", format!("Invalid value: {error}"));
-        let (group, kind) = (&write.resource.group, &write.resource.kind);
-        Failure::invalid(group, kind, &write.name, vec![cause])
-    })
+    let mut budget = CARRIED_BYTES_MAX;
+    for (n, operation) in operations.iter().enumerate() {
+        // One at a time: what a copy costs depends on the operations before it.
+        weigh(operation, object, &mut budget)?;
+        json_patch::patch(object, std::slice::from_ref(operation)).map_err(|mut error| {
+            error.operation = n;
+            let cause = Cause::of("patch", format!("Invalid value: {error}"));
+            let (group, kind) = (&write.resource.group, &write.resource.kind);
+            Failure::invalid(group, kind, &write.name, vec![cause])
+        })?;
+    }
+    Ok(())
+}
+
+/// A small patch must not make a huge object, nor one too deep to be read again.
+fn weigh(operation: &PatchOperation, object: &Value, budget: &mut usize) -> Result<(), Failure> {
+    let carried = |from: &str| object.pointer(from);
+    let (path, value, is_carried) = match operation {
+        PatchOperation::Add(add) => (&add.path, Some(&add.value), false),
+        PatchOperation::Replace(replace) => (&replace.path, Some(&replace.value), false),
+        PatchOperation::Copy(copy) => (&copy.path, carried(copy.from.as_str()), true),
+        PatchOperation::Move(moved) => (&moved.path, carried(moved.from.as_str()), true),
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => return Ok(()),
+    };
+    // Applying it says what is missing.
+    let Some(value) = value else {
+        return Ok(());
+    };
+    if path.as_str().matches('/').count() + depth(value) > DEPTH_MAX {
+        let text = format!("the JSON patch nests deeper than {DEPTH_MAX} levels");
+        return Err(Failure::bad_request(text));
+    }
+    if is_carried {
+        *budget = budget.checked_sub(value.to_string().len()).ok_or_else(|| {
+            Failure::too_large(format!(
+                "a JSON patch may copy and move {CARRIED_BYTES_MAX} bytes in all"
+            ))
+        })?;
+    }
+    Ok(())
 }
 
 /// Strict decoding of a patched object answers 422, not 400.
