@@ -36,6 +36,12 @@ pub fn of(resource: &Descriptor, namespace: Option<&str>, name: &str) -> Bytes {
     object(&resource.group, &resource.plural, namespace, name)
 }
 
+/// Where the key an agent joined with is noted. No resource's key: those have four parts.
+#[must_use]
+pub fn agent_identity(name: &str) -> Bytes {
+    format!("/agent-identities/{name}").into()
+}
+
 /// What all keys of a resource begin with.
 #[must_use]
 pub fn resource(group: &str, plural: &str) -> Bytes {
@@ -114,6 +120,7 @@ mod tests {
                 })
             );
         }
+        assert_eq!(parse(&agent_identity("a1")), None);
         for foreign in [&b""[..], b"/a/b/c", b"x/a/b/c/d", b"/\xff/b/c/d"] {
             assert_eq!(parse(foreign), None);
         }

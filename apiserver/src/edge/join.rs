@@ -3,20 +3,28 @@
 
 use axum::extract::Request;
 use axum::response::Response;
+use bytes::Bytes;
+use manifests::kinds::GROUP;
 use manifests::token::JoinRole;
 use manifests::wire::{JoinRequest, JoinResponse};
-use store::NewMember;
+use serde_json::Value;
+use store::{Guard, Item, NewMember, Op, Txn, TxnOutcome};
 
 use super::context::Context;
 use super::{ambient, answer, extras};
 use crate::authn;
+use crate::keys;
 use crate::names;
-use crate::pki::{PkiError, Subject};
+use crate::object;
+use crate::pki::{Authority, PkiError, Subject};
 use crate::status::Failure;
 use crate::user::User;
 
 /// The name every agent's certificate carries, checked by servers that dial agents.
 pub(crate) const AGENT_NAME: &str = "stoa-agent";
+
+/// How often a name is tried while its Agent object changes underneath.
+const CLAIMS: u32 = 8;
 
 pub(crate) async fn answer(
     context: &Context,
@@ -60,12 +68,68 @@ async fn agent(context: &Context, asked: &JoinRequest) -> Result<JoinResponse, F
             ambient::now_s(),
         )
         .map_err(|error| refused(&error))?;
+    let key = Authority::key_of_request(&asked.csr).map_err(|error| refused(&error))?;
+    claim(context, &asked.name, key.into()).await?;
     Ok(JoinResponse {
         certificate,
         ca: context.authority.certificate_pem().to_owned(),
         servers: context.servers().await,
         ..JoinResponse::default()
     })
+}
+
+/// Notes the key that speaks for an agent's name. A token vouches for a newcomer, not for one who
+/// takes the place of an agent at work: that one keeps its name until it is silent, or deleted.
+async fn claim(context: &Context, name: &str, key: Bytes) -> Result<(), Failure> {
+    let (agent, identity) = (
+        keys::object(GROUP, "agents", None, name),
+        keys::agent_identity(name),
+    );
+    for _ in 0..CLAIMS {
+        context.store().barrier().await?;
+        let view = context.store().view();
+        let (present, known) = (view.get(&agent), view.get(&identity));
+        if known.as_ref().is_some_and(|known| known.value == key) {
+            return Ok(());
+        }
+        if known.is_some() && present.as_ref().is_some_and(is_at_work) {
+            return Err(Failure::conflict_text(format!(
+                "agent \"{name}\" is at work with another key: join under another name, delete the \
+                 Agent object if that machine is gone, or wait until it counts as Unreachable"
+            )));
+        }
+        let txn = Txn {
+            request_id: ambient::seed(),
+            stamp_ms: ambient::now_s() * 1000,
+            guards: vec![
+                unchanged(agent.clone(), present.as_ref()),
+                unchanged(identity.clone(), known.as_ref()),
+            ],
+            ops: vec![Op::Put {
+                key: identity.clone(),
+                value: key.clone(),
+            }],
+        };
+        match context.store().txn(txn).await? {
+            TxnOutcome::Applied { .. } => return Ok(()),
+            TxnOutcome::Refused { .. } => {}
+        }
+    }
+    const BUSY: &str = "the Agent object of this name keeps changing: try again";
+    Err(Failure::too_many_requests(BUSY))
+}
+
+fn unchanged(key: Bytes, present: Option<&Item>) -> Guard {
+    match present.map(|item| item.mod_revision) {
+        Some(revision) => Guard::Revision { key, revision },
+        None => Guard::Absent(key),
+    }
+}
+
+fn is_at_work(agent: &Item) -> bool {
+    let agent = object::decode(agent);
+    let phase = agent.pointer("/status/phase").and_then(Value::as_str);
+    phase != Some("Unreachable")
 }
 
 /// A server issues its own certificates, since it holds the authority's key; the one it is given

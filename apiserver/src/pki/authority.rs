@@ -5,7 +5,7 @@ use std::fmt;
 use manifests::token::{JoinRole, JoinToken};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams, DnType,
-    ExtendedKeyUsagePurpose as Purpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    ExtendedKeyUsagePurpose as Purpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
 };
 use ring::{digest, hmac};
 use rustls_pki_types::pem::PemObject;
@@ -209,6 +209,17 @@ impl Authority {
             .signed_by(&self.issuer()?)
             .map_err(failed("sign a certificate"))?;
         Ok(self.chain(&certificate))
+    }
+
+    /// The public key of a request, as the SHA-256 of its bytes.
+    ///
+    /// # Errors
+    /// The request is malformed, or its signature is wrong.
+    pub fn key_of_request(request_pem: &str) -> Result<String, PkiError> {
+        let request = CertificateSigningRequestParams::from_pem(request_pem)
+            .map_err(failed("read the certificate request"))?;
+        let key = request.public_key.der_bytes();
+        Ok(hex(digest::digest(&digest::SHA256, key).as_ref()))
     }
 
     /// A certificate request for a fresh key that is thrown away: a server that joins is given the

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use manifests::kinds::GROUP;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -227,6 +228,10 @@ fn mark(object: &mut Value, write: &Write, context: &Context<'_>) {
 /// Removes an object; with the last instance goes a definition that waited for it.
 pub fn remove(world: &mut World, resource: &Descriptor, key: &Bytes) {
     world.remove(key);
+    if let Some(parts) = keys::parse(key).filter(|p| (p.group, p.plural) == (GROUP, "agents")) {
+        // Whoever joins under this name next is another machine.
+        world.remove(&keys::agent_identity(parts.name));
+    }
     let terminating = resource.origin == Origin::Definition && !resource.serves("create");
     if !terminating {
         return;

@@ -4,6 +4,7 @@
 
 mod clients;
 mod hostile;
+mod joins;
 mod kubectl;
 mod logs;
 mod rig;
