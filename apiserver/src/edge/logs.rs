@@ -71,7 +71,10 @@ pub(crate) async fn answer(context: &Arc<Context>, asked: Asked) -> Result<Respo
     let request = Request::get(uri)
         .body(Empty::new())
         .map_err(Failure::internal)?;
-    let response = context.agents.0.request(request).await.map_err(|error| {
+    // An agent that is stopped still has its connections accepted, and would hold this one.
+    let answered = tokio::time::timeout(context.limits.request, context.agents.0.request(request));
+    let answered = answered.await.map_err(|late| unreachable(&late))?;
+    let response = answered.map_err(|error| {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         unreachable(&cause.unwrap_or_else(|| error.to_string()))
     })?;

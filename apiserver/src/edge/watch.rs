@@ -195,7 +195,8 @@ impl Watch {
                 Phase::End => return None,
             };
             match piece {
-                Ok(piece) if piece.is_empty() => {}
+                // Long stretches may not concern this watch: others on this thread go first.
+                Ok(piece) if piece.is_empty() => tokio::task::yield_now().await,
                 Ok(piece) => return Some(piece),
                 Err(failure) => return Some(lines::error(&failure)),
             }
@@ -269,6 +270,7 @@ impl Watch {
                     found.push(Arc::new(event));
                 }
             }
+            tokio::task::yield_now().await;
         }
         Ok(found)
     }

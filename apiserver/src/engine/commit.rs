@@ -38,9 +38,13 @@ impl Engine {
     where
         F: Fn(&mut World) -> Result<Vec<Answer>, Failure> + Send + Sync,
     {
-        let mut view = self.store.view();
         // A view is confirmed once it is known to hold everything acknowledged before the request.
-        let mut confirmed = false;
+        // No guard tells a dry run that its view was stale.
+        let mut confirmed = request.dry_run;
+        if confirmed {
+            self.store.barrier().await?;
+        }
+        let mut view = self.store.view();
         for attempt in 0..ATTEMPTS {
             let mut world = World::new(view.clone());
             let answers = match compute(&mut world) {
