@@ -93,7 +93,13 @@ impl Cgroups {
             match prepare(&directory, *controller, *hierarchy, ceilings) {
                 Ok(()) if directories.contains(&directory) => {}
                 Ok(()) => directories.push(directory),
-                Err(e) => not_enforced.push(cannot(*controller, &e)),
+                Err(e) => {
+                    not_enforced.push(cannot(*controller, &e));
+                    if !directories.contains(&directory) {
+                        // Nobody will join it, so nobody would remove it.
+                        let _never_made = fs::remove_dir(&directory);
+                    }
+                }
             }
         }
         (directories, not_enforced)

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Microseconds since 1970.
 pub(crate) fn now_us() -> i64 {
@@ -12,9 +13,15 @@ pub(crate) fn now_us() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Milliseconds since 1970: the `now` of the cores. Wall time, for deadlines outlive the agent.
+/// Milliseconds since 1970: the `now` of the cores. Wall time when the agent began, for deadlines
+/// outlive it; steady from then on, so that a clock that is set delays no kill.
 pub(crate) fn now_ms() -> u64 {
-    u64::try_from(now_us() / 1_000).unwrap_or(0)
+    static BEGIN: LazyLock<(Instant, i64)> = LazyLock::new(|| (Instant::now(), now_us()));
+    let (began, at_us) = &*BEGIN;
+    let since = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    u64::try_from(at_us / 1_000)
+        .unwrap_or(0)
+        .saturating_add(since)
 }
 
 /// A fresh random UUID.

@@ -151,10 +151,13 @@ impl Home {
         Ok(())
     }
 
-    /// Removes sandboxes and control groups of runs that left no checkpoint.
+    /// Removes sandboxes and control groups of runs that left no checkpoint, and groups of runs that are over.
     pub(crate) fn sweep(&self, cgroups: &Cgroups) -> io::Result<()> {
-        let is_known = |name: &str| self.root.join("tasks").join(name).exists();
-        cgroup::clear(&cgroups.strays(is_known));
+        let tasks = self.root.join("tasks");
+        let is_known = |name: &str| tasks.join(name).exists();
+        // Of a run that is over nothing is left, whoever was stopped before it had tidied up.
+        let may_run = |name: &str| is_known(name) && !tasks.join(name).join("exit").exists();
+        cgroup::clear(&cgroups.strays(may_run));
         for entry in fs::read_dir(self.sandboxes())? {
             let entry = entry?;
             if !is_known(&entry.file_name().to_string_lossy()) {

@@ -1,5 +1,6 @@
 //! Signals to all processes of a run.
 
+use std::io;
 use std::path::PathBuf;
 
 use rustix::process::{
@@ -59,24 +60,54 @@ fn lead(started: &Started, signal: Signal) -> bool {
         return false;
     };
     let lives = procs::is_alive(started.pid, started.ticks);
-    lives && pidfd_send_signal(&descriptor, signal).is_ok()
+    lives.unwrap_or(false) && pidfd_send_signal(&descriptor, signal).is_ok()
 }
 
-/// SIGKILL to what a dead supervisor left: the command and its session. Nobody has waited for a
-/// member of that session but init, and its number cannot be taken while one lives.
-pub(crate) fn orphans(started: &Started, cgroups: &[PathBuf]) {
+/// SIGKILL to what a dead supervisor left: the command and its session. The kernel gives the
+/// number of a session to nobody while a member lives, so a later process that has it proves that
+/// the session is gone, and is left alone.
+pub(crate) fn orphans(started: &Started, cgroups: &[PathBuf]) -> io::Result<()> {
     destroy(started, cgroups);
-    let all = procs::all().unwrap_or_default();
-    let is_orphan = |p: &&procs::Stat| p.session == started.pid && p.ticks >= started.ticks;
-    each(
-        &all.iter()
-            .filter(is_orphan)
-            .map(|p| p.pid)
-            .collect::<Vec<_>>(),
-    );
-    if let Some(group) = Pid::from_raw(started.pid)
-        && all.iter().any(|p| p.session == started.pid)
-    {
-        let _already_gone = kill_process_group(group, Signal::KILL);
+    let all = procs::all()?;
+    let of_session = |p: &&procs::Stat| p.session == started.pid && p.ticks >= started.ticks;
+    let is_taken = |p: &procs::Stat| p.pid == started.pid && p.ticks != started.ticks;
+    if !all.iter().any(is_taken) {
+        let left: Vec<i32> = all.iter().filter(of_session).map(|p| p.pid).collect();
+        each(&left);
+        if let Some(group) = Pid::from_raw(started.pid).filter(|_| !left.is_empty()) {
+            let _already_gone = kill_process_group(group, Signal::KILL);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_later_process_with_the_number_of_a_dead_session_is_left_alone() {
+        let mut command = Command::new("setsid");
+        command.args(["sh", "-c", "echo up; exec sleep 1000"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut up = [0; 3];
+        child.stdout.take().unwrap().read_exact(&mut up).unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let stat = procs::stat(pid).unwrap();
+        assert_eq!(stat.session, pid);
+        let started = |ticks| Started {
+            pid,
+            ticks,
+            at_us: 0,
+        };
+        orphans(&started(stat.ticks - 1), &[]).unwrap();
+        assert!(procs::is_alive(pid, stat.ticks).unwrap());
+        assert_eq!(child.try_wait().unwrap(), None);
+        orphans(&started(stat.ticks), &[]).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
     }
 }

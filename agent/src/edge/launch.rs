@@ -38,7 +38,7 @@ fn tell(pipe: OwnedFd, message: &str) {
 fn become_command(dir: &RunDir) -> (ExitCode, String) {
     let prepared = dir.spec().and_then(|spec| {
         let spec = spec.ok_or_else(|| io::Error::other("there is no spec.json"))?;
-        Ok((confine(&spec)?, spec))
+        Ok((confine(dir, &spec)?, spec))
     });
     match prepared {
         Ok((mut command, spec)) => explain(&spec, &command.exec()),
@@ -50,10 +50,10 @@ fn become_command(dir: &RunDir) -> (ExitCode, String) {
 }
 
 /// Applies every limit to this process and describes the command, which inherits them.
-fn confine(spec: &RunSpec) -> io::Result<Command> {
+fn confine(dir: &RunDir, spec: &RunSpec) -> io::Result<Command> {
     // Should the supervisor die, the command dies with it: nothing runs unsupervised.
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    if parent_id() == 1 {
+    if !is_attended(dir)? {
         return Err(io::Error::other("the supervisor has died"));
     }
     setsid()?;
@@ -69,6 +69,14 @@ fn confine(spec: &RunSpec) -> io::Result<Command> {
             maximum,
         },
     )?;
+    let files = getrlimit(Resource::Nofile);
+    if let Some(current) = spec.open_files {
+        let limit = Rlimit {
+            current: Some(current),
+            ..files
+        };
+        setrlimit(Resource::Nofile, limit)?;
+    }
     umask(rustix::fs::Mode::from_raw_mode(0o022));
     let (program, arguments) = spec
         .command
@@ -84,6 +92,13 @@ fn confine(spec: &RunSpec) -> io::Result<Command> {
     command.stdout(output(&spec.sandbox.join("stdout"))?);
     command.stderr(output(&spec.sandbox.join("stderr"))?);
     Ok(command)
+}
+
+/// True while the supervisor is this process's parent. Whoever adopts orphans here (not always
+/// process 1) has made no claim.
+fn is_attended(dir: &RunDir) -> io::Result<bool> {
+    let claim = dir.claimed()?;
+    Ok(claim.is_some_and(|claim| u32::try_from(claim.pid) == Ok(parent_id())))
 }
 
 fn output(path: &Path) -> io::Result<Stdio> {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 
+use rustix::io::Errno;
+
 /// The part of `/proc/PID/stat` that matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
@@ -37,9 +39,21 @@ pub(crate) fn stat(pid: i32) -> io::Result<Stat> {
     parse(&line).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "/proc/PID/stat"))
 }
 
+/// The process with this number, if there is one. That it could not be looked up (no descriptors
+/// left) is an error, for to take it as its death would end runs that live.
+pub(crate) fn find(pid: i32) -> io::Result<Option<Stat>> {
+    match stat(pid) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) if e.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
 /// True while exactly this process lives.
-pub(crate) fn is_alive(pid: i32, ticks: u64) -> bool {
-    stat(pid).is_ok_and(|stat| stat.ticks == ticks && !stat.is_zombie)
+pub(crate) fn is_alive(pid: i32, ticks: u64) -> io::Result<bool> {
+    let found = find(pid)?;
+    Ok(found.is_some_and(|stat| stat.ticks == ticks && !stat.is_zombie))
 }
 
 /// Every process there is; those that end meanwhile are left out.
@@ -48,7 +62,7 @@ pub(crate) fn all() -> io::Result<Vec<Stat>> {
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         if let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) {
-            found.extend(stat(pid));
+            found.extend(find(pid)?);
         }
     }
     Ok(found)
@@ -76,7 +90,8 @@ mod tests {
     fn this_process_is_alive_and_found() {
         let pid = i32::try_from(std::process::id()).unwrap();
         let me = stat(pid).unwrap();
-        assert!(is_alive(pid, me.ticks) && !is_alive(pid, me.ticks + 1));
+        assert!(is_alive(pid, me.ticks).unwrap() && !is_alive(pid, me.ticks + 1).unwrap());
+        assert_eq!(find(i32::MAX).unwrap(), None);
         assert!(all().unwrap().iter().any(|stat| stat.pid == pid));
     }
 }

@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 
 use super::cgroup::Cgroups;
 use super::home::Home;
-use super::{clock, kill, watch};
+use super::{clock, kill, machine, watch};
 use crate::task::{Cause, Effect, End, Event, Happening, RunId, RunSpec};
 
 /// Performs effects.
@@ -78,6 +78,7 @@ impl Runner {
     async fn checkpoint(&self, id: RunId, mut spec: RunSpec) {
         // The second stage of the supervisor is the same program under the same arguments.
         spec.supervisor = self.supervisor.iter().skip(1).cloned().collect();
+        spec.open_files = machine::widen_descriptors();
         let (run, cgroups) = (id.clone(), self.cgroups.clone());
         match self
             .job(move |home| home.prepare(&run, &spec, &cgroups))
@@ -116,10 +117,14 @@ impl Runner {
                 if let Err(error) = watch::until_child_ends(&mut child).await {
                     warn!(run = %id, %error, "cannot wait for the supervisor");
                 }
+                self.follow(id).await;
             }
-            Err(error) => warn!(run = %id, %error, "cannot start the supervisor"),
+            Err(error) => {
+                let message = format!("the agent cannot start the supervisor: {error}");
+                let cause = Cause::NotPrepared { message };
+                self.settle(id, RunSpec::default(), cause).await;
+            }
         }
-        self.follow(id).await;
     }
 
     /// From any state of a claimed run to its end, however often the machine fails to tell.

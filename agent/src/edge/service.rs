@@ -139,6 +139,7 @@ impl Service {
     /// When either is not to be had, or an option makes no sense.
     pub async fn start(options: Options) -> Result<(Self, Handle), StartError> {
         check(&options)?;
+        machine::widen_descriptors();
         let path = options.data_dir.clone();
         let home = Home::open(&path).map_err(|source| {
             if source.kind() == io::ErrorKind::WouldBlock {

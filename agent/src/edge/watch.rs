@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -91,11 +92,16 @@ pub(crate) async fn until_started(dir: &RunDir, claim: &Claim) -> io::Result<Opt
 /// A descriptor of the supervisor that made the claim, if it lives. Opened before the check, so
 /// that it cannot be of a later process with the same number.
 fn claimant(claim: &Claim) -> io::Result<Option<OwnedFd>> {
-    let pid = Pid::from_raw(claim.pid).filter(|_| !claim.forbids);
-    let Some(Ok(descriptor)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else {
+    let Some(pid) = Pid::from_raw(claim.pid).filter(|_| !claim.forbids) else {
         return Ok(None);
     };
-    let lives = procs::is_alive(claim.pid, claim.ticks);
+    let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(descriptor) => descriptor,
+        Err(Errno::SRCH) => return Ok(None),
+        // No descriptors are left, say: that is no sign of anybody's death.
+        Err(e) => return Err(e.into()),
+    };
+    let lives = procs::is_alive(claim.pid, claim.ticks)?;
     Ok(lives.then_some(descriptor))
 }
 
@@ -115,11 +121,13 @@ pub(crate) fn conclude(dir: &RunDir) -> io::Result<Option<End>> {
     if claim.as_ref().map_or(Ok(false), is_attended)? {
         return Ok(None);
     }
+    let spec = dir.spec()?.unwrap_or_default();
     if let Some(end) = dir.end()? {
+        // Groups of a run that was never started are nobody else's to remove.
+        cgroup::clear(&spec.cgroups);
         return Ok(Some(end));
     }
     let now_us = clock::now_us();
-    let spec = dir.spec()?.unwrap_or_default();
     let end = match claim {
         None => {
             if !dir.claim(&Claim::mine(true)?)? {
@@ -133,7 +141,7 @@ pub(crate) fn conclude(dir: &RunDir) -> io::Result<Option<End>> {
             let started = dir.started()?;
             // Nothing of the run is left behind.
             if let Some(started) = &started {
-                kill::orphans(started, &spec.cgroups);
+                kill::orphans(started, &spec.cgroups)?;
             }
             lost(true, started, now_us)
         }
@@ -141,4 +149,63 @@ pub(crate) fn conclude(dir: &RunDir) -> io::Result<Option<End>> {
     cgroup::clear(&spec.cgroups);
     dir.write_end(&end)?;
     Ok(Some(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+    use crate::task::{Cause, RunSpec};
+
+    fn new_dir(root: &tempfile::TempDir, spec: &RunSpec) -> RunDir {
+        std::fs::create_dir(root.path().join("tasks")).unwrap();
+        let dir = RunDir::new(root.path().join("tasks/u.0"));
+        dir.create(spec).unwrap();
+        dir
+    }
+
+    /// The limit holds for a whole process, so the test has one of its own.
+    #[test]
+    fn a_lack_of_descriptors_is_nobodys_death() {
+        const ALONE: &str = "STOA_TEST_ALONE";
+        const NAME: &str = "edge::watch::tests::a_lack_of_descriptors_is_nobodys_death";
+        if std::env::var_os(ALONE).is_none() {
+            let mut alone = Command::new(std::env::current_exe().unwrap());
+            alone.args(["--exact", NAME, "--nocapture"]).env(ALONE, "1");
+            assert!(alone.status().unwrap().success());
+            return;
+        }
+        let claim = Claim::mine(false).unwrap();
+        let before = getrlimit(Resource::Nofile);
+        let none = Rlimit {
+            current: Some(0),
+            ..before
+        };
+        setrlimit(Resource::Nofile, none).unwrap();
+        let (attended, lives) = (is_attended(&claim), procs::is_alive(claim.pid, claim.ticks));
+        setrlimit(Resource::Nofile, before).unwrap();
+        assert!(
+            attended.is_err() && lives.is_err(),
+            "{attended:?} {lives:?}"
+        );
+        assert!(is_attended(&claim).unwrap());
+    }
+
+    #[test]
+    fn groups_of_a_run_that_was_never_started_are_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let group = root.path().join("group");
+        std::fs::create_dir(&group).unwrap();
+        let spec = RunSpec {
+            cgroups: vec![group.clone()],
+            ..RunSpec::default()
+        };
+        let dir = new_dir(&root, &spec);
+        assert!(dir.settle(&spec, Cause::KilledBeforeStart, 1).unwrap());
+        assert!(conclude(&dir).unwrap().is_some());
+        assert!(!group.exists());
+    }
 }

@@ -48,9 +48,9 @@ impl Seen {
             version: task.metadata.resource_version.as_deref()?.parse().ok()?,
             agent: task.spec.agent.clone(),
             state: status.state,
-            has_started: status
-                .started_at
-                .is_some_and(|started| status.bound_at.is_none_or(|bound| started.0 >= bound.0)),
+            // A retry clears it. Whether it is later than `boundAt` says nothing: the one is by
+            // this machine's clock, the other by a server's.
+            has_started: status.started_at.is_some(),
             killed: task.spec.killed || task.metadata.deletion_timestamp.is_some(),
             grace_ms: grace.map_or(GRACE_MS, |grace| grace.ms()),
             conditions: status.conditions,

@@ -31,6 +31,10 @@ pub struct RunSpec {
     /// Control groups to join: directories, made by the agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cgroups: Vec<PathBuf>,
+    /// How many files the command may open unless it asks for more. The agent's own limit is
+    /// higher, and not for commands: some cannot cope with large descriptors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_files: Option<u64>,
     /// Limits that the machine does not enforce, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_enforced: Vec<String>,

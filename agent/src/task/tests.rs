@@ -596,6 +596,15 @@ fn a_run_without_a_record() {
             json!({"status": {"startedAt": "2024-01-01T00:00:00Z"}}),
             "settle 0 Forgotten",
         ),
+        // Started by a clock that is behind that of the servers.
+        (
+            "Unreachable",
+            json!({"status": {
+                "startedAt": "2024-01-01T00:00:00Z",
+                "boundAt": "2024-01-01T00:00:09Z",
+            }}),
+            "settle 0 Forgotten",
+        ),
         ("Running", json!({}), "settle 0 Forgotten"),
         ("Finished", json!({}), ""),
         (
