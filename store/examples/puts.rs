@@ -1,6 +1,7 @@
-//! Measures durable puts per second on three replicas in this process, over TLS on loopback.
+//! Measures durable puts per second and memory on one replica and on three in this process, over TLS
+//! on loopback.
 //!
-//! `cargo run -p stoa-store --release --example puts`
+//! `cargo run -p stoa-store --release --example puts [-- <replicas>]`
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -18,10 +19,17 @@ use support::{Cluster, Replica, converged, leader, must_put};
 
 const RUN: Duration = Duration::from_secs(3);
 const VALUE: usize = 1024;
+/// Checkpoints end and idle threads go in this time.
+const QUIET: Duration = Duration::from_secs(12);
 
 #[tokio::main]
 async fn main() {
-    for names in [&["a"][..], &["a", "b", "c"]] {
+    let only: Option<usize> = std::env::args().nth(1).and_then(|arg| arg.parse().ok());
+    let clusters = [&["a"][..], &["a", "b", "c"]];
+    for names in clusters
+        .into_iter()
+        .filter(|names| only.is_none_or(|only| only == names.len()))
+    {
         let mut cluster = Cluster::new(names).await;
         cluster.limits = store::Limits::default();
         let replicas = cluster.start_all().await;
@@ -34,6 +42,8 @@ async fn main() {
         }
         barriers(&replicas[follower].store).await;
         rss("loaded");
+        tokio::time::sleep(QUIET).await;
+        rss("quiet");
         let replicas = if replicas.len() == 3 {
             fail_over(&cluster, replicas).await
         } else {

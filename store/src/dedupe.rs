@@ -1,6 +1,8 @@
 //! Which transactions were decided recently, so that a retry is answered and not applied again.
 
-use imbl::OrdMap;
+use std::sync::Arc;
+
+use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
 
 use crate::item::Revision;
@@ -58,34 +60,74 @@ pub(crate) struct Request {
 /// The bounded table, in order of decision. Structurally shared, so that a snapshot costs nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dedupe {
-    by_id: OrdMap<u128, (u64, Remembered)>,
-    by_age: OrdMap<u64, (u128, u64)>,
-    next: u64,
+    by_id: OrdMap<u128, Kept>,
+    /// Oldest first.
+    by_age: Vector<u128>,
     newest_ms: u64,
 }
 
+/// A request as the table holds it. There are many, so the common case is small.
+#[derive(Clone, Debug)]
+struct Kept {
+    stamp_ms: u64,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Debug)]
+enum Outcome {
+    /// One operation that changed its object: the store's revision is the object's.
+    Changed(Revision),
+    Other(Arc<Remembered>),
+}
+
+impl Outcome {
+    fn keep(outcome: Remembered) -> Self {
+        match outcome {
+            Remembered::Applied {
+                revision,
+                revisions,
+            } if revisions == [revision] => Self::Changed(revision),
+            Remembered::Applied { .. } | Remembered::Refused { .. } => {
+                Self::Other(Arc::new(outcome))
+            }
+        }
+    }
+
+    fn recall(&self) -> Remembered {
+        match self {
+            Self::Changed(revision) => Remembered::Applied {
+                revision: *revision,
+                revisions: vec![*revision],
+            },
+            Self::Other(outcome) => Remembered::clone(outcome),
+        }
+    }
+}
+
 impl Dedupe {
-    pub(crate) fn get(&self, id: u128) -> Option<&Remembered> {
-        self.by_id.get(&id).map(|(_, outcome)| outcome)
+    pub(crate) fn get(&self, id: u128) -> Option<Remembered> {
+        self.by_id.get(&id).map(|kept| kept.outcome.recall())
     }
 
     pub(crate) fn insert(&mut self, request: Request) {
         self.newest_ms = self.newest_ms.max(request.stamp_ms);
-        self.by_age
-            .insert(self.next, (request.id, request.stamp_ms));
-        self.by_id.insert(request.id, (self.next, request.outcome));
-        self.next += 1;
+        self.by_age.push_back(request.id);
+        let kept = Kept {
+            stamp_ms: request.stamp_ms,
+            outcome: Outcome::keep(request.outcome),
+        };
+        self.by_id.insert(request.id, kept);
         self.forget();
     }
 
     /// Oldest first; inserting these in order into an empty table rebuilds it.
     pub(crate) fn requests(&self) -> impl Iterator<Item = Request> + '_ {
-        self.by_age.values().filter_map(|(id, stamp_ms)| {
-            let (_, outcome) = self.by_id.get(id)?;
+        self.by_age.iter().filter_map(|id| {
+            let kept = self.by_id.get(id)?;
             Some(Request {
                 id: *id,
-                stamp_ms: *stamp_ms,
-                outcome: outcome.clone(),
+                stamp_ms: kept.stamp_ms,
+                outcome: kept.outcome.recall(),
             })
         })
     }
@@ -105,14 +147,15 @@ impl Dedupe {
 
     fn forget(&mut self) {
         while self.by_age.len() > COUNT_MIN {
-            let Some(&(age, (id, stamp_ms))) = self.by_age.get_min() else {
+            let Some(id) = self.by_age.front().copied() else {
                 return;
             };
+            let stamp_ms = self.by_id.get(&id).map_or(0, |kept| kept.stamp_ms);
             let expired = stamp_ms.saturating_add(AGE_MAX_MS) < self.newest_ms;
             if self.by_age.len() <= COUNT_MAX && !expired {
                 return;
             }
-            self.by_age.remove(&age);
+            self.by_age.pop_front();
             self.by_id.remove(&id);
         }
     }
@@ -125,9 +168,17 @@ mod tests {
     fn filled(stamps: impl Iterator<Item = u64>) -> Dedupe {
         let mut table = Dedupe::default();
         for (n, stamp_ms) in stamps.enumerate() {
-            let outcome = Remembered::Refused {
-                guard: n,
-                revision: 0,
+            let revision = n as u64;
+            let outcome = match n % 3 {
+                0 => Remembered::Refused { guard: n, revision },
+                1 => Remembered::Applied {
+                    revision,
+                    revisions: vec![revision],
+                },
+                _ => Remembered::Applied {
+                    revision,
+                    revisions: vec![0, revision],
+                },
             };
             table.insert(Request {
                 id: n as u128 + 1,
@@ -156,5 +207,8 @@ mod tests {
         let mut copy = Dedupe::default();
         table.requests().for_each(|request| copy.insert(request));
         assert!(table.requests().eq(copy.requests()));
+        for request in table.requests() {
+            assert_eq!(table.get(request.id), Some(request.outcome));
+        }
     }
 }

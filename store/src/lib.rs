@@ -13,6 +13,10 @@
 //! The cores are tested by tables; the log by openraft's storage conformance suite; sled by damage;
 //! the whole by `tests/cluster.rs`: replicas over real TLS that are killed, wiped and rejoined.
 
+// The tests within share their cluster with those outside, which knows this crate by its name.
+#[cfg(test)]
+extern crate self as store;
+
 // In reading order.
 pub mod item;
 

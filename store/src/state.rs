@@ -126,7 +126,7 @@ impl State {
             return self.apply_txn(term, txn, changes);
         }
         if let Some(remembered) = self.dedupe.get(txn.request_id) {
-            return self.recall(remembered.clone(), &txn);
+            return self.recall(remembered, &txn);
         }
         let (id, stamp_ms) = (txn.request_id, txn.stamp_ms);
         // Without operations it only asks, and what it asks about may yet happen under its id.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +15,8 @@ use crate::edge::identity;
 use crate::edge::link::LinkError;
 use crate::edge::options::Options;
 use crate::edge::reads::final_error;
-use crate::edge::wal::{DiskWal, Wal};
+use crate::edge::start::{OpenWal, start};
+use crate::edge::wal::DiskWal;
 use crate::error::{StartError, TooNew, TxnError};
 use crate::history::Compacted;
 use crate::item::{NodeId, Revision};
@@ -57,8 +57,8 @@ impl Store {
     /// members returns once all of them have been reached. The service must be spawned: dropping
     /// it stops the replica.
     pub async fn start(options: Options) -> Result<(Store, Service), StartError> {
-        let open_wal = |dir: &Path| DiskWal::open(dir).map(|wal| Box::new(wal) as Box<dyn Wal>);
-        Box::pin(crate::edge::start::start(options, open_wal)).await
+        let open_wal: OpenWal = Box::new(|dir| Ok(Box::new(DiskWal::open(dir)?)));
+        Box::pin(start(options, open_wal)).await
     }
 
     /// Applies the transaction, on whichever replica leads, and waits until this replica shows the result.

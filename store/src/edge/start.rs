@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
@@ -41,7 +42,7 @@ const RECOVER_ROUNDS: usize = 20;
 const RECOVER_PAUSE: Duration = Duration::from_millis(500);
 
 /// Opens the log in a directory. Blocks.
-pub(crate) type OpenWal = fn(&Path) -> io::Result<Box<dyn Wal>>;
+pub(crate) type OpenWal = Box<dyn FnOnce(&Path) -> io::Result<Box<dyn Wal>> + Send>;
 
 /// Starts a replica on an engine of its own. See `Store::start`.
 pub(crate) async fn start(
@@ -187,7 +188,7 @@ async fn open_log(dir: &Path, open_wal: OpenWal) -> Result<Box<dyn Wal>, StartEr
     }
     let open = dir.clone();
     let opened = tokio::task::spawn_blocking(move || {
-        std::panic::catch_unwind(|| open_wal(&open))
+        std::panic::catch_unwind(AssertUnwindSafe(|| open_wal(&open)))
             .unwrap_or_else(|_| Err(io::Error::other("its reader panicked")))
     });
     let opened = opened.await.map_err(|error| damaged(error.to_string()))?;

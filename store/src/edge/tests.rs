@@ -1,4 +1,8 @@
-//! openraft's own conformance suite over our log, state machine and checkpoints.
+//! openraft's own conformance suite over our log, state machine and checkpoints; failing disks.
+
+mod faults;
+#[path = "../../tests/cluster/support.rs"]
+mod support;
 
 use std::sync::Arc;
 

@@ -13,7 +13,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::TransferLeaderRequest;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -23,6 +22,7 @@ use crate::edge::core::Core;
 use crate::edge::link::{self, Target};
 use crate::item::NodeId;
 use crate::member::Leadership;
+use crate::raft::Vote;
 
 /// Voters ask one after another, so that two do not split the vote: a pre-vote and a vote on a busy
 /// machine take about this long.
@@ -34,8 +34,10 @@ const ROUNDS: u32 = 5;
 const PROBES: u32 = 20;
 const PROBE_PAUSE: Duration = Duration::from_millis(10);
 const PROBE_MAX: Duration = Duration::from_millis(500);
-/// Before the leader is watched again after it could not be.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Before the leader is watched again after it could not be: at first only the membership may not
+/// have arrived yet.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Watches whoever leads, until consensus ends.
 pub(crate) async fn run(core: Arc<Core>) {
@@ -45,26 +47,35 @@ pub(crate) async fn run(core: Arc<Core>) {
         let watched = async {
             if let Some(leader) = now.leader.filter(|id| *id != core.id) {
                 watch(&core, now, leader).await;
-            } else {
-                std::future::pending::<()>().await;
             }
+            std::future::pending::<()>().await;
         };
         tokio::select! {
-            changed = leadership.changed() => if changed.is_err() { return },
+            // Also while nobody leads the watch goes on: a vote that was split is asked for again.
+            led = leadership.wait_for(|it| *it != now && it.leader.is_some()) => {
+                if led.is_err() {
+                    return;
+                }
+            }
             () = watched => {}
         }
     }
 }
 
-/// Watches this leader, and has it succeeded when it dies. Returns when it should be watched anew.
+/// Watches this leader until it dies, and has it succeeded then.
 async fn watch(core: &Core, now: Leadership, leader: NodeId) {
-    if let Some(target) = core.target(leader)
-        && death(&target).await
-    {
-        tracing::info!(leader, "the leader's process has died");
-        succeed(core, now, leader).await;
+    let mut pause = PAUSE_MIN;
+    loop {
+        if let Some(target) = core.target(leader)
+            && death(&target).await
+        {
+            break;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
     }
-    tokio::time::sleep(PAUSE).await;
+    tracing::info!(leader, "the leader's process has died");
+    succeed(core, now, leader).await;
 }
 
 /// True when the process at the address was there and is gone; false when that cannot be told.
@@ -104,15 +115,11 @@ async fn reconnect(target: &Target) -> Option<io::Result<TlsStream<TcpStream>>> 
 }
 
 /// Drops the dead leader's lease here, then asks for votes when it is this voter's turn. Cancelled by
-/// the caller as soon as a vote was granted or somebody else leads.
+/// the caller as soon as somebody else leads.
 async fn succeed(core: &Core, now: Leadership, leader: NodeId) {
-    let vote = core.raft.server_metrics().borrow_watched().vote;
-    if vote.leader_id.term != now.epoch {
-        return;
-    }
     // To openraft this is the leader handing over to somebody else, whose request for votes then
-    // needs no lease to expire.
-    let farewell = TransferLeaderRequest::new(vote, leader, None);
+    // needs no lease to expire. It ignores a vote that is not the present one.
+    let farewell = TransferLeaderRequest::new(Vote::new_committed(now.epoch, leader), leader, None);
     if core.raft.handle_transfer_leader(farewell).await.is_err() {
         return;
     }

@@ -17,9 +17,9 @@ use raft_log::{Config, RaftLog, Types};
 pub(crate) type Position = (u64, u64);
 
 /// A chunk is pinned in memory until the next begins, so its size is also the log's memory.
-const CHUNK_BYTES: usize = 8 << 20;
+const CHUNK_BYTES: usize = 4 << 20;
 /// Payloads kept in memory for followers that lag a little and for `apply`.
-const CACHE_BYTES: usize = 8 << 20;
+const CACHE_BYTES: usize = 4 << 20;
 /// For the sequential replay of one chunk at start.
 const READ_BUFFER_BYTES: usize = 1 << 20;
 /// Writers wait above this; far more than one batch of entries.

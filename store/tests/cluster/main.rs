@@ -331,6 +331,51 @@ async fn a_new_member_gets_a_snapshot_votes_leads_and_leaves() -> Test {
     Ok(())
 }
 
+/// No election of the ordinary kind ever happens here: the lease outlives the test.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_process_dies_is_succeeded_without_waiting_for_its_lease() -> Test {
+    let mut cluster = Cluster::new(&["a", "b", "c"]).await;
+    cluster.limits.election_ms = (300_000, 600_000);
+    let joiners = cluster.initial.split_off(1);
+    let first = cluster.start("a").await;
+    cluster.initial.extend(joiners);
+    let mut others = Vec::new();
+    for name in ["b", "c"] {
+        let (id, replica) = cluster.join(name, &first.store).await;
+        first.store.promote(id).await?;
+        others.push(replica);
+    }
+    for n in 0..50 {
+        must_put(&others[n % 2].store, "k", format!("{n}")).await;
+    }
+    first.kill().await;
+    must_put(&others[1].store, "k", "while somebody else leads").await;
+    let leading = leader(&others).await;
+    must_put(&others[1 - leading].store, "k", "through a follower").await;
+    converged(&[&others[0].store, &others[1].store]).await;
+    Ok(())
+}
+
+/// On one thread, which a caller blocks.
+#[tokio::test]
+async fn a_caller_that_blocks_its_runtime_holds_up_nobody() -> Test {
+    let cluster = Cluster::new(&["a", "b", "c"]).await;
+    let replicas = cluster.start_all().await;
+    let leading = leader(&replicas).await;
+    let store = replicas[(leading + 1) % 3].store.clone();
+    let elsewhere = std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap().block_on(async {
+            for n in 0..20 {
+                must_put(&store, "k", format!("{n}")).await;
+            }
+            store.barrier().await.unwrap()
+        })
+    });
+    assert!(elsewhere.join().is_ok_and(|revision| revision >= 20));
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_lost_its_state_fetches_it_from_a_peer() -> Test {
     let cluster = Cluster::new(&["a", "b", "c"]).await;

@@ -85,7 +85,7 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    fn run(store: Store, service: Service) -> Self {
+    pub(crate) fn run(store: Store, service: Service) -> Self {
         let stop = CancellationToken::new();
         Self {
             store,
@@ -98,6 +98,14 @@ impl Replica {
     pub(crate) async fn kill(self) {
         self.run.abort();
         self.run.await.ok();
+    }
+
+    /// What the service says once it has stopped by itself.
+    pub(crate) async fn ended(self) -> Result<(), store::TxnError> {
+        tokio::time::timeout(PATIENCE, self.run)
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     pub(crate) async fn shutdown(self) {
@@ -157,13 +165,9 @@ impl Cluster {
         }
     }
 
-    pub(crate) async fn try_start(
-        &self,
-        name: &str,
-        bootstrap: Bootstrap,
-    ) -> Result<Replica, StartError> {
+    pub(crate) async fn options(&self, name: &str, bootstrap: Bootstrap) -> Options {
         let peer_addr = self.addr(name).to_owned();
-        let options = Options {
+        Options {
             name: name.to_owned(),
             data_dir: self.data_dir(name),
             peer_listener: bind(&peer_addr).await,
@@ -172,7 +176,15 @@ impl Cluster {
             bootstrap,
             tls: self.authority.tls(store::PEER_SERVER_NAME),
             limits: self.limits.clone(),
-        };
+        }
+    }
+
+    pub(crate) async fn try_start(
+        &self,
+        name: &str,
+        bootstrap: Bootstrap,
+    ) -> Result<Replica, StartError> {
+        let options = self.options(name, bootstrap).await;
         let (store, service) = Store::start(options).await?;
         Ok(Replica::run(store, service))
     }
@@ -196,6 +208,11 @@ impl Cluster {
     /// Deletes the data directory, has the cluster announce the member anew, and starts it.
     pub(crate) async fn replace(&self, name: &str, through: &Store) -> (NodeId, Replica) {
         std::fs::remove_dir_all(self.data_dir(name)).unwrap();
+        self.join(name, through).await
+    }
+
+    /// Has the cluster announce the member, and starts it.
+    pub(crate) async fn join(&self, name: &str, through: &Store) -> (NodeId, Replica) {
         let member = store::NewMember {
             name: name.to_owned(),
             peer_addr: self.addr(name).to_owned(),
