@@ -231,6 +231,7 @@ impl Watch {
                 };
             }
             From::After(revision) => {
+                self.check_known(revision).await?;
                 let mut joined = self.hub.join(self.interest.clone(), Some(revision));
                 let replay = match joined.replay.take() {
                     Some(replay) => replay,
@@ -244,6 +245,18 @@ impl Watch {
             }
         }
         Ok(Bytes::new())
+    }
+
+    /// A replica that lags catches up first. A revision ahead of all is of another history (the
+    /// cluster was made anew): who holds it would wait for it, and hear of nothing till then.
+    async fn check_known(&self, revision: Revision) -> Result<(), Failure> {
+        if revision > self.store.view().revision() {
+            self.store.barrier().await?;
+        }
+        match self.store.view().revision() {
+            latest if latest < revision => Err(Failure::expired_ahead(revision, latest)),
+            _ => Ok(()),
+        }
     }
 
     async fn reach(&self, at_least: Revision) -> Result<(), Failure> {

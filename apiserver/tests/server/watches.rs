@@ -249,3 +249,14 @@ async fn a_forgotten_revision_is_expired_in_the_stream() {
     assert_eq!(lines.word().await, "end");
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revision_of_another_history_asks_for_a_new_list() {
+    let (rig, client) = ready().await;
+    let path = format!("{TASKS}?watch=true&resourceVersion=999999");
+    let mut lines = Lines::open(&client, &path).await;
+    let event = lines.next().await.unwrap();
+    assert_eq!(event["type"], "ERROR", "{event}");
+    assert_eq!(event["object"]["code"], 410, "{event}");
+    rig.stop().await;
+}
