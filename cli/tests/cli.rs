@@ -273,6 +273,9 @@ spec: {framework: f, command: [sleep, \"600\"], resources: {cpus: \"0.1\"}}
 
 /// Command, exit code, and what is said.
 const WORK: &[(&str, i32, &str)] = &[
+    // `up` says that it is ready when its agents are.
+    ("get agent a1 -o jsonpath={.status.phase}", 0, "Ready"),
+    ("get pools", 0, "No resources"),
     ("apply -f o.yaml --atomic", 0, "task.stoa.dev/t created"),
     ("apply -f o.yaml", 0, "task.stoa.dev/t unchanged"),
     ("create -f o.yaml", 1, "already exists"),
