@@ -26,32 +26,49 @@ pub(crate) async fn keep_small() {
 fn give_back() {
     let (Ok(program), Ok(maps)) = (
         std::fs::read_link("/proc/self/exe"),
-        std::fs::read_to_string("/proc/self/maps"),
+        std::fs::read_to_string("/proc/self/smaps"),
     ) else {
         return;
     };
-    for (start, length) in texts(&maps, &program) {
+    for (start, length) in unwritten(&maps, &program) {
         if let Err(error) = forget(start, length) {
             tracing::debug!(%error, "program text cannot be given back");
         }
     }
 }
 
-/// Start and length of the program's own executable, unwritable mappings.
-fn texts(maps: &str, program: &Path) -> Vec<(usize, usize)> {
-    let text = |line: &str| {
-        let mut words = line.split_whitespace();
-        let (range, permissions) = (words.next()?, words.next()?);
-        let path = words.nth(3)?;
-        if permissions != "r-xp" || Path::new(path) != program {
-            return None;
+/// Start and length of the program's mappings that cannot be written and never were. The data that
+/// the loader relocated and then protected is unwritable too, but has anonymous pages.
+fn unwritten(smaps: &str, program: &Path) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut current = None;
+    for line in smaps.lines() {
+        if let Some(anonymous) = line.strip_prefix("Anonymous:") {
+            found.extend(current.take().filter(|_| anonymous.trim() == "0 kB"));
+        } else if !line
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .ends_with(':')
+        {
+            current = mapping(line, program);
         }
-        let (start, end) = range.split_once('-')?;
-        let start = usize::from_str_radix(start, 16).ok()?;
-        let end = usize::from_str_radix(end, 16).ok()?;
-        Some((start, end.checked_sub(start)?))
-    };
-    maps.lines().filter_map(text).collect()
+    }
+    found
+}
+
+/// Reads the heading of a mapping; `None` if it is another file's or may be written.
+fn mapping(heading: &str, program: &Path) -> Option<(usize, usize)> {
+    let mut words = heading.split_whitespace();
+    let (range, permissions) = (words.next()?, words.next()?);
+    let path = words.nth(3)?;
+    if permissions.contains('w') || Path::new(path) != program {
+        return None;
+    }
+    let (start, end) = range.split_once('-')?;
+    let start = usize::from_str_radix(start, 16).ok()?;
+    let end = usize::from_str_radix(end, 16).ok()?;
+    Some((start, end.checked_sub(start)?))
 }
 
 #[expect(
@@ -60,8 +77,8 @@ fn texts(maps: &str, program: &Path) -> Vec<(usize, usize)> {
 )]
 fn forget(start: usize, length: usize) -> rustix::io::Result<()> {
     let address = std::ptr::with_exposed_provenance_mut::<c_void>(start);
-    // SAFETY: the range is a private file mapping of this program's text, which is never written,
-    // so every page of it is identical to the file and is read from there when next executed.
+    // SAFETY: the range is a private mapping of this program's file that cannot be written and has
+    // no page that differs from the file, so each is read from there when it is next used.
     unsafe { rustix::mm::madvise(address, length, rustix::mm::Advice::LinuxDontNeed) }
 }
 
@@ -69,26 +86,35 @@ fn forget(start: usize, length: usize) -> rustix::io::Result<()> {
 mod tests {
     use super::*;
 
-    const MAPS: &str = "\
+    const SMAPS: &str = "\
 55aa00000000-55aa00100000 r--p 00000000 fe:00 11 /usr/bin/stoa
+Rss:                 400 kB
+Anonymous:             0 kB
 55aa00100000-55aa00300000 r-xp 00100000 fe:00 11 /usr/bin/stoa
+Anonymous:             0 kB
+VmFlags: rd ex mr mw me sd
 55aa00300000-55aa00310000 r--p 00300000 fe:00 11 /usr/bin/stoa
+Anonymous:            64 kB
 55aa00310000-55aa00320000 rw-p 00310000 fe:00 11 /usr/bin/stoa
+Anonymous:             0 kB
 7f0000000000-7f0000100000 r-xp 00000000 fe:00 12 /usr/lib/libc.so.6
+Anonymous:             0 kB
 7f0000200000-7f0000300000 rw-p 00000000 00:00 0
+Anonymous:             0 kB
 ";
 
     #[test]
-    fn only_our_own_text() {
-        let found = texts(MAPS, Path::new("/usr/bin/stoa"));
-        assert_eq!(found, [(0x55aa_0010_0000, 0x20_0000)]);
-        assert!(texts(MAPS, Path::new("/usr/bin/other")).is_empty());
-        assert!(texts("nonsense\n\n- r-xp", Path::new("/x")).is_empty());
+    fn only_our_own_and_never_written() {
+        let found = unwritten(SMAPS, Path::new("/usr/bin/stoa"));
+        let expected = [(0x55aa_0000_0000, 0x10_0000), (0x55aa_0010_0000, 0x20_0000)];
+        assert_eq!(found, expected);
+        assert!(unwritten(SMAPS, Path::new("/usr/bin/other")).is_empty());
+        assert!(unwritten("nonsense\n\n- r-xp\nAnonymous: 0 kB", Path::new("/x")).is_empty());
     }
 
     #[test]
     fn what_is_given_back_still_runs() {
         give_back();
-        assert_eq!(texts(MAPS, Path::new("/usr/bin/stoa")).len(), 1);
+        assert_eq!(unwritten(SMAPS, Path::new("/usr/bin/stoa")).len(), 2);
     }
 }
