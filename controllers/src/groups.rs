@@ -23,10 +23,11 @@ pub fn reconcile(world: &World, key: &Key) -> Vec<Write> {
         .map(|task| (&*task.key.name, task))
         .collect();
     let mut writes = Vec::new();
-    // Once any member has run, a missing one was deleted on purpose.
-    if members
-        .values()
-        .all(|task| task.state == TaskState::Pending && task.attempt == 0)
+    // Once any member has run, a missing one was deleted on purpose, and be it all of them.
+    if !has_begun(group)
+        && members
+            .values()
+            .all(|task| task.state == TaskState::Pending && task.attempt == 0)
     {
         writes.extend(make(world, group, &members));
     }
@@ -78,6 +79,12 @@ fn make(world: &World, group: &Group, members: &BTreeMap<&str, &Arc<Task>>) -> O
     (!write.operations.is_empty()).then_some(write)
 }
 
+/// True once any member was seen to run; `Pending` is then never said again.
+fn has_begun(group: &Group) -> bool {
+    let phase = group.status.phase.as_deref();
+    phase.is_some_and(|phase| phase != "Pending")
+}
+
 fn status(group: &Group, members: &BTreeMap<&str, &Arc<Task>>) -> TaskGroupStatus {
     let count = |which: &dyn Fn(&Task) -> bool| {
         i64::try_from(members.values().filter(|task| which(task)).count()).unwrap_or(i64::MAX)
@@ -94,7 +101,8 @@ fn status(group: &Group, members: &BTreeMap<&str, &Arc<Task>>) -> TaskGroupStatu
     } else if running + finished + failed > 0 {
         "Running"
     } else {
-        "Pending"
+        let before = group.status.phase.as_deref();
+        before.filter(|_| has_begun(group)).unwrap_or("Pending")
     };
     TaskGroupStatus {
         phase: Some(phase.to_owned()),

@@ -142,10 +142,13 @@ impl Allocator {
             .as_ref()
             .map(|a| a.allocatable.clone())
             .unwrap_or_default();
+        // What stands was sized for more than there is now.
+        let before = delta.old.as_ref().map(|a| &a.allocatable);
+        let shrank = before.is_some_and(|before| !total.contains(before));
         self.ledger.resize(&name, total);
         self.freed = true;
         self.reopen(world, &name);
-        if self.ledger.account(&name).open {
+        if self.ledger.account(&name).open && !shrank {
             return Vec::new();
         }
         self.doom(world, |entry| entry.agent == name)

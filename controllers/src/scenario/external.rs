@@ -91,3 +91,17 @@ fn an_unanswered_offer_expires() {
          e on n1: cpus 8 Open",
     );
 }
+
+#[test]
+fn an_agent_that_shrinks_takes_its_offers_back() {
+    check(
+        "pool p
+         agent n1 cpus=8
+         framework e pool=p external
+         show offers
+         agent n1 cpus=4
+         show offers",
+        "e on n1: cpus 8 Open
+         e on n1: cpus 4 Open",
+    );
+}

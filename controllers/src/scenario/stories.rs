@@ -436,3 +436,25 @@ fn thousands_of_tasks_are_told_as_a_sum() {
     });
     assert_eq!(told.sum::<usize>() + each.len(), 1_000, "{sums:?}");
 }
+
+#[test]
+fn a_group_whose_members_were_deleted_does_not_run_again() {
+    check(
+        "pool p
+         agent n1 cpus=4
+         framework f pool=p
+         group g framework=f size=2 cpus=1
+         show tasks
+         finish g-1
+         finish g-2
+         show status kind=taskgroups name=g fields=phase
+         delete g-1
+         delete g-2
+         show tasks
+         pass 5000
+         show tasks",
+        "g-1 Staging n1
+         g-2 Staging n1
+         \"Finished\"",
+    );
+}
