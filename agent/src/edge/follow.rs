@@ -64,11 +64,16 @@ async fn watch(
     backoff: &mut Backoff,
 ) {
     loop {
+        let before = version.clone();
         let one = one_watch(tasks, fields, &mut version, events);
         match tokio::time::timeout(WATCH_MAX, one).await {
-            Ok(Ok(Ended::Resume)) => backoff.reset(),
-            Ok(Ok(Ended::Relist)) => return,
-            Ok(Err(kube::Error::Api(status))) if status.code == 410 => return,
+            Ok(Ok(Ended::Resume)) if version != before => backoff.reset(),
+            // Whoever ends watches as soon as they begin is not asked as fast as it answers.
+            Ok(Ok(Ended::Resume)) => backoff.pause().await,
+            Ok(Ok(Ended::Relist)) => return backoff.pause().await,
+            Ok(Err(kube::Error::Api(status))) if status.code == 410 => {
+                return backoff.pause().await;
+            }
             Ok(Err(error)) => {
                 debug!(error = %super::join::chain(&error), "the watch broke; trying again");
                 backoff.pause().await;
