@@ -8,4 +8,5 @@ mod sim;
 mod books;
 mod chaos;
 mod external;
+mod gangs;
 mod stories;
