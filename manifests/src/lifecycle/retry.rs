@@ -1,5 +1,7 @@
 //! Whether an ended task runs again, and when.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
 use super::TaskState;
 use crate::duration::Span;
 use crate::kinds::{RestartPolicy, TaskSpec, TaskStatus};
@@ -13,7 +15,7 @@ const BACKOFF_MAX_MS: u64 = 300_000;
 /// When the next run may begin, in milliseconds since 1970; `None` when there is none.
 ///
 /// The pause doubles with each attempt and is counted from the end of the last run; nothing is
-/// random, so every replica reckons the same. An agent's clock that runs ahead is not believed.
+/// random, so every replica reckons the same.
 #[must_use]
 pub fn should_retry(spec: &TaskSpec, status: &TaskStatus, now_ms: u64) -> Option<u64> {
     if spec.killed || !wants_retry(spec.restart_policy, status.state) {
@@ -31,11 +33,17 @@ pub fn should_retry(spec: &TaskSpec, status: &TaskStatus, now_ms: u64) -> Option
     let cap = retry
         .and_then(|r| r.max_backoff)
         .map_or(BACKOFF_MAX_MS, Span::ms);
-    let ended = status.finished_at.as_ref().map(|at| at.0.as_millisecond());
-    let ended_ms = ended
-        .and_then(|ms| u64::try_from(ms).ok())
-        .map_or(now_ms, |ms| ms.min(now_ms));
-    Some(ended_ms.saturating_add(pause_ms(base, cap, status.attempt)))
+    let pause_ms = pause_ms(base, cap, status.attempt);
+    Some(ended_ms(status, now_ms).saturating_add(pause_ms))
+}
+
+/// When the run ended, as far as the agent's clock is believed: not after `now`, and not before
+/// the run was bound, which is the server's time. A clock that is behind makes no pause void.
+fn ended_ms(status: &TaskStatus, now_ms: u64) -> u64 {
+    let ms = |at: Option<&MicroTime>| at.and_then(|at| u64::try_from(at.0.as_millisecond()).ok());
+    let bound_ms = ms(status.bound_at.as_ref()).unwrap_or(0);
+    let told_ms = ms(status.finished_at.as_ref()).unwrap_or(now_ms);
+    told_ms.max(bound_ms).min(now_ms)
 }
 
 /// base × 2^attempt, at most cap.
@@ -72,7 +80,6 @@ fn wants_retry(policy: RestartPolicy, state: TaskState) -> bool {
 mod tests {
     use super::*;
     use crate::kinds::Retry;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
     fn ended(state: TaskState, attempt: u32, at_ms: i64) -> TaskStatus {
         let finished_at = jiff::Timestamp::from_millisecond(at_ms).unwrap();
@@ -136,6 +143,17 @@ mod tests {
         assert_eq!(
             should_retry(&spec(RestartPolicy::Always), &status, 500),
             Some(1_500)
+        );
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_makes_no_pause_void() {
+        let mut status = ended(TaskState::Failed, 0, 10);
+        let bound_at = jiff::Timestamp::from_millisecond(8_000).unwrap();
+        status.bound_at = Some(MicroTime(bound_at));
+        assert_eq!(
+            should_retry(&spec(RestartPolicy::Always), &status, 8_500),
+            Some(9_000)
         );
     }
 
