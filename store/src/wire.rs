@@ -96,6 +96,17 @@ pub(crate) enum Refusal {
     Error(TxnError),
 }
 
+impl Refusal {
+    /// What a leader's refusal means to another replica: that the leader itself has stopped, or its
+    /// disk is full, is no answer there, since whoever leads next may give one.
+    pub(crate) fn heard_afar(self) -> Self {
+        match self {
+            Self::Error(TxnError::Stopped(_) | TxnError::DiskFull) => Self::Unknown,
+            Self::NotLeader | Self::Unknown | Self::Error(_) => self,
+        }
+    }
+}
+
 /// A change of the membership, carried out by the leader.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum MemberChange {

@@ -281,7 +281,7 @@ impl Core {
         }
         let answer = self.ask_leader(at, Ask::Propose(bytes.clone())).await?;
         if let Answer::Outcome(outcome) = answer {
-            outcome
+            outcome.map_err(Refusal::heard_afar)
         } else {
             Err(unfit(&answer))
         }
@@ -293,7 +293,7 @@ impl Core {
         }
         let answer = self.ask_leader(at, Ask::Call(payload)).await?;
         if let Answer::Called(called) = answer {
-            called
+            called.map_err(Refusal::heard_afar)
         } else {
             Err(unfit(&answer))
         }
@@ -329,7 +329,7 @@ impl Core {
         }
         let answer = self.ask_leader(at, Ask::Change(change)).await?;
         if let Answer::Changed(changed) = answer {
-            changed
+            changed.map_err(Refusal::heard_afar)
         } else {
             Err(unfit(&answer))
         }

@@ -46,7 +46,7 @@ impl Core {
             Some(leader) => {
                 let link = self.control(leader).ok_or(Refusal::NotLeader)?;
                 match link.ask(Ask::ReadIndex, ROUND_MAX).await {
-                    Ok(Answer::Index(index)) => index,
+                    Ok(Answer::Index(index)) => index.map_err(Refusal::heard_afar),
                     Ok(_)
                     | Err(LinkError::Unreachable | LinkError::Broken | LinkError::Timeout) => {
                         Err(Refusal::NotLeader)
