@@ -12,7 +12,10 @@ mod verifier;
 pub use authority::{Authority, Pair, Subject, Usage};
 pub use files::write_secret;
 pub use kubeconfig::kubeconfig;
-pub use tls::{agent_client, api_server, joining_client, peer_client, peer_server, user_of};
+pub use tls::{
+    Certified, agent_client, api_server, certified, joining_client, peer_client, peer_server,
+    user_of,
+};
 
 /// Why a certificate, key or token cannot be made, read or trusted.
 #[derive(Debug, thiserror::Error)]

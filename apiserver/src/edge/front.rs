@@ -14,9 +14,10 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::info::{self, Target};
-use super::{ambient, answer, documents, health, resources};
+use super::{ambient, answer, documents, health, join, resources};
 use crate::authn;
 use crate::authorize;
+use crate::pki::Certified;
 use crate::status::{Failure, Gr};
 use crate::user::User;
 
@@ -25,8 +26,8 @@ const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 /// Where a request came from. Only our own code can attach it: it is no header.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
-    /// A connection, with the user of its verified certificate.
-    Network(Option<User>),
+    /// A connection, with what its verified certificate says.
+    Network(Option<Certified>),
     /// A caller inside this process.
     Local(User),
 }
@@ -106,7 +107,10 @@ async fn identify(
 ) -> Response {
     let caller = match request.extensions().get::<Origin>() {
         Some(Origin::Local(user)) => Ok(Some(user.clone())),
-        Some(Origin::Network(certificate)) => authenticated(&context, certificate, &request),
+        Some(Origin::Network(certificate)) => {
+            let authorization = authorization(&request);
+            authenticated(&context, certificate.as_ref(), authorization).await
+        }
         None => Err(Failure::unauthorized()),
     };
     match caller {
@@ -121,11 +125,11 @@ async fn identify(
     }
 }
 
-fn authenticated(
-    context: &Context,
-    certificate: &Option<User>,
-    request: &Request,
-) -> Result<Option<User>, Failure> {
+/// The header that outranks the certificate.
+///
+/// # Errors
+/// 403 for headers that ask to be somebody else.
+fn authorization(request: &Request) -> Result<Option<String>, Failure> {
     // Ignoring it would answer with the caller's own, greater rights.
     if request
         .headers()
@@ -135,13 +139,26 @@ fn authenticated(
         return Err(Failure::forbidden_text("impersonation is not served here"));
     }
     let authorization = request.headers().get(header::AUTHORIZATION);
-    let authorization = authorization.map(|value| value.to_str().unwrap_or(""));
-    authn::authenticate(
-        certificate.as_ref(),
-        authorization,
+    Ok(authorization.map(|value| value.to_str().unwrap_or("").to_owned()))
+}
+
+async fn authenticated(
+    context: &Context,
+    certificate: Option<&Certified>,
+    authorization: Result<Option<String>, Failure>,
+) -> Result<Option<User>, Failure> {
+    let header = authorization?;
+    let user = authn::authenticate(
+        certificate.map(|certificate| &certificate.user),
+        header.as_deref(),
         &context.authority,
         ambient::now_s(),
-    )
+    )?;
+    // Whoever lost a name may still join anew: a token is another identity.
+    if let Some(certificate) = certificate.filter(|_| header.is_none()) {
+        join::check_name(context, certificate).await?;
+    }
+    Ok(user)
 }
 
 async fn dispatch(

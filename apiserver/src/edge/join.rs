@@ -13,10 +13,11 @@ use store::{Guard, Item, NewMember, Op, Txn, TxnOutcome};
 use super::context::Context;
 use super::{ambient, answer, extras};
 use crate::authn;
+use crate::authorize;
 use crate::keys;
 use crate::names;
 use crate::object;
-use crate::pki::{Authority, PkiError, Subject};
+use crate::pki::{Authority, Certified, PkiError, Subject};
 use crate::status::Failure;
 use crate::user::User;
 
@@ -117,6 +118,34 @@ async fn claim(context: &Context, name: &str, key: Bytes) -> Result<(), Failure>
     }
     const BUSY: &str = "the Agent object of this name keeps changing: try again";
     Err(Failure::too_many_requests(BUSY))
+}
+
+/// An agent's name belongs to one key, the one that joined last: whoever lost it acts no more,
+/// however long its certificate is valid. A name nobody has joined under is not guarded.
+///
+/// # Errors
+/// 401 when the name has passed to another key.
+pub(crate) async fn check_name(context: &Context, shown: &Certified) -> Result<(), Failure> {
+    let Some(name) = authorize::agent_name(&shown.user) else {
+        return Ok(());
+    };
+    let identity = keys::agent_identity(name);
+    let store = context.store();
+    let passed = || {
+        let noted = store.view().get(&identity);
+        noted.is_some_and(|noted| noted.value != shown.key.as_bytes())
+    };
+    if !passed() {
+        return Ok(());
+    }
+    // Perhaps the join was at another replica a moment ago, and this one lags.
+    store.barrier().await?;
+    if !passed() {
+        return Ok(());
+    }
+    Err(Failure::unauthorized_text(format!(
+        "the name of agent \"{name}\" has passed to another key: join under another name"
+    )))
 }
 
 fn unchanged(key: Bytes, present: Option<&Item>) -> Guard {

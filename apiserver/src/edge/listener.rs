@@ -123,7 +123,7 @@ impl Connection {
     async fn http(&self, stream: TlsStream<TcpStream>) {
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
-        let origin = Origin::Network(certificate.and_then(pki::user_of));
+        let origin = Origin::Network(certificate.and_then(pki::certified));
         let http2 = session.alpn_protocol() == Some(b"h2");
         let service = self
             .router

@@ -219,7 +219,7 @@ impl Authority {
         let request = CertificateSigningRequestParams::from_pem(request_pem)
             .map_err(failed("read the certificate request"))?;
         let key = request.public_key.der_bytes();
-        Ok(hex(digest::digest(&digest::SHA256, key).as_ref()))
+        Ok(key_hash(key))
     }
 
     /// A certificate request for a fresh key that is thrown away: a server that joins is given the
@@ -296,6 +296,11 @@ fn valid_for(params: &mut CertificateParams, now_s: u64, days: u64) {
 
 fn failed(what: &'static str) -> impl Fn(rcgen::Error) -> PkiError {
     move |source| PkiError::Certificate { what, source }
+}
+
+/// The name of a public key: the SHA-256 of its bytes.
+pub(super) fn key_hash(key: &[u8]) -> String {
+    hex(digest::digest(&digest::SHA256, key).as_ref())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,6 +6,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::CertificateDer;
 
+use super::authority::key_hash;
 use super::verifier::{InGroup, KnownRoot};
 use super::{Authority, Pair, PkiError};
 use crate::user::{SERVERS, User};
@@ -89,6 +90,24 @@ pub fn user_of(certificate: &CertificateDer<'_>) -> Option<User> {
         name: name.to_owned(),
         groups: groups.map(str::to_owned).collect(),
     })
+}
+
+/// A verified client certificate, as far as it tells who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certified {
+    /// Whom it speaks for.
+    pub user: User,
+    /// Its public key, as `Authority::key_of_request` writes the key of a request.
+    pub key: String,
+}
+
+/// What a verified certificate says.
+#[must_use]
+pub fn certified(certificate: &CertificateDer<'_>) -> Option<Certified> {
+    let user = user_of(certificate)?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let key = key_hash(&parsed.public_key().subject_public_key.data);
+    Some(Certified { user, key })
 }
 
 fn roots(authority: &Authority) -> Result<RootCertStore, PkiError> {

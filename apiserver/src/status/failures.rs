@@ -107,6 +107,12 @@ impl Failure {
         Self::new(401, "Unauthorized", "Unauthorized")
     }
 
+    /// A credential that was valid once, and why it is not any more.
+    #[must_use]
+    pub fn unauthorized_text(message: impl Into<String>) -> Self {
+        Self::new(401, "Unauthorized", message)
+    }
+
     /// The resource has no such verb.
     #[must_use]
     pub fn method_not_allowed(gr: &Gr, verb: &str) -> Self {

@@ -1,6 +1,8 @@
 //! Joining as an agent: whose name it is.
 
-use apiserver::pki::Authority;
+use apiserver::pki::{Authority, Pair, kubeconfig};
+use kube::config::Kubeconfig;
+use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
 use crate::rig::{Rig, raw};
@@ -58,5 +60,63 @@ async fn an_agent_at_work_keeps_its_name() {
         200,
         "the old one was deleted"
     );
+    rig.stop().await;
+}
+
+/// Joins with a fresh key, which the client then shows.
+async fn joined(rig: &Rig, through: &kube::Client) -> (kube::Client, String) {
+    let key = KeyPair::generate().unwrap();
+    let request = CertificateParams::default()
+        .serialize_request(&key)
+        .unwrap();
+    let csr = request.pem().unwrap();
+    let (code, answer) = join(rig, through, &csr).await;
+    assert_eq!(code, 200, "{answer}");
+    let pair = Pair {
+        certificate: answer["certificate"].as_str().unwrap().to_owned(),
+        key: key.serialize_pem(),
+    };
+    let text = kubeconfig(&rig.authority(), &pair, &rig.handle.url());
+    let client = rig.client(Kubeconfig::from_yaml(&text).unwrap()).await;
+    (client, csr)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_passed_on_is_lost_to_the_old_key() {
+    let rig = Rig::start().await;
+    let admin = rig.admin().await;
+    let (first, _) = joined(&rig, &admin).await;
+    let agents = "/apis/stoa.dev/v1/agents";
+    let agent = json!({"apiVersion": "stoa.dev/v1", "kind": "Agent", "metadata": {"name": "a1"}, "spec": {}});
+    assert_eq!(raw(&first, "GET", "/api", &[], "").await.0, 200);
+
+    // Two first joiners: only the later one may make the Agent object.
+    let (second, csr) = joined(&rig, &admin).await;
+    let (code, answer) = raw(&first, "POST", agents, &[JSON], agent.to_string()).await;
+    assert_eq!(code, 401, "{answer}");
+    assert!(
+        answer["message"]
+            .as_str()
+            .unwrap()
+            .contains("passed to another key")
+    );
+    let (code, answer) = raw(&second, "POST", agents, &[JSON], agent.to_string()).await;
+    assert_eq!(code, 201, "{answer}");
+
+    // A takeover from one who counts as gone, over connections that are open.
+    let silent = json!({"status": {"phase": "Unreachable"}}).to_string();
+    let path = format!("{AGENT}/status");
+    assert_eq!(raw(&admin, "PATCH", &path, &[MERGE], silent).await.0, 200);
+    assert_eq!(raw(&second, "GET", AGENT, &[], "").await.0, 200);
+    let (third, _) = joined(&rig, &admin).await;
+    assert_eq!(raw(&second, "GET", AGENT, &[], "").await.0, 401);
+    assert_eq!(raw(&third, "GET", AGENT, &[], "").await.0, 200);
+    assert_eq!(
+        join(&rig, &second, &csr).await.0,
+        200,
+        "a token counts, whatever the certificate: nobody has been heard since"
+    );
+    assert_eq!(raw(&third, "GET", AGENT, &[], "").await.0, 401);
+    assert_eq!(raw(&second, "GET", AGENT, &[], "").await.0, 200);
     rig.stop().await;
 }
