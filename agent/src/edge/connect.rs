@@ -172,7 +172,10 @@ impl Transport {
                     if !error.is_connect() {
                         return Err(error.into());
                     }
-                    last = Some(Err(error.into()));
+                    // What a server said tells more than that another is out of reach.
+                    if !matches!(last, Some(Ok(_))) {
+                        last = Some(Err(error.into()));
+                    }
                 }
                 Err(elapsed) => {
                     self.servers.leave(&server);

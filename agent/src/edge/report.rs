@@ -11,10 +11,16 @@ use super::clock;
 use super::connect::Backoff;
 use crate::task::{Answer, Event, Report};
 
-/// Longest pause between tries; tasks that end meanwhile join the next batch.
+/// Longest pause between tries at servers that do not answer; tasks that end meanwhile join the
+/// next batch.
 const PAUSE_MAX_MS: u64 = 2_000;
 
-/// Sends batches for as long as there are any, each until the servers have answered it.
+/// How often servers that say they are busy are asked the same at once. What lasts longer than
+/// an election may well be the fault of one status, which must not hold up the others.
+const BUSY_MAX: u32 = 5;
+
+/// Sends batches for as long as there are any. Each report is answered: what the servers do not
+/// take comes back as refused, and is sent again when its time has come.
 pub(crate) async fn report(
     client: kube::Client,
     mut batches: mpsc::Receiver<Vec<Report>>,
@@ -31,7 +37,7 @@ pub(crate) async fn report(
 
 /// A transaction is all or nothing, so when one status spoils it each goes alone.
 async fn settle(client: &kube::Client, batch: Vec<Report>) -> Vec<(Report, Answer)> {
-    match send(client, &batch).await {
+    match send(client, &batch, BUSY_MAX).await {
         Ok(versions) => {
             let taken = versions
                 .into_iter()
@@ -54,7 +60,7 @@ async fn settle(client: &kube::Client, batch: Vec<Report>) -> Vec<(Report, Answe
 }
 
 async fn alone(client: &kube::Client, report: &Report) -> Answer {
-    match send(client, std::slice::from_ref(report)).await {
+    match send(client, std::slice::from_ref(report), 1).await {
         Ok(versions) => versions
             .first()
             .map_or(Answer::Stale, |version| Answer::Taken { version: *version }),
@@ -62,10 +68,12 @@ async fn alone(client: &kube::Client, report: &Report) -> Answer {
     }
 }
 
-/// Sends one transaction until it is answered, always under the same id, so that an answer that
-/// was lost does not make it apply twice. Answers with the version of each object.
-async fn send(client: &kube::Client, batch: &[Report]) -> Result<Vec<u64>, Answer> {
+/// Sends one transaction until the servers judge it (busy ones up to `busy_max` times), always
+/// under the same id, so that an answer that was lost does not make it apply twice. Answers with
+/// the version of each object.
+async fn send(client: &kube::Client, batch: &[Report], busy_max: u32) -> Result<Vec<u64>, Answer> {
     let mut backoff = Backoff::new(PAUSE_MAX_MS);
+    let mut busy = 0;
     let body = serde_json::to_vec(&transaction(batch)).map_err(|e| refused(&e.to_string()))?;
     loop {
         let request = Request::post("/apis/stoa.dev/v1/transactions")
@@ -74,25 +82,31 @@ async fn send(client: &kube::Client, batch: &[Report]) -> Result<Vec<u64>, Answe
             .map_err(|e| refused(&e.to_string()))?;
         match client.request::<TransactionResult>(request).await {
             Ok(result) => return versions(&result, batch.len()),
-            Err(kube::Error::Api(status)) if is_final(status.code) => {
-                info!(
-                    code = status.code,
-                    message = status.message,
-                    "a report was not taken"
-                );
-                return Err(answer(status.code, &status.message));
+            Err(kube::Error::Api(status)) => {
+                busy += 1;
+                if !is_busy(status.code) || busy >= busy_max {
+                    let (code, message) = (status.code, &status.message);
+                    info!(
+                        code,
+                        message,
+                        statuses = batch.len(),
+                        "a report was not taken"
+                    );
+                    return Err(answer(code, message));
+                }
             }
             Err(error) => {
                 warn!(error = %super::join::chain(&error), "cannot report; trying again");
-                backoff.pause().await;
             }
         }
+        backoff.pause().await;
     }
 }
 
-/// Codes that trying again will not change. 401 is not among them: a renewed certificate will.
-fn is_final(code: u16) -> bool {
-    (400..500).contains(&code) && ![401, 408, 429].contains(&code)
+/// Codes that speak of the servers and not of the request. 401 is among them: a renewed
+/// certificate will do.
+fn is_busy(code: u16) -> bool {
+    [401, 408, 429, 502, 503, 504].contains(&code)
 }
 
 fn answer(code: u16, message: &str) -> Answer {

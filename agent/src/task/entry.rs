@@ -40,7 +40,7 @@ pub enum Answer {
     Stale,
     /// There is no such object any more.
     Gone,
-    /// Refused for good.
+    /// Not taken, whatever the reason; it is sent again later.
     Refused {
         /// The servers' words.
         message: String,
@@ -65,9 +65,24 @@ pub(super) struct Entry {
     /// When its files may go, in milliseconds.
     pub(super) collect_ms: Option<u64>,
     belief: Option<Belief>,
-    /// A report against this version failed.
-    refused_version: Option<u64>,
+    silence: Option<Silence>,
+    /// Reports that failed since the last that was taken.
+    failures: u32,
 }
+
+/// A report failed: the same against the same version is not worth another try before its time.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    version: u64,
+    state: TaskState,
+    until_ms: u64,
+}
+
+/// Pause after the first failure of a report; doubled with every further one.
+const PAUSE_MS: u64 = 1_000;
+
+/// Longest pause: short enough that a cured cluster learns the truth within a minute.
+const PAUSE_MAX_MS: u64 = 60_000;
 
 impl Entry {
     pub(super) fn new(run: Run, spec: RunSpec) -> Self {
@@ -77,7 +92,8 @@ impl Entry {
             gone: false,
             collect_ms: None,
             belief: None,
-            refused_version: None,
+            silence: None,
+            failures: 0,
         }
     }
 
@@ -104,6 +120,7 @@ impl Entry {
 
     /// The servers stored the state that a report named.
     pub(super) fn taken(&mut self, version: u64, state: TaskState, now_ms: u64) {
+        (self.silence, self.failures) = (None, 0);
         let Some(belief) = &mut self.belief else {
             return;
         };
@@ -117,13 +134,23 @@ impl Entry {
         (belief.version, belief.state) = (version, state);
     }
 
-    /// A report failed: until a newer version is seen (or `retry`), silence.
-    pub(super) fn refused(&mut self, version: u64) {
-        self.refused_version = Some(version);
+    /// A report of `state` failed. Answers when the next try is due, in milliseconds.
+    pub(super) fn refused(&mut self, version: u64, state: TaskState, now_ms: u64) -> u64 {
+        let pause_ms = (PAUSE_MS << self.failures.min(6)).min(PAUSE_MAX_MS);
+        let until_ms = now_ms.saturating_add(pause_ms);
+        self.failures = self.failures.saturating_add(1);
+        self.silence = Some(Silence {
+            version,
+            state,
+            until_ms,
+        });
+        until_ms
     }
 
-    pub(super) fn retry(&mut self) {
-        self.refused_version = None;
+    fn is_silent(&self, belief: &Belief, state: TaskState, now_ms: u64) -> bool {
+        self.silence.is_some_and(|silence| {
+            belief.version <= silence.version && silence.state == state && now_ms < silence.until_ms
+        })
     }
 
     /// The servers' word for the run's state.
@@ -135,10 +162,7 @@ impl Entry {
     pub(super) fn report(&self, id: &RunId, agent: &str, now_ms: u64) -> Option<Report> {
         let belief = self.belief.as_ref().filter(|_| !self.gone)?;
         let truth = Truth::of(&self.run, now_ms).filter(|truth| truth.state() != belief.state)?;
-        if self
-            .refused_version
-            .is_some_and(|refused| belief.version <= refused)
-        {
+        if self.is_silent(belief, truth.state(), now_ms) {
             return None;
         }
         Some(Report {

@@ -86,9 +86,6 @@ pub struct Machine {
 /// reports a second.
 const BATCH_MAX: usize = 256;
 
-/// Pause before a refused report is sent again though nothing was seen to change.
-const REFUSED_RETRY_MS: u64 = 10_000;
-
 impl Machine {
     /// A machine without runs.
     #[must_use]
@@ -277,9 +274,8 @@ impl Machine {
                     }
                 }
                 Answer::Stale | Answer::Refused { .. } => {
-                    entry.refused(against);
-                    self.timers
-                        .insert((now_ms.saturating_add(REFUSED_RETRY_MS), id));
+                    let again_ms = entry.refused(against, state, now_ms);
+                    self.timers.insert((again_ms, id));
                 }
                 Answer::Gone => self.abandon(&id, now_ms, effects),
             }
@@ -296,10 +292,9 @@ impl Machine {
             due.extend(self.timers.pop_first().map(|(_, id)| id));
         }
         for id in due {
-            let Some(entry) = self.runs.get_mut(&id) else {
+            let Some(entry) = self.runs.get(&id) else {
                 continue;
             };
-            entry.retry();
             if entry.collect_ms.is_some_and(|at_ms| at_ms <= now_ms) {
                 self.runs.remove(&id);
                 self.dirty.remove(&id);

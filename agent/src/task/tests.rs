@@ -539,6 +539,47 @@ fn a_stale_report_waits_for_the_next_version() {
 }
 
 #[test]
+fn a_refused_report_waits_longer_each_time_and_is_never_dropped() {
+    let mut scene = Scene::running();
+    scene.now_ms = 2_000;
+    scene.after(Event::Tick);
+    scene.run(0, Happening::Ended(exited(0)));
+    for pause_s in [1, 2, 4, 8, 16, 32, 60, 60] {
+        let batch = scene.machine.take_reports(scene.now_ms).unwrap();
+        let message = "no".to_owned();
+        let refused = Answer::Refused { message };
+        let answers = batch.into_iter().map(|r| (r, refused.clone())).collect();
+        assert_eq!(scene.after(Event::Answered(answers)), "");
+        assert_eq!(scene.report(14), "");
+        assert_eq!(
+            scene.machine.wake_ms(),
+            Some(scene.now_ms + pause_s * 1_000)
+        );
+        scene.now_ms += pause_s * 1_000 - 1;
+        scene.after(Event::Tick);
+        assert_eq!(scene.report(14), "", "not before its time");
+        scene.now_ms += 1;
+        scene.after(Event::Tick);
+    }
+    assert_eq!(scene.report(14), "0 Finished; mark 0");
+}
+
+#[test]
+fn another_state_does_not_wait_for_a_refused_one() {
+    let mut scene = Scene::running();
+    scene.seen(0, 20, "Unreachable");
+    let batch = scene.machine.take_reports(1_000).unwrap();
+    assert_eq!(batch[0].state.to_string(), "Running");
+    let message = "no".to_owned();
+    let refused = Answer::Refused { message };
+    let answers = batch.into_iter().map(|r| (r, refused.clone())).collect();
+    scene.after(Event::Answered(answers));
+    assert_eq!(scene.report(21), "");
+    scene.run(0, Happening::Ended(exited(0)));
+    assert_eq!(scene.report(21), "0 Finished; mark 0");
+}
+
+#[test]
 fn a_later_attempt_ends_what_is_left_of_the_earlier() {
     let mut scene = Scene::running();
     assert_eq!(

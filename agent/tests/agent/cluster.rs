@@ -39,6 +39,8 @@ pub(crate) struct Cluster {
     store: Mutex<Store>,
     changed: watch::Sender<u64>,
     down: AtomicBool,
+    /// Transactions that speak of this task are answered with this code.
+    refused: Mutex<Option<(String, u16)>>,
     issuer: Issuer<'static, KeyPair>,
     ca: CertificateDer<'static>,
     ca_pem: String,
@@ -72,6 +74,7 @@ impl Cluster {
             store: Mutex::default(),
             changed: watch::Sender::new(0),
             down: AtomicBool::new(false),
+            refused: Mutex::default(),
             issuer: Issuer::new(params, key),
             ca: ca.der().clone(),
             ca_pem: ca.pem(),
@@ -112,6 +115,11 @@ impl Cluster {
     /// While true every request is answered with 503.
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// From now on every report of this task is answered with this code, until there is none.
+    pub(crate) fn refuse(&self, refused: Option<(&str, u16)>) {
+        *self.refused.lock().unwrap() = refused.map(|(name, code)| (name.to_owned(), code));
     }
 
     /// Binds a task to the agent, or changes one.
@@ -343,6 +351,11 @@ async fn transaction(State(cluster): State<Arc<Cluster>>, body: Bytes) -> Respon
     let mut store = cluster.store.lock().unwrap();
     store.transactions += 1;
     let operations = body["operations"].as_array().unwrap();
+    if let Some((name, code)) = cluster.refused.lock().unwrap().clone()
+        && operations.iter().any(|operation| operation["name"] == name)
+    {
+        return status(code, "refused on order");
+    }
     for operation in operations {
         assert_eq!(
             (&operation["verb"], &operation["subresource"]),

@@ -293,6 +293,24 @@ fn statuses_are_kept_until_the_servers_are_back() {
 }
 
 #[test]
+fn a_status_that_is_refused_holds_up_no_other() {
+    for code in [422, 500, 503] {
+        let machine = Machine::started();
+        machine.cluster.refuse(Some(("bad", code)));
+        machine.cluster.put("bad", &command(&["true"]));
+        for name in ["good1", "good2", "good3"] {
+            machine.cluster.put(name, &command(&["true"]));
+        }
+        for name in ["good1", "good2", "good3"] {
+            machine.until_state(name, "Finished");
+        }
+        assert_eq!(machine.cluster.states("bad"), ["Staging"], "{code}");
+        machine.cluster.refuse(None);
+        machine.until_state("bad", "Finished");
+    }
+}
+
+#[test]
 fn what_cannot_be_launched_says_why() {
     let machine = Machine::started();
     machine
