@@ -6,6 +6,8 @@
 
 pub mod commit;
 
+pub mod ending;
+
 pub mod settled;
 
 pub mod served;
@@ -183,7 +185,7 @@ impl Engine {
             let mut context = self.context(call, &registry);
             crate::verbs::run(world, &write, &mut context).map(|answer| vec![answer])
         };
-        let mut settled = self.commit(plan, &request).await?.answers;
+        let mut settled = self.carry_out(plan, &request).await?.answers;
         let one = settled
             .pop()
             .ok_or_else(|| Failure::internal("a write has no answer"))?;
@@ -211,7 +213,7 @@ impl Engine {
         let plan = |world: &mut crate::world::World| {
             collection::run(world, &wanted, &self.context(call, &registry))
         };
-        let settled = self.commit(plan, &request).await?;
+        let settled = self.carry_out(plan, &request).await?;
         Ok(settled.list(&wanted.resource))
     }
 
@@ -245,7 +247,10 @@ impl Engine {
             };
             transaction::run(world, &plan, &mut context)
         };
-        Ok(self.commit(compute, &request).await?.transaction_result())
+        Ok(self
+            .carry_out(compute, &request)
+            .await?
+            .transaction_result())
     }
 
     fn context<'a>(&self, call: &'a Call, registry: &'a Registry) -> Context<'a> {

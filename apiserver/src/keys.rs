@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use crate::registry::Descriptor;
+use crate::registry::builtin::{DEFINITIONS, DEFINITIONS_GROUP};
 
 const CORE: &str = "core";
 const NO_NAMESPACE: &str = "-";
@@ -40,6 +41,17 @@ pub fn of(resource: &Descriptor, namespace: Option<&str>, name: &str) -> Bytes {
 #[must_use]
 pub fn agent_identity(name: &str) -> Bytes {
     format!("/agent-identities/{name}").into()
+}
+
+/// The key of the definition of a resource that is not compiled in.
+#[must_use]
+pub fn definition(group: &str, plural: &str) -> Bytes {
+    object(
+        DEFINITIONS_GROUP,
+        DEFINITIONS,
+        None,
+        &format!("{plural}.{group}"),
+    )
 }
 
 /// What all keys of a resource begin with.

@@ -66,6 +66,8 @@ pub struct Descriptor {
     pub generation: bool,
     /// Rules in code that go with the kind.
     pub special: Special,
+    /// The revision of the stored definition this was made from; none: of no stored one.
+    pub defined_at: Option<u64>,
 }
 
 /// Subresources of a resource.

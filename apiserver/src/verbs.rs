@@ -11,6 +11,8 @@ pub mod delete;
 
 pub mod collection;
 
+pub mod sweep;
+
 pub mod accept;
 
 pub mod scale;

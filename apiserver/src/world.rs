@@ -33,6 +33,8 @@ struct Touched {
 
 #[derive(Debug)]
 enum After {
+    /// As before; not looked into yet.
+    Unread,
     /// As before; parsed.
     Same(Option<Arc<Value>>),
     Put(Arc<Value>),
@@ -59,11 +61,25 @@ impl World {
 
     /// The object under the key. The commit will demand that it has not changed.
     pub fn read(&mut self, key: &Bytes) -> Option<Arc<Value>> {
-        match &self.touch(key).after {
+        let touched = self.touch(key);
+        match &touched.after {
+            After::Unread => {
+                let parsed = touched.before.as_ref().map(object::decode).map(Arc::new);
+                touched.after = After::Same(parsed.clone());
+                parsed
+            }
             After::Same(object) => object.clone(),
             After::Put(object) => Some(Arc::clone(object)),
             After::Gone => None,
         }
+    }
+
+    /// True if the key's last change is this one; none: it is absent. As with a read, the commit
+    /// will demand that it has not changed, but nothing is parsed.
+    pub fn is_at(&mut self, key: &Bytes, revision: Option<u64>) -> bool {
+        let touched = self.touch(key);
+        let present = touched.before.as_ref().map(|item| item.mod_revision);
+        !touched.written && present == revision
     }
 
     /// Plans to store the object. Its resourceVersion, if any, is that of the version read.
@@ -90,7 +106,7 @@ impl World {
                 match touched.after {
                     After::Put(_) => _ = keys.insert(key.clone()),
                     After::Gone => _ = keys.remove(key),
-                    After::Same(_) => {}
+                    After::Unread | After::Same(_) => {}
                 }
             }
         }
@@ -99,14 +115,10 @@ impl World {
 
     fn touch(&mut self, key: &Bytes) -> &mut Touched {
         let view = &self.view;
-        self.touched.entry(key.clone()).or_insert_with(|| {
-            let before = view.get(key);
-            let parsed = before.as_ref().map(|item| Arc::new(object::decode(item)));
-            Touched {
-                before,
-                after: After::Same(parsed),
-                written: false,
-            }
+        self.touched.entry(key.clone()).or_insert_with(|| Touched {
+            before: view.get(key),
+            after: After::Unread,
+            written: false,
         })
     }
 
@@ -127,8 +139,10 @@ impl World {
             .map(|touched| (&touched.after, &touched.before))
         {
             Some((After::Put(object), _)) => Form::Value((**object).clone()),
-            Some((After::Same(_), Some(item))) => Form::Stored(item.clone()),
-            Some((After::Same(_) | After::Gone, _)) | None => Form::Value(Value::Null),
+            Some((After::Unread | After::Same(_), Some(item))) => Form::Stored(item.clone()),
+            Some((After::Unread | After::Same(_) | After::Gone, _)) | None => {
+                Form::Value(Value::Null)
+            }
         }
     }
 
@@ -200,7 +214,7 @@ fn operation(key: &Bytes, touched: &Touched) -> Result<Option<Op>, Failure> {
             }))
         }
         After::Gone if touched.before.is_some() => Ok(Some(Op::Delete { key: key.clone() })),
-        After::Gone | After::Same(_) => Ok(None),
+        After::Gone | After::Unread | After::Same(_) => Ok(None),
     }
 }
 

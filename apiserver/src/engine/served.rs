@@ -60,7 +60,7 @@ fn build(view: &View, marks: Vec<(Bytes, u64)>, before: Option<Latest>) -> Lates
                 .get(&mark.0)
                 .map(|item| object::decode(&item))
                 .unwrap_or_default();
-            describe(&stored)
+            describe(&stored, Some(mark.1))
         });
         descriptors.insert(mark.clone(), found);
     }
@@ -72,11 +72,10 @@ fn build(view: &View, marks: Vec<(Bytes, u64)>, before: Option<Latest>) -> Lates
     }
 }
 
-fn describe(definition: &Value) -> Vec<Arc<Descriptor>> {
-    definition::descriptors(definition)
-        .into_iter()
-        .map(Arc::new)
-        .collect()
+fn describe(definition: &Value, defined_at: Option<u64>) -> Vec<Arc<Descriptor>> {
+    let found = definition::descriptors(definition).into_iter();
+    let marked = found.map(|one| Descriptor { defined_at, ..one });
+    marked.map(Arc::new).collect()
 }
 
 /// Built-in kinds, then ours, then all others by group.
@@ -108,6 +107,6 @@ fn own() -> &'static [Arc<Descriptor>] {
         let values = manifests::kinds::definitions()
             .into_iter()
             .map(|d| serde_json::to_value(d).expect("a definition is plain data and encodes"));
-        values.flat_map(|value| describe(&value)).collect()
+        values.flat_map(|value| describe(&value, None)).collect()
     })
 }

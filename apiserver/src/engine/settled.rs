@@ -119,6 +119,18 @@ fn versioned(mut object: Value, revision: Option<u64>) -> Value {
 }
 
 impl Final {
+    /// What was written to.
+    #[must_use]
+    pub fn resource(&self) -> &Descriptor {
+        &self.resource
+    }
+
+    /// What is shown.
+    #[must_use]
+    pub fn object(&self) -> Value {
+        self.form.to_value()
+    }
+
     /// As the answer to a single write.
     #[must_use]
     pub fn reply(self) -> Reply {

@@ -81,11 +81,15 @@ impl Lead {
         loop {
             let done = ensure_system_objects(&self.engine, ambient::now(), ambient::seed()).await;
             match done {
-                Ok(()) => return,
+                Ok(()) => break,
                 Err(failure) => tracing::warn!(%failure, "the system objects are not in place yet"),
             }
             tokio::time::sleep(PAUSE).await;
         }
+        let engine = &self.engine;
+        engine
+            .end_definitions(ambient::now(), ambient::seed())
+            .await;
     }
 
     fn publish(&self, epoch: u64, local: bool, leader: Option<String>) {

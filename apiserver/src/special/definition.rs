@@ -42,6 +42,16 @@ pub fn on_delete(object: &mut Value) {
     object["status"] = status(object, &since.into());
 }
 
+/// People cannot let a definition go while it has objects, which nobody could reach then.
+pub fn keep_cleanup(old: &Value, new: &mut Value) {
+    let holds = |object: &Value| metadata::finalizers(object).iter().any(|f| f == CLEANUP);
+    if holds(old) && !holds(new) {
+        let mut finalizers = metadata::finalizers(new);
+        finalizers.push(CLEANUP.to_owned());
+        metadata::set_finalizers(new, &finalizers);
+    }
+}
+
 fn default_names(object: &mut Value) {
     let Some(names) = object
         .pointer_mut("/spec/names")

@@ -145,6 +145,7 @@ pub fn store(
     {
         check_namespace(world, write, namespace)?;
     }
+    check_definition(world, write)?;
     let base = metadata::text(&object, "generateName").to_owned();
     for attempt in 0..NAMES_TRIED {
         let name = metadata::text(&object, "name").to_owned();
@@ -166,6 +167,31 @@ pub fn store(
         metadata::map(&mut object).insert("name".into(), other.into());
     }
     Err(Failure::internal("no name could be generated"))
+}
+
+/// The definition must be there, and not be going away: the commit demands that it has not changed,
+/// so that no object can be made while its kind is deleted, and be left behind.
+fn check_definition(world: &mut World, write: &Write) -> Result<(), Failure> {
+    let resource = &write.resource;
+    if resource.origin != Origin::Definition {
+        return Ok(());
+    }
+    let key = keys::definition(&resource.group, &resource.plural);
+    if world.is_at(&key, resource.defined_at) {
+        return Ok(());
+    }
+    let Some(definition) = world.read(&key) else {
+        return Err(Failure::no_such_resource());
+    };
+    if metadata::is_deleting(&definition) {
+        return Err(write.not_allowed("create"));
+    }
+    if resource.namespaced == (definition["spec"]["scope"] == "Cluster") {
+        return Err(Failure::conflict_text(
+            "the kind was defined anew meanwhile, with another scope: try again",
+        ));
+    }
+    Ok(())
 }
 
 /// The namespace must be there, and not be going away.

@@ -12,8 +12,7 @@ use crate::body::shaped;
 use crate::keys;
 use crate::metadata;
 use crate::params::{Params, unknown_propagation};
-use crate::registry::builtin::{DEFINITIONS, DEFINITIONS_GROUP};
-use crate::registry::{Descriptor, Origin, Special};
+use crate::registry::Special;
 use crate::special::{definition, namespace};
 use crate::status::{self, Failure};
 use crate::world::World;
@@ -105,9 +104,6 @@ pub fn run(
     let old = write.existing(world, context)?;
     check_preconditions(write, options, &old)?;
     check_allowed(write, context)?;
-    if write.resource.special == Special::Definition {
-        delete_instances(world, &old, context)?;
-    }
     Ok(end(world, write, options, &old, context))
 }
 
@@ -170,7 +166,10 @@ fn end(
     if !metadata::is_deleting(old) {
         finalizers.retain(|f| f != ORPHAN && f != FOREGROUND);
         finalizers.extend(options.holder().map(String::from));
-        if write.resource.special == Special::Definition && has_instances(world, old) {
+        if write.resource.special == Special::Definition
+            && !finalizers.iter().any(|f| f == definition::CLEANUP)
+        {
+            // Its objects go in a second step, which sees all there can ever be.
             finalizers.push(definition::CLEANUP.to_owned());
         }
         metadata::set_finalizers(&mut object, &finalizers);
@@ -184,7 +183,7 @@ fn end(
         }
         return Answer::stored(write, 200, key, Vec::new());
     }
-    remove(world, &write.resource, &key);
+    remove(world, &key);
     let resource = Arc::clone(&write.resource);
     let shown = if resource.returns_deleted {
         Shown::Removed(key, object)
@@ -225,78 +224,11 @@ fn mark(object: &mut Value, write: &Write, context: &Context<'_>) {
     }
 }
 
-/// Removes an object; with the last instance goes a definition that waited for it.
-pub fn remove(world: &mut World, resource: &Descriptor, key: &Bytes) {
+/// Removes an object.
+pub fn remove(world: &mut World, key: &Bytes) {
     world.remove(key);
     if let Some(parts) = keys::parse(key).filter(|p| (p.group, p.plural) == (GROUP, "agents")) {
         // Whoever joins under this name next is another machine.
         world.remove(&keys::agent_identity(parts.name));
     }
-    let terminating = resource.origin == Origin::Definition && !resource.serves("create");
-    if !terminating {
-        return;
-    }
-    let name = format!("{}.{}", resource.plural, resource.group);
-    let key = keys::object(DEFINITIONS_GROUP, DEFINITIONS, None, &name);
-    let Some(definition) = world.read(&key) else {
-        return;
-    };
-    let waits = metadata::is_deleting(&definition) && !has_instances(world, &definition);
-    if waits
-        && metadata::finalizers(&definition)
-            .iter()
-            .all(|f| f == definition::CLEANUP)
-    {
-        world.remove(&key);
-    }
-}
-
-fn instances(definition: &Value) -> Bytes {
-    let word = |path: &str| {
-        definition
-            .pointer(path)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    keys::resource(word("/spec/group"), word("/spec/names/plural"))
-}
-
-fn has_instances(world: &World, definition: &Value) -> bool {
-    !world.keys(&instances(definition)).is_empty()
-}
-
-/// Deletes every object of a definition, as far as finalizers let it.
-fn delete_instances(
-    world: &mut World,
-    definition: &Value,
-    context: &Context<'_>,
-) -> Result<(), Failure> {
-    let word = |path: &str| {
-        definition
-            .pointer(path)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    let Some(resource) = context
-        .registry
-        .by_plural(word("/spec/group"), word("/spec/names/plural"))
-    else {
-        return Ok(());
-    };
-    for key in world.keys(&instances(definition)) {
-        let Some(parts) = keys::parse(&key) else {
-            continue;
-        };
-        let write = Write {
-            action: super::Action::Delete(Options::default()),
-            resource: Arc::clone(&resource),
-            namespace: parts.namespace.map(String::from),
-            name: parts.name.to_owned(),
-            subresource: String::new(),
-            input: crate::body::Input::default(),
-            validation: crate::params::FieldValidation::Ignore,
-        };
-        run(world, &write, &Options::default(), context)?;
-    }
-    Ok(())
 }

@@ -77,6 +77,9 @@ fn main(write: &Write, old: &Value, new: &mut Value, context: &Context<'_>) -> R
     }
     special::on_update(resource, new, old, context.user)?;
     if metadata::is_deleting(old) {
+        if resource.special == Special::Definition && !context.user.is_system() {
+            special::definition::keep_cleanup(old, new);
+        }
         check_finalizers(write, old, new)?;
     }
     if resource.generation && admission::differs_beyond_status(resource, old, new) {
@@ -167,7 +170,7 @@ fn store(
 ) -> Result<Answer, Failure> {
     let key: Bytes = write.key();
     if metadata::is_deleting(&new) && is_released(write, &new) {
-        delete::remove(world, &write.resource, &key);
+        delete::remove(world, &key);
         let resource = Arc::clone(&write.resource);
         return Ok(Answer {
             code: 200,

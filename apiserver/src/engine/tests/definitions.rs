@@ -162,6 +162,58 @@ async fn a_kind_waits_for_held_objects() {
 }
 
 #[tokio::test]
+async fn nothing_is_left_behind() {
+    let rig = Rig::start().await;
+    let make = || rig.create("customresourcedefinitions", definition(schema()));
+    make().await.unwrap();
+    let foos = rig.engine.registry();
+    let foos = foos.lookup("example.com", "v1", "foos").unwrap();
+    // Requests that have found the kind are under way while it is deleted.
+    let late = |name: String, finalizers: Value| {
+        let mut object = foo(&name, json!({}));
+        object["metadata"]["finalizers"] = finalizers;
+        let foos = Arc::clone(&foos);
+        rig.call("tasks", Some("default"), move |call| {
+            call.resource = foos;
+            call.body = json_body(&object);
+        })
+    };
+    let creates = futures::future::join_all((0..40).map(|n| late(format!("x{n}"), json!([]))));
+    let ends = rig.delete("customresourcedefinitions", "foos.example.com", json!(null));
+    let (created, ended) = tokio::join!(creates, ends);
+    assert!(ended.unwrap()["metadata"]["deletionTimestamp"].is_string());
+    for failure in created.into_iter().filter_map(Result::err) {
+        assert!([404, 405].contains(&failure.code()), "{failure}");
+    }
+    let left = || rig.engine.store().view().prefix(b"/example.com/").count();
+    assert_eq!(left(), 0);
+    assert!(rig.engine.registry().iter().all(|d| d.kind != "Foo"));
+    assert_eq!(late("y".into(), json!([])).await.unwrap_err().code(), 404);
+
+    // Two held objects let go at once; and nobody lets go of the definition before.
+    make().await.unwrap();
+    late("a".into(), json!(["e.x/hold"])).await.unwrap();
+    late("b".into(), json!(["e.x/hold"])).await.unwrap();
+    let name = "foos.example.com";
+    rig.delete("customresourcedefinitions", name, json!(null))
+        .await
+        .unwrap();
+    assert_eq!(late("y".into(), json!([])).await.unwrap_err().code(), 405);
+    let free = || json!({"metadata": {"finalizers": null}});
+    rig.merge("customresourcedefinitions", name, "", free())
+        .await
+        .unwrap();
+    assert_eq!(left(), 2);
+    let (a, b) = tokio::join!(
+        rig.merge("foos", "a", "", free()),
+        rig.merge("foos", "b", "", free())
+    );
+    (a.unwrap(), b.unwrap());
+    assert_eq!(left(), 0);
+    assert!(rig.engine.registry().iter().all(|d| d.kind != "Foo"));
+}
+
+#[tokio::test]
 async fn bad_definitions_are_refused() {
     let rig = Rig::start().await;
     let with = |path: &str, value: Value| {
