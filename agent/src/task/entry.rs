@@ -5,7 +5,7 @@ use manifests::lifecycle::TaskState;
 use serde_json::Value;
 
 use super::id::RunId;
-use super::run::Run;
+use super::run::{Happening, Run};
 use super::seen::Seen;
 use super::spec::RunSpec;
 use super::status::Truth;
@@ -64,6 +64,8 @@ pub(super) struct Entry {
     pub(super) gone: bool,
     /// When its files may go, in milliseconds.
     pub(super) collect_ms: Option<u64>,
+    /// What would launch the run, while an earlier attempt is not over.
+    pub(super) held: Option<Happening>,
     belief: Option<Belief>,
     silence: Option<Silence>,
     /// Reports that failed since the last that was taken.
@@ -91,6 +93,7 @@ impl Entry {
             spec,
             gone: false,
             collect_ms: None,
+            held: None,
             belief: None,
             silence: None,
             failures: 0,

@@ -1,5 +1,6 @@
 //! All runs of this machine: events in, effects out.
 
+mod hold;
 mod intake;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -203,6 +204,9 @@ impl Machine {
     }
 
     fn apply(&mut self, id: &RunId, what: Happening, now_ms: u64, effects: &mut Vec<Effect>) {
+        if self.must_hold(id, &what) {
+            return self.hold(id, what);
+        }
         let Some(entry) = self.runs.get_mut(id) else {
             return;
         };
@@ -216,6 +220,10 @@ impl Machine {
         if gone && is_over && !was_over {
             self.apply(id, Happening::Acknowledged, now_ms, effects);
             self.collect_later(id, now_ms);
+        }
+        self.release(id, now_ms, effects);
+        if is_over && !was_over {
+            self.release_later(id, now_ms, effects);
         }
     }
 

@@ -601,6 +601,62 @@ fn a_later_attempt_ends_what_is_left_of_the_earlier() {
     );
 }
 
+/// A first attempt in its grace, and a second of which the checkpoint is there.
+fn overlapping() -> Scene {
+    let mut scene = Scene::running();
+    let wanted = "terminate 0 by 4000, checkpoint 1";
+    assert_eq!(scene.seen(1, 30, "Staging"), wanted);
+    assert_eq!(scene.prepared(1), "", "held in Accepted");
+    let id = RunId::new("u", 1).unwrap();
+    assert_eq!(scene.machine.run(&id), Some(&Run::Accepted { kill: false }));
+    assert_eq!(scene.report(31), "");
+    scene
+}
+
+#[test]
+fn a_later_attempt_begins_when_the_earlier_is_over() {
+    let killed = json!({"spec": {"killed": true}});
+    let kill = Event::Seen(Box::new(seen(1, 31, "Staging", &killed)));
+    let ended = || Event::Run(RunId::new("u", 0).unwrap(), Happening::Ended(exited(0)));
+    let again = Event::Seen(Box::new(seen(1, 31, "Staging", &json!({}))));
+    let third = Event::Seen(Box::new(seen(2, 31, "Staging", &json!({}))));
+    let given_up = "settle 1 KilledBeforeStart";
+    let table = [
+        (vec![ended()], "mark 0, spawn 1"),
+        (vec![again, ended()], "; mark 0, spawn 1"),
+        (vec![kill, ended()], "settle 1 KilledBeforeStart; mark 0"),
+        (vec![Event::Gone("u".to_owned())], given_up),
+        (
+            vec![Event::KillAll, ended()],
+            "settle 1 KilledBeforeStart; mark 0",
+        ),
+        (
+            vec![third, ended()],
+            "settle 1 KilledBeforeStart, checkpoint 2; mark 0",
+        ),
+    ];
+    for (events, wanted) in table {
+        let mut scene = overlapping();
+        let found: Vec<String> = events.iter().map(|e| scene.after(e.clone())).collect();
+        assert_eq!(found.join("; "), wanted, "{events:?}");
+    }
+}
+
+#[test]
+fn a_held_run_waits_for_the_earlier_attempt_too() {
+    for (leave, wanted) in [(false, "mark 0, spawn 1"), (true, "mark 0")] {
+        let mut scene = Scene::running();
+        let id = RunId::new("u", 1).unwrap();
+        let held = (RunSpec::default(), Evidence::default());
+        scene.machine.adopt(&id, held.0, held.1, 1_000);
+        assert_eq!(scene.seen(1, 30, "Staging"), "terminate 0 by 4000");
+        if leave {
+            scene.after(Event::KillAll);
+        }
+        assert_eq!(scene.run(0, Happening::Ended(exited(0))), wanted);
+    }
+}
+
 #[test]
 fn what_the_servers_gave_up_is_stopped() {
     for event in [
