@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::body::Intake;
 use super::logs;
 use crate::discovery;
 use crate::engine::Engine;
@@ -27,6 +28,10 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Body of a transaction.
     pub transaction_bytes: usize,
+    /// Bodies of all requests in work, together; small ones are not counted.
+    pub bodies_bytes: usize,
+    /// A body waits this long for room among the others.
+    pub bodies_wait: Duration,
     /// Connections at once; further ones wait to be accepted.
     pub connections: usize,
     /// Requests in work at once, watches and logs aside; further ones are told to come back.
@@ -48,6 +53,8 @@ impl Default for Limits {
         Self {
             body_bytes: 3 << 20,
             transaction_bytes: 16 << 20,
+            bodies_bytes: 256 << 20,
+            bodies_wait: Duration::from_secs(5),
             // Thousands of agents hold one or two each.
             connections: 16_384,
             requests: 2_000,
@@ -70,6 +77,7 @@ pub(crate) struct Context {
     pub(crate) address: String,
     pub(crate) limits: Limits,
     pub(crate) requests: Semaphore,
+    pub(crate) intake: Intake,
     pub(crate) agents: logs::Client,
     pub(crate) shutdown: CancellationToken,
     documents: Mutex<Option<Arc<Documents>>>,
@@ -110,6 +118,7 @@ impl Context {
             authority,
             address,
             requests: Semaphore::new(limits.requests),
+            intake: Intake::new(&limits),
             limits,
             agents,
             shutdown: CancellationToken::new(),

@@ -14,7 +14,7 @@ use super::context::Context;
 use super::info::Place;
 use super::negotiate::{self, Answer};
 use super::resources::{Asked, text};
-use super::{ambient, answer, body, join, logs};
+use super::{ambient, answer, join, logs};
 use crate::call::{Body, Media, TransactionCall};
 use crate::heartbeats::Ask;
 use crate::members;
@@ -75,7 +75,7 @@ async fn transaction(
     let (encoding, shape) = negotiate::accept(accept, Answer::Plain)?;
     let media = negotiate::body_media(text(request.headers(), header::CONTENT_TYPE))?;
     let limit = context.limits.transaction_bytes;
-    let bytes = body::read(request.into_body(), limit, &context.limits).await?;
+    let bytes = context.intake.read(request.into_body(), limit).await?;
     let call = TransactionCall {
         user: asked.user,
         body: Body { bytes, media },
@@ -105,12 +105,10 @@ pub(crate) async fn json<T: DeserializeOwned>(
     request: Request,
 ) -> Result<T, Failure> {
     let media = negotiate::body_media(text(request.headers(), header::CONTENT_TYPE))?;
-    let bytes = body::read(
-        request.into_body(),
-        context.limits.body_bytes,
-        &context.limits,
-    )
-    .await?;
+    let bytes = context
+        .intake
+        .read(request.into_body(), context.limits.body_bytes)
+        .await?;
     if media != Media::Json {
         return Err(Failure::unsupported_media(&["application/json"]));
     }

@@ -10,7 +10,7 @@ use super::answer::Look;
 use super::context::Context;
 use super::info::{self, Place};
 use super::negotiate::{self, Answer};
-use super::{ambient, answer, body, extras, watch};
+use super::{ambient, answer, extras, watch};
 use crate::authorize;
 use crate::call::{Body, Call, Verb};
 use crate::discovery;
@@ -223,12 +223,10 @@ async fn read(
             negotiate::body_media(content_type)?
         }
     };
-    let bytes = body::read(
-        request.into_body(),
-        context.limits.body_bytes,
-        &context.limits,
-    )
-    .await?;
+    let bytes = context
+        .intake
+        .read(request.into_body(), context.limits.body_bytes)
+        .await?;
     Ok(Body { bytes, media })
 }
 
