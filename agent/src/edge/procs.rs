@@ -68,6 +68,14 @@ pub(crate) fn all() -> io::Result<Vec<Stat>> {
     Ok(found)
 }
 
+/// True when the process was started with these variables, each as `NAME=value`. A process that
+/// has ended, or is another user's, has none.
+pub(crate) fn has_variables(pid: i32, wanted: &[String]) -> bool {
+    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let mut wanted = wanted.iter().map(String::as_bytes);
+    wanted.all(|variable| environ.split(|byte| *byte == 0).any(|one| one == variable))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

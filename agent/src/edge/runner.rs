@@ -177,7 +177,7 @@ impl Runner {
             let dir = home.run(id);
             dir.write_killing(deadline_ms)?;
             if let Some(started) = dir.started()? {
-                kill::terminate(&started, &dir.spec()?.unwrap_or_default().cgroups);
+                kill::terminate(&started, &dir.spec()?.unwrap_or_default());
             }
             Ok(())
         })
@@ -188,7 +188,7 @@ impl Runner {
         self.quietly("kill", id, |home, id| {
             let dir = home.run(id);
             if let Some(started) = dir.started()? {
-                kill::destroy(&started, &dir.spec()?.unwrap_or_default().cgroups);
+                kill::destroy(&started, &dir.spec()?.unwrap_or_default());
             }
             Ok(())
         })

@@ -140,9 +140,7 @@ pub(crate) fn conclude(dir: &RunDir) -> io::Result<Option<End>> {
         Some(_) => {
             let started = dir.started()?;
             // Nothing of the run is left behind.
-            if let Some(started) = &started {
-                kill::orphans(started, &spec.cgroups)?;
-            }
+            kill::orphans(started.as_ref(), &spec)?;
             lost(true, started, now_us)
         }
     };
