@@ -208,7 +208,8 @@ async fn nothing_is_left_behind() {
         rig.merge("foos", "a", "", free()),
         rig.merge("foos", "b", "", free())
     );
-    (a.unwrap(), b.unwrap());
+    a.unwrap();
+    b.unwrap();
     assert_eq!(left(), 0);
     assert!(rig.engine.registry().iter().all(|d| d.kind != "Foo"));
 }
