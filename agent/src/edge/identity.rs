@@ -18,12 +18,19 @@ pub(crate) struct Identity {
     pub(crate) certificate: CertificateDer<'static>,
     pub(crate) key: PrivateKeyDer<'static>,
     pub(crate) ca: CertificateDer<'static>,
+    /// Seconds since 1970 from which the certificate holds.
+    pub(crate) begins_s: i64,
     /// Seconds since 1970 after which the certificate is void.
     pub(crate) expires_s: i64,
 }
 
-/// A certificate is renewed when it has less than this left: long enough for an operator to act.
-pub(crate) const RENEW_BEFORE_S: i64 = 30 * 24 * 3600;
+impl Identity {
+    /// True when less than a third of the certificate's life is left: long enough for an operator
+    /// to act, whatever that life is.
+    pub(crate) const fn is_due(&self, now_s: i64) -> bool {
+        self.expires_s - now_s < (self.expires_s - self.begins_s) / 3
+    }
+}
 
 /// Reads the identity; `None` before the first join.
 pub(crate) fn load(pki: &Path) -> io::Result<Option<Identity>> {
@@ -33,11 +40,12 @@ pub(crate) fn load(pki: &Path) -> io::Result<Option<Identity>> {
     };
     let [key, ca] = ["agent.key", "ca.crt"].map(|name| fs::read(pki.join(name)));
     let certificate = CertificateDer::from_pem_slice(&certificate).map_err(|e| damaged(&e))?;
-    let expires_s = expiry(&certificate)?;
+    let (begins_s, expires_s) = validity(&certificate)?;
     Ok(Some(Identity {
         certificate,
         key: PrivateKeyDer::from_pem_slice(&key?).map_err(|e| damaged(&e))?,
         ca: CertificateDer::from_pem_slice(&ca?).map_err(|e| damaged(&e))?,
+        begins_s,
         expires_s,
     }))
 }
@@ -60,9 +68,13 @@ pub(crate) fn store(pki: &Path, issued: &JoinResponse) -> io::Result<()> {
     write_atomic(&pki.join("agent.crt"), issued.certificate.as_bytes())
 }
 
-fn expiry(certificate: &CertificateDer<'_>) -> io::Result<i64> {
+fn validity(certificate: &CertificateDer<'_>) -> io::Result<(i64, i64)> {
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(io::Error::other)?;
-    Ok(parsed.validity().not_after.timestamp())
+    let validity = parsed.validity();
+    Ok((
+        validity.not_before.timestamp(),
+        validity.not_after.timestamp(),
+    ))
 }
 
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -75,4 +87,24 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 fn damaged(error: &rustls_pki_types::pem::Error) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, format!("damaged PEM: {error:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_due_in_the_last_third_of_its_life() {
+        let (certificate, key) = (vec![0].into(), vec![0]);
+        let identity = Identity {
+            certificate,
+            key: PrivateKeyDer::Pkcs8(key.into()),
+            ca: vec![0].into(),
+            begins_s: 1_000,
+            expires_s: 1_300,
+        };
+        for (now_s, due) in [(1_000, false), (1_200, false), (1_201, true), (1_400, true)] {
+            assert_eq!(identity.is_due(now_s), due, "{now_s}");
+        }
+    }
 }

@@ -16,6 +16,8 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use enrol::Enrolment;
+
 use super::cgroup::{self, Cgroups};
 use super::connect::Servers;
 use super::home::Home;
@@ -273,7 +275,14 @@ impl Service {
         outbox: mpsc::Receiver<Vec<Report>>,
     ) -> Result<(), RunError> {
         let servers = Servers::new(&self.options.servers);
-        let identity = self.ensure_identity(&servers).await?;
+        let enrolment = Enrolment {
+            home: self.home.clone(),
+            token: self.options.token.clone(),
+            name: self.options.name.clone(),
+            address: self.address.clone(),
+            servers: servers.clone(),
+        };
+        let identity = enrolment.ensure_identity().await?;
         let client = connect::client(&identity, servers.clone())?;
         let tls = Arc::new(tls::serving(&identity)?);
         let facts = Facts {
@@ -286,6 +295,7 @@ impl Service {
         };
         let every_ms = self.options.heartbeat_ms;
         let mut parts = JoinSet::new();
+        parts.spawn(enrolment.keep(identity));
         parts.spawn(serve::serve(self.listener, tls, self.home));
         parts.spawn(heartbeat::beat(client.clone(), facts, servers, every_ms));
         parts.spawn(follow::follow(
