@@ -35,6 +35,7 @@ mod raft;
 mod wire;
 
 pub mod error;
+pub mod faults;
 pub mod member;
 
 pub mod edge;
@@ -42,6 +43,7 @@ pub mod edge;
 pub use edge::handle::{Cursor, LeaderHandler, Service, Store};
 pub use edge::options::{Bootstrap, Limits, Options, PEER_SERVER_NAME, PeerTls};
 pub use error::{StartError, TooNew, TxnError};
+pub use faults::Faults;
 pub use history::{Change, Compacted};
 pub use item::{Item, NodeId, Revision};
 pub use member::{Leadership, Member, NewMember, Node, Role, Status};

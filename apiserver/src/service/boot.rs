@@ -313,6 +313,7 @@ pub(super) async fn store(
         bootstrap: identity.bootstrap.clone(),
         tls,
         limits: options.store_limits.clone(),
+        faults: store::Faults::default(),
     };
     let started = Store::start(options).await?;
     match std::fs::remove_file(&record) {

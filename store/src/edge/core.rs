@@ -17,6 +17,7 @@ use crate::edge::propose::Proposed;
 use crate::edge::published::Published;
 use crate::edge::reads::ReadIndex;
 use crate::error::TxnError;
+use crate::faults::Faults;
 use crate::item::NodeId;
 use crate::member::{Leadership, Node, Role, Status};
 use crate::raft::{Membership, RaftHandle};
@@ -38,6 +39,7 @@ pub(crate) struct Core {
     pub(crate) leadership: watch::Receiver<Leadership>,
     pub(crate) handler: RwLock<Option<LeaderHandler>>,
     pub(crate) fault: Arc<Fault>,
+    pub(crate) faults: Faults,
 }
 
 /// Why the replica stopped, once it has.

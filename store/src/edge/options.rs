@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use crate::faults::Faults;
 use crate::item::NodeId;
 
 /// The TLS name every replica's certificate carries.
@@ -31,6 +32,8 @@ pub struct Options {
     pub tls: PeerTls,
     /// Sizes and times.
     pub limits: Limits,
+    /// Failpoints; `Default` arms none.
+    pub faults: Faults,
 }
 
 /// How an empty replica becomes a member.

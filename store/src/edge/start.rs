@@ -31,6 +31,7 @@ use crate::edge::service::{Running, Service, Tasks};
 use crate::edge::wal::Wal;
 use crate::edge::{propose, reads, transfer};
 use crate::error::StartError;
+use crate::faults::Faults;
 use crate::image::Image;
 use crate::item::NodeId;
 use crate::member::{Leadership, Node};
@@ -107,6 +108,7 @@ async fn run(options: Options, open_wal: OpenWal) -> Result<Running, StartError>
         identity,
         limits: options.limits,
         tls: options.tls,
+        faults: options.faults,
     };
     let (core, tasks) = opened.run(wal, &founders, stop.clone()).await?;
     desk.core.set(Arc::clone(&core)).ok();
@@ -208,6 +210,7 @@ struct Opened {
     identity: Identity,
     limits: Limits,
     tls: PeerTls,
+    faults: Faults,
 }
 
 impl Opened {
@@ -281,6 +284,7 @@ impl Opened {
             leadership,
             handler: RwLock::default(),
             fault,
+            faults: self.faults,
         });
         let tasks = Tasks::spawn(&core, proposed, asked, leads, stop);
         (core, tasks)

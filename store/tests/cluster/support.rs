@@ -176,6 +176,7 @@ impl Cluster {
             bootstrap,
             tls: self.authority.tls(store::PEER_SERVER_NAME),
             limits: self.limits.clone(),
+            faults: store::Faults::default(),
         }
     }
 

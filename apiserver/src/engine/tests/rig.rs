@@ -108,6 +108,7 @@ async fn store(directory: &std::path::Path, stop: &CancellationToken, limits: Li
         },
         tls,
         limits,
+        faults: store::Faults::default(),
     };
     let (store, service) = Store::start(options).await.unwrap();
     tokio::spawn(service.run(stop.clone()));
