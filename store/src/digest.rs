@@ -5,19 +5,23 @@ use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::item::Item;
+use crate::item::Numbers;
 
 /// Fixed for all time: replicas of different releases compare digests.
 const KEYS: (u64, u64) = (0x5374_6f61_2073_746f, 0x7265_2064_6967_6573);
 
 /// The contribution of one item.
-pub(crate) fn item(item: &Item) -> u128 {
+pub(crate) fn item(key: &[u8], value: &[u8], numbers: Numbers) -> u128 {
     let mut hasher = SipHasher13::new_with_keys(KEYS.0, KEYS.1);
     // The length separates key from value.
-    hasher.write_u64(item.key.len() as u64);
-    hasher.write(&item.key);
-    hasher.write(&item.value);
-    for number in [item.create_revision, item.mod_revision, item.version] {
+    hasher.write_u64(key.len() as u64);
+    hasher.write(key);
+    hasher.write(value);
+    for number in [
+        numbers.create_revision,
+        numbers.mod_revision,
+        numbers.version,
+    ] {
         hasher.write_u64(number);
     }
     hasher.finish128().as_u128()

@@ -8,6 +8,7 @@ pub(crate) mod engine;
 pub(crate) mod service;
 pub(crate) mod start;
 
+pub(crate) mod gate;
 pub(crate) mod membership;
 pub(crate) mod propose;
 pub(crate) mod published;

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::edge::sled::{Doubt, Materialised, SledDir};
-use crate::history::Change;
+use crate::history::Step;
 use crate::image::Image;
 use crate::raft::LogId;
 
@@ -93,13 +93,13 @@ impl Checkpointer {
     }
 
     /// Records what `apply` did.
-    pub(crate) fn note(&self, image: &Image, changes: &[Change], entries: u64, bytes: u64) {
+    pub(crate) fn note(&self, image: &Image, steps: &[Step], entries: u64, bytes: u64) {
         let mut tracked = self.tracked();
         tracked.latest = Some(image.clone());
         tracked.entries += entries;
         tracked.bytes += bytes;
         for keys in tracked.changed.iter_mut().flatten() {
-            keys.extend(changes.iter().map(|change| change.key.clone()));
+            keys.extend(steps.iter().map(|step| Bytes::copy_from_slice(step.key())));
         }
     }
 

@@ -8,10 +8,10 @@ use openraft::entry::EntryPayload;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder, Snapshot};
 
-use crate::command::Response;
+use crate::command::{Command, Proposal, Response};
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::published::Published;
-use crate::history::Change;
+use crate::history::Step;
 use crate::image::Image;
 use crate::raft::{Entry, LogId, Membership, SnapshotMeta, Types};
 
@@ -40,26 +40,20 @@ impl Machine {
         }
     }
 
+    /// The answer and the size of the entry.
     fn apply_entry(
         &mut self,
         entry: Entry,
-        changes: &mut Vec<Change>,
+        steps: &mut Vec<Step>,
     ) -> io::Result<(Response, usize)> {
-        let term = entry.log_id.leader_id.term;
         self.image.applied = Some(entry.log_id);
         match entry.payload {
             EntryPayload::Blank => Ok((Response::None, 0)),
             EntryPayload::Normal(proposal) => {
-                let command = proposal.decode().map_err(|error| {
-                    io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        format!("entry {} cannot be decoded: {error}", entry.log_id),
-                    )
-                })?;
-                Ok((
-                    self.image.state.apply(term, command, changes),
-                    proposal.0.len(),
-                ))
+                let term = entry.log_id.leader_id.term;
+                let response = self.apply_proposal(term, &proposal, steps);
+                let response = response.map_err(|reason| undecodable(entry.log_id, &reason))?;
+                Ok((response, proposal.0.len()))
             }
             EntryPayload::Membership(membership) => {
                 membership
@@ -70,6 +64,32 @@ impl Machine {
             }
         }
     }
+
+    fn apply_proposal(
+        &mut self,
+        term: u64,
+        proposal: &Proposal,
+        steps: &mut Vec<Step>,
+    ) -> Result<Response, String> {
+        let state = &mut self.image.state;
+        match proposal.command()? {
+            Command::Txns(txns) => {
+                let outcomes = txns.map(|txn| Ok(state.apply(term, &txn?, steps)));
+                let outcomes = outcomes.collect::<Result<_, postcard::Error>>();
+                outcomes
+                    .map(Response::Txns)
+                    .map_err(|error| error.to_string())
+            }
+            Command::AllocateNode => Ok(Response::Node(state.allocate_node())),
+        }
+    }
+}
+
+fn undecodable(at: LogId, reason: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("entry {at} cannot be decoded: {reason}"),
+    )
 }
 
 impl RaftStateMachine<Types> for Machine {
@@ -84,18 +104,18 @@ impl RaftStateMachine<Types> for Machine {
     where
         Strm: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
     {
-        let mut changes = Vec::new();
+        let mut steps = Vec::new();
         let mut answers: Vec<(ApplyResponder<Types>, Response)> = Vec::new();
         let (mut count, mut bytes) = (0, 0);
         while let Some((entry, responder)) = entries.try_next().await? {
-            let (response, size) = self.apply_entry(entry, &mut changes)?;
+            let (response, size) = self.apply_entry(entry, &mut steps)?;
             count += 1;
             bytes += size as u64;
             answers.extend(responder.map(|responder| (responder, response)));
         }
-        self.checkpointer.note(&self.image, &changes, count, bytes);
+        self.checkpointer.note(&self.image, &steps, count, bytes);
         // Published before anybody is answered: a writer reads its own write.
-        self.published.advance(&self.image, changes);
+        self.published.advance(&self.image, steps);
         for (responder, response) in answers {
             responder.send(response);
         }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use openraft::errors::{ClientWriteError, RaftError};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::command::{Command, Proposal, Response};
+use crate::command::{Proposal, Response};
 use crate::edge::core::{Core, Fault};
 use crate::error::TxnError;
 use crate::raft::{RaftHandle, Types};
-use crate::txn::{Txn, TxnOutcome};
-use crate::wire::Refusal;
+use crate::txn::TxnOutcome;
+use crate::wire::{Answer, Refusal};
 
 /// Entries proposed and not yet applied. While all are taken, further transactions gather in the
 /// next entry: that is what turns load into larger batches instead of longer queues.
@@ -19,11 +21,34 @@ const BATCH_TXNS: usize = 512;
 const BATCH_BYTES: usize = 1 << 20;
 pub(crate) const QUEUE: usize = 4096;
 
-/// A transaction waiting to be proposed.
+/// An encoded transaction waiting to be proposed.
 pub(crate) struct Proposed {
-    pub(crate) txn: Txn,
-    pub(crate) size: usize,
-    pub(crate) answer: oneshot::Sender<Result<TxnOutcome, Refusal>>,
+    pub(crate) txn: Bytes,
+    pub(crate) asker: Asker,
+}
+
+/// Who is told what became of it.
+pub(crate) enum Asker {
+    /// A caller in this process.
+    Here(oneshot::Sender<Result<TxnOutcome, Refusal>>),
+    /// Another replica, which is answered on its connection under this number.
+    Afar(mpsc::Sender<(u64, Answer)>, u64),
+}
+
+impl Asker {
+    /// An asker that gave up retries under the same request id, so nobody minds if it is gone. A
+    /// connection that cannot take the answer at once must not hold up the others of an entry.
+    pub(crate) fn answer(self, outcome: Result<TxnOutcome, Refusal>) {
+        match self {
+            Self::Here(answer) => drop(answer.send(outcome)),
+            Self::Afar(answers, id) => {
+                let told = answers.try_send((id, Answer::Outcome(outcome)));
+                if let Err(TrySendError::Full(answer)) = told {
+                    tokio::spawn(async move { answers.send(answer).await.ok() });
+                }
+            }
+        }
+    }
 }
 
 /// Proposes until the queue is closed.
@@ -43,7 +68,7 @@ pub(crate) async fn run(raft: RaftHandle, fault: Arc<Fault>, mut queue: mpsc::Re
 fn fitting(gathered: &[Proposed]) -> usize {
     let mut bytes = 0;
     let fits = gathered.iter().take_while(|proposed| {
-        bytes += proposed.size;
+        bytes += proposed.txn.len();
         bytes <= BATCH_BYTES
     });
     fits.count().max(1).min(gathered.len())
@@ -53,20 +78,23 @@ async fn commit(
     raft: RaftHandle,
     fault: Arc<Fault>,
     batch: Vec<Proposed>,
-    _slot: OwnedSemaphorePermit,
+    slot: OwnedSemaphorePermit,
 ) {
-    let (txns, answers): (Vec<Txn>, Vec<_>) = batch
-        .into_iter()
-        .map(|proposed| (proposed.txn, proposed.answer))
-        .unzip();
-    let outcomes = match write(&raft, &fault, Command::Txns(txns)).await {
-        Ok(Response::Txns(outcomes)) => outcomes.into_iter().map(Ok).collect(),
-        Ok(Response::None | Response::Node(_)) => vec![Err(Refusal::Unknown); answers.len()],
-        Err(refusal) => vec![Err(refusal); answers.len()],
+    let entry = Proposal::txns(batch.iter().map(|proposed| &proposed.txn));
+    let written = write(&raft, &fault, entry).await;
+    // The next entry need not wait until everybody has been told about this one.
+    drop(slot);
+    let mut outcomes = match written {
+        Ok(Response::Txns(outcomes)) => Ok(outcomes.into_iter()),
+        Ok(Response::None | Response::Node(_)) => Err(Refusal::Unknown),
+        Err(refusal) => Err(refusal),
     };
-    for (answer, outcome) in answers.into_iter().zip(outcomes) {
-        // A proposer that gave up retries with the same id.
-        answer.send(outcome).ok();
+    for proposed in batch {
+        let outcome = match &mut outcomes {
+            Ok(outcomes) => outcomes.next().ok_or(Refusal::Unknown),
+            Err(refusal) => Err(refusal.clone()),
+        };
+        proposed.asker.answer(outcome);
     }
 }
 
@@ -74,10 +102,8 @@ async fn commit(
 pub(crate) async fn write(
     raft: &RaftHandle,
     fault: &Fault,
-    command: Command,
+    proposal: Proposal,
 ) -> Result<Response, Refusal> {
-    let proposal = Proposal::encode(&command)
-        .map_err(|error| Refusal::Error(TxnError::Stopped(error.to_string())))?;
     match raft.client_write(proposal).await {
         Ok(written) => Ok(written.data),
         Err(error) => Err(refusal(error, fault)),
@@ -102,14 +128,20 @@ pub(crate) fn refusal(error: RaftError<Types, ClientWriteError<Types>>, fault: &
 }
 
 impl Core {
-    /// Proposes a transaction here; refused unless this replica leads.
-    pub(crate) async fn propose(&self, txn: Txn, size: usize) -> Result<TxnOutcome, Refusal> {
+    /// Proposes an encoded transaction here; refused unless this replica leads.
+    pub(crate) async fn propose(&self, txn: Bytes) -> Result<TxnOutcome, Refusal> {
         let (answer, wait) = oneshot::channel();
-        let stopped = || Refusal::Error(self.stopped(&"it is shutting down"));
-        self.proposals
-            .send(Proposed { txn, size, answer })
-            .await
-            .map_err(|_closed| stopped())?;
+        self.enqueue(txn, Asker::Here(answer)).await;
         wait.await.unwrap_or(Err(Refusal::Unknown))
+    }
+
+    /// Queues an encoded transaction; whoever asked is answered, now or later.
+    pub(crate) async fn enqueue(&self, txn: Bytes, asker: Asker) {
+        if let Err(mpsc::error::SendError(unsent)) =
+            self.proposals.send(Proposed { txn, asker }).await
+        {
+            let stopped = Refusal::Error(self.stopped(&"it is shutting down"));
+            unsent.asker.answer(Err(stopped));
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::error::TooNew;
-use crate::history::{Change, Compacted, History};
+use crate::edge::gate::Gate;
+use crate::history::{Change, Compacted, History, Step};
 use crate::image::Image;
 use crate::item::Revision;
 use crate::snapshot::View;
@@ -32,6 +32,10 @@ pub(crate) struct Published {
     latest: RwLock<Latest>,
     rebuilt: Mutex<VecDeque<View>>,
     progress: watch::Sender<Progress>,
+    /// Opens at revisions.
+    revisions: Gate,
+    /// Opens at applied indexes plus one.
+    applied: Gate,
 }
 
 #[derive(Debug)]
@@ -50,6 +54,8 @@ impl Published {
             }),
             rebuilt: Mutex::default(),
             progress: watch::Sender::default(),
+            revisions: Gate::default(),
+            applied: Gate::default(),
         }
     }
 
@@ -64,12 +70,10 @@ impl Published {
     }
 
     /// The state moved to this image by these changes.
-    pub(crate) fn advance(&self, image: &Image, changes: Vec<Change>) {
+    pub(crate) fn advance(&self, image: &Image, steps: Vec<Step>) {
         self.write(|latest| {
             latest.view = image.state.view().clone();
-            changes
-                .into_iter()
-                .for_each(|change| latest.history.push(Arc::new(change)));
+            steps.into_iter().for_each(|step| latest.history.push(step));
         });
         self.forget_rebuilt();
         self.signal(image);
@@ -84,7 +88,7 @@ impl Published {
     }
 
     pub(crate) fn view_at(&self, revision: Revision) -> Result<View, Compacted> {
-        let (view, changes) = {
+        let (view, steps) = {
             let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
             if revision >= latest.view.revision() {
                 return Ok(latest.view.clone());
@@ -97,7 +101,7 @@ impl Published {
         if let Some(rebuilt) = self.recall(revision) {
             return Ok(rebuilt);
         }
-        let rebuilt = History::rewind(&view, revision, &changes);
+        let rebuilt = History::rewind(&view, revision, &steps);
         self.remember(rebuilt.clone());
         Ok(rebuilt)
     }
@@ -131,36 +135,14 @@ impl Published {
         })
     }
 
-    pub(crate) async fn wait_revision(
-        &self,
-        at_least: Revision,
-        limit: Duration,
-    ) -> Result<View, TooNew> {
-        let reached = self
-            .wait(limit, |progress| progress.revision >= at_least)
-            .await;
-        let view = self.view();
-        if reached {
-            Ok(view)
-        } else {
-            Err(TooNew {
-                current: view.revision(),
-            })
-        }
+    /// Waits until the revision is reached; false when the time is over.
+    pub(crate) async fn wait_revision(&self, at_least: Revision, limit: Duration) -> bool {
+        self.revisions.reached(at_least, limit).await
     }
 
     /// Waits until the entry is applied here; false when the time is over.
     pub(crate) async fn wait_applied(&self, index: u64, limit: Duration) -> bool {
-        self.wait(limit, |progress| progress.applied_next > index)
-            .await
-    }
-
-    async fn wait(&self, limit: Duration, reached: impl FnMut(&Progress) -> bool) -> bool {
-        let mut progress = self.progress.subscribe();
-        matches!(
-            tokio::time::timeout(limit, progress.wait_for(reached)).await,
-            Ok(Ok(_))
-        )
+        self.applied.reached(index + 1, limit).await
     }
 
     fn write(&self, change: impl FnOnce(&mut Latest)) {
@@ -168,11 +150,14 @@ impl Published {
     }
 
     fn signal(&self, image: &Image) {
-        self.progress.send_replace(Progress {
+        let progress = Progress {
             applied_next: image.applied_index().map_or(0, |index| index + 1),
             revision: image.state.view().revision(),
             digest: image.state.digest(),
-        });
+        };
+        self.progress.send_replace(progress);
+        self.revisions.raise(progress.revision);
+        self.applied.raise(progress.applied_next);
     }
 
     /// Lets go of rebuilt views nobody can ask for again: each keeps old values alive.
@@ -221,7 +206,7 @@ impl Cursor {
     pub async fn next(&mut self) -> Result<Vec<Arc<Change>>, Compacted> {
         loop {
             self.progress.borrow_and_update();
-            let changes = {
+            let steps = {
                 let latest = self
                     .published
                     .latest
@@ -229,9 +214,9 @@ impl Cursor {
                     .unwrap_or_else(PoisonError::into_inner);
                 latest.history.after(self.position, CHANGES_MAX)?
             };
-            if let Some(last) = changes.last() {
+            if let Some(last) = steps.last() {
                 self.position = last.revision;
-                return Ok(changes);
+                return Ok(steps.iter().map(|step| Arc::new(step.change())).collect());
             }
             if self.progress.changed().await.is_err() {
                 // The sender lives in `published`, which this cursor holds.

@@ -15,14 +15,15 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::command::is_txn;
 use crate::edge::core::Core;
 use crate::edge::formation::Door;
 use crate::edge::options::PEER_SERVER_NAME;
+use crate::edge::propose::Asker;
 use crate::edge::transfer::{Assembly, Cutter};
 use crate::edge::{frame, link};
 use crate::image::Header;
 use crate::raft::{SnapshotMeta, Vote};
-use crate::txn::Txn;
 use crate::wire::{Answer, Ask, Hello, PROTOCOL, Piece, Refusal, SnapshotAsk};
 
 const CONNECTIONS_MAX: usize = 512;
@@ -196,7 +197,22 @@ impl Conversation {
                 .unwrap_or_else(Answer::Failed);
             return self.say(id, answer).await;
         }
+        if let Ask::Propose(txn) = ask {
+            return self.propose(id, &core, txn).await;
+        }
         self.answer_later(id, core, ask).await;
+    }
+
+    /// Queues a transaction; whoever carries it out answers on this connection, so that none of the
+    /// many in flight costs a task here.
+    async fn propose(&self, id: u64, core: &Core, txn: bytes::Bytes) {
+        if is_txn(&txn) {
+            let asker = Asker::Afar(self.answers.clone(), id);
+            core.enqueue(txn, asker).await;
+        } else {
+            let answer = Answer::Failed("not a transaction".into());
+            self.say(id, answer).await;
+        }
     }
 
     /// Starts the answer here, so that appends reach the core in the order they came, and finishes
@@ -304,10 +320,6 @@ async fn answer(core: Arc<Core>, ask: Ask) -> Answer {
             Ok(response) => Answer::Transfer(response.map_err(|error| error.to_string())),
             Err(fatal) => failed(fatal.to_string()),
         },
-        Ask::Propose(bytes) => match postcard::from_bytes::<Txn>(&bytes) {
-            Ok(txn) => Answer::Outcome(core.propose(txn, bytes.len()).await),
-            Err(error) => failed(error.to_string()),
-        },
         // Never passed on: a chain of replicas that take each other for the leader must end.
         Ask::ReadIndex if core.leadership.borrow().is_local => {
             Answer::Index(core.read_index().await)
@@ -316,6 +328,8 @@ async fn answer(core: Arc<Core>, ask: Ask) -> Answer {
         Ask::Status => Answer::Status(core.status(), std::process::id()),
         Ask::Call(payload) => Answer::Called(core.call_here(payload).await),
         Ask::Change(change) => Answer::Changed(core.change(change).await),
-        Ask::Probe(_) | Ask::Snapshot(_) => failed("answered by the connection itself".into()),
+        Ask::Probe(_) | Ask::Snapshot(_) | Ask::Propose(_) => {
+            failed("answered by the connection itself".into())
+        }
     }
 }

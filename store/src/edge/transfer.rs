@@ -93,7 +93,7 @@ impl Assembly {
     pub(crate) fn add(&mut self, piece: Piece) {
         match piece {
             Piece::Items(items) => items
-                .into_iter()
+                .iter()
                 .for_each(|item| self.image.state.restore_item(item)),
             Piece::Requests(requests) => {
                 requests
