@@ -32,6 +32,7 @@ pub mod snapshot;
 
 mod image;
 mod raft;
+mod wal;
 mod wire;
 
 pub mod error;
