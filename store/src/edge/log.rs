@@ -110,6 +110,12 @@ impl LogStore {
             .write(Some(waiter), |log| log.append(entries).map_err(refused))
     }
 
+    /// Purges, without waiting for it to be durable.
+    pub(crate) fn forget(&self, upto: Position) -> io::Result<()> {
+        self.group
+            .write(None, |log| log.purge(upto).map_err(refused))
+    }
+
     async fn write_durably(
         &self,
         write: impl FnOnce(&mut Writer) -> io::Result<()>,
@@ -267,7 +273,6 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
-        self.group
-            .write(None, |log| log.purge(position(log_id)).map_err(refused))
+        self.forget(position(log_id))
     }
 }

@@ -57,6 +57,8 @@ async fn a_failed_disk_stops_the_replica_and_is_named() {
         assert!(expected(&store.barrier().await.unwrap_err()));
 
         let replica = cluster.start("a").await;
+        // How far was committed is known again once this replica leads.
+        replica.store.barrier().await.unwrap();
         let kept = replica.store.view().get(b"before").map(|item| item.value);
         assert_eq!(kept, Some("kept".into()), "{point} {action:?}");
         replica.shutdown().await;
@@ -132,6 +134,7 @@ async fn a_full_disk_is_waited_for() {
     replica.shutdown().await;
     writing.await.unwrap();
     let replica = cluster.start("a").await;
+    replica.store.barrier().await.unwrap();
     let kept = replica.store.view().get(b"k7").map(|item| item.value);
     assert_eq!(kept, Some(vec![7; 20 << 10].into()));
     replica.shutdown().await;

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use super::sim::{Entries, Random, Sim, content, flush};
+use crate::wal::commit::resume;
 use crate::wal::writer::Writer;
 use crate::wal::{Position, State, Vote};
 
@@ -162,28 +163,31 @@ impl Run {
 
     fn crash_while_writing(&mut self) {
         self.sim.power = Some(self.random.below(8));
-        if flush(&mut self.writer, &mut self.sim).is_ok() && !self.writer.is_idle() {
+        let idle = self.writer.is_idle();
+        if flush(&mut self.writer, &mut self.sim).is_ok() && !idle {
             self.history = vec![self.now()];
         }
         self.sim.power = None;
         self.crash();
     }
 
-    /// The process or the power goes; sometimes again while the log is opened.
+    /// The process or the power goes; sometimes again while the log is opened, before anybody is told
+    /// what was found.
     fn crash(&mut self) {
         loop {
             if self.random.below(3) > 0 {
                 self.sim.cut_power(&mut self.random);
             }
             let (state, entries) = content(&self.sim).unwrap_or_else(|error| panic!("{error}"));
-            let found = self.agreed(&Model { state, entries });
-            self.history = vec![found];
+            let found = Model { state, entries };
+            self.agree(&found);
             if self.random.below(4) > 0 {
+                self.history = vec![found];
                 break;
             }
             self.sim.power = Some(self.random.below(4));
             let recovered = self.sim.recover().unwrap();
-            crate::wal::commit::resume(recovered, &mut self.sim).ok();
+            resume(recovered, &mut self.sim).ok();
             self.sim.power = None;
         }
         self.writer = self.sim.open();
@@ -191,25 +195,24 @@ impl Run {
         assert_eq!(self.writer.state(), kept);
     }
 
-    /// What was read, which must be one of the states that were: but for the commit, which may be written
-    /// later than what follows it, and earlier within its batch.
-    fn agreed(&self, read: &Model) -> Model {
+    /// What was found is one of the states that were, and later ones are gone. Of the commit only the
+    /// latest is written, so it may be older than what is found with it.
+    fn agree(&mut self, found: &Model) {
         let bare = |model: &Model| {
             let mut model = model.clone();
             model.state.committed = None;
             model
         };
-        let was = self.history.iter().any(|model| bare(model) == bare(read));
-        assert!(was, "{read:#?} was never the log's state");
-        let commits = self.history.iter().map(|model| model.state.committed);
-        let known = commits.clone().any(|commit| commit == read.state.committed);
+        let wanted = bare(found);
+        let was = self.history.iter().rposition(|model| bare(model) == wanted);
+        let was = was.unwrap_or_else(|| panic!("{found:#?} was never the log's state"));
+        self.history.truncate(was + 1);
+        let mut commits = self.history.iter().map(|model| model.state.committed);
+        let commit = found.state.committed;
         assert!(
-            known,
-            "{:?} of {:?}",
-            read.state.committed,
-            commits.collect::<Vec<_>>()
+            commits.any(|known| known == commit),
+            "{commit:?} was never the commit"
         );
-        read.clone()
     }
 }
 

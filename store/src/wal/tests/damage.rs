@@ -145,17 +145,21 @@ fn a_batch_torn_at_any_byte_is_dropped_from_there() {
         for chunk in &batch.chunks {
             let bytes = &batch.bytes[written..written + chunk.len];
             written += chunk.len;
-            for len in 0..=chunk.len {
-                let mut torn = sim.clone();
-                write_before(&mut torn, &batch, chunk.seq);
-                let offset = chunk.offset as usize;
+            let mut torn = sim.clone();
+            write_before(&mut torn, &batch, chunk.seq);
+            let end = chunk.offset as usize + chunk.len;
+            let before = torn.current[&chunk.seq].clone();
+            // Of the page's end, which is only zeros, little is enough.
+            for len in (0..=chunk.len).filter(|len| *len < 500 || len % 7 == 0) {
+                let split = chunk.offset as usize + len;
                 let segment = torn.current.get_mut(&chunk.seq).unwrap();
-                segment[offset..offset + len].copy_from_slice(&bytes[..len]);
+                segment.copy_from_slice(&before);
+                segment[split - len..split].copy_from_slice(&bytes[..len]);
                 assert_begins_with(&content(&torn), &whole, &appended);
                 // The other way round: the beginning is lost.
                 let segment = torn.current.get_mut(&chunk.seq).unwrap();
-                segment[offset..offset + len].copy_from_slice(&vec![0; len]);
-                segment[offset + len..offset + chunk.len].copy_from_slice(&bytes[len..]);
+                segment.copy_from_slice(&before);
+                segment[split..end].copy_from_slice(&bytes[len..]);
                 assert_begins_with(&content(&torn), &whole, &appended);
             }
         }
