@@ -32,5 +32,8 @@ pub(crate) mod vigil;
 pub(crate) mod files;
 pub(crate) mod identity;
 
+#[doc(hidden)]
+pub mod bench;
+
 #[cfg(test)]
 mod tests;

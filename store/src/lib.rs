@@ -32,6 +32,7 @@ pub mod snapshot;
 
 mod image;
 mod raft;
+mod wal;
 mod wire;
 
 pub mod error;
@@ -40,6 +41,8 @@ pub mod member;
 
 pub mod edge;
 
+#[doc(hidden)]
+pub use edge::bench;
 pub use edge::handle::{Cursor, LeaderHandler, Service, Store};
 pub use edge::options::{Bootstrap, Limits, Options, PEER_SERVER_NAME, PeerTls};
 pub use error::{StartError, TooNew, TxnError};

@@ -59,7 +59,7 @@ fn aside(dir: &Path, n: u32) -> PathBuf {
     dir.with_extension(format!("bad-{n}"))
 }
 
-fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 

@@ -16,8 +16,7 @@ use crate::edge::identity;
 use crate::edge::link::{LinkError, received};
 use crate::edge::options::Options;
 use crate::edge::reads::final_error;
-use crate::edge::start::{OpenWal, start};
-use crate::edge::wal::DiskWal;
+use crate::edge::start::start;
 use crate::error::{StartError, TooNew, TxnError};
 use crate::history::Compacted;
 use crate::item::{NodeId, Revision};
@@ -58,8 +57,7 @@ impl Store {
     /// members returns once all of them have been reached. The service must be spawned: dropping
     /// it stops the replica.
     pub async fn start(options: Options) -> Result<(Store, Service), StartError> {
-        let open_wal: OpenWal = Box::new(|dir| Ok(Box::new(DiskWal::open(dir)?)));
-        Box::pin(start(options, open_wal)).await
+        Box::pin(start(options)).await
     }
 
     /// Applies the transaction, on whichever replica leads, and waits until this replica shows the result.
@@ -140,6 +138,12 @@ impl Store {
     /// Who leads, now and at every change.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.core.leadership.clone()
+    }
+
+    /// Whether the log has room to go on.
+    #[cfg(test)]
+    pub(crate) fn space(&self) -> watch::Receiver<crate::edge::wal::pool::Space> {
+        self.core.log.space()
     }
 
     /// Asks the leader's handler. Only sent again when it certainly did not arrive.

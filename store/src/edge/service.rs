@@ -16,6 +16,7 @@ use crate::edge::membership;
 use crate::edge::propose::{self, Proposed};
 use crate::edge::reads::{self, ReadIndex};
 use crate::edge::vigil;
+use crate::edge::wal::pool::Space;
 use crate::error::TxnError;
 use crate::item::NodeId;
 use crate::member::Leadership;
@@ -121,6 +122,7 @@ impl Tasks {
         tasks.spawn(vigil::run(Arc::clone(core)));
         tasks.spawn(checkpoints(Arc::clone(core)));
         tasks.spawn(announce(Arc::clone(core)));
+        tasks.spawn(warn_of_space(Arc::clone(core)));
         tasks.spawn(membership::steward(Arc::clone(core), stop));
         Self(tasks)
     }
@@ -201,6 +203,20 @@ async fn watch_server(core: Arc<Core>, leads: watch::Sender<Leadership>) {
         }
         if metrics.changed().await.is_err() {
             return;
+        }
+    }
+}
+
+/// Says when the log runs out of disk, and when it has room again.
+async fn warn_of_space(core: Arc<Core>) {
+    let mut space = core.log.space();
+    while space.changed().await.is_ok() {
+        match *space.borrow_and_update() {
+            Space::Ample => tracing::info!("the log has room again"),
+            Space::Low => tracing::warn!("the disk is full: the log cannot grow much further"),
+            Space::Exhausted => {
+                tracing::error!("the disk is full: nothing is written until there is space");
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::edge::formation::{self, Door};
 use crate::edge::handle::Store;
 use crate::edge::identity::{self, Identity};
 use crate::edge::link::{Link, Target};
-use crate::edge::log::{self, LogStore};
+use crate::edge::log::LogStore;
 use crate::edge::machine::Machine;
 use crate::edge::network::Network;
 use crate::edge::options::{Bootstrap, Limits, Options, PeerTls};
@@ -28,8 +28,7 @@ use crate::edge::peers::Peers;
 use crate::edge::published::Published;
 use crate::edge::server::{Desk, serve};
 use crate::edge::service::{Running, Service, Tasks};
-use crate::edge::wal::Wal;
-use crate::edge::{propose, reads, transfer};
+use crate::edge::{propose, reads, transfer, wal};
 use crate::error::StartError;
 use crate::faults::Faults;
 use crate::image::Image;
@@ -42,14 +41,12 @@ use crate::wire::{Formed, Founder};
 const RECOVER_ROUNDS: usize = 20;
 const RECOVER_PAUSE: Duration = Duration::from_millis(500);
 
-/// Opens the log in a directory. Blocks.
-pub(crate) type OpenWal = Box<dyn FnOnce(&Path) -> io::Result<Box<dyn Wal>> + Send>;
+/// What a log entry has beside its transactions: their number, the kind of entry.
+const ENTRY_EXTRA: u64 = 64;
+const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 16 << 10..=1 << 30;
 
 /// Starts a replica on an engine of its own. See `Store::start`.
-pub(crate) async fn start(
-    options: Options,
-    open_wal: OpenWal,
-) -> Result<(Store, Service), StartError> {
+pub(crate) async fn start(options: Options) -> Result<(Store, Service), StartError> {
     check(&options)?;
     let dir = options.data_dir.clone();
     let engine = Engine::start().map_err(at(&dir))?;
@@ -61,7 +58,7 @@ pub(crate) async fn start(
             peer_listener,
             ..options
         };
-        run(options, open_wal).await
+        run(options).await
     };
     let running = engine.run(started).await.map_err(at(&dir))??;
     Ok((
@@ -70,7 +67,7 @@ pub(crate) async fn start(
     ))
 }
 
-async fn run(options: Options, open_wal: OpenWal) -> Result<Running, StartError> {
+async fn run(options: Options) -> Result<Running, StartError> {
     let dir = options.data_dir.clone();
     fs::create_dir_all(&dir).map_err(at(&dir))?;
     let me = Node {
@@ -94,14 +91,23 @@ async fn run(options: Options, open_wal: OpenWal) -> Result<Running, StartError>
     );
     tokio::spawn(listening);
 
-    let identity = ensure_identity(&dir, &options.bootstrap, &options.tls, &desk.door).await?;
+    let identity = ensure_identity(
+        &dir,
+        &options.bootstrap,
+        &options.tls,
+        options.limits.segment_bytes,
+        &desk.door,
+    )
+    .await?;
     let founders = formation::read_founders(&dir).map_err(at(&dir))?;
     desk.door.set_formed(Formed {
         cluster_id: identity.cluster_id,
         founders: founders.clone(),
     });
 
-    let wal = open_log(&dir, open_wal).await?;
+    let fault = Arc::new(Fault::default());
+    let log = open_log(&dir, &options.faults, &fault).await?;
+    let closing = log.closing();
     let opened = Opened {
         dir,
         me,
@@ -110,9 +116,10 @@ async fn run(options: Options, open_wal: OpenWal) -> Result<Running, StartError>
         tls: options.tls,
         faults: options.faults,
     };
-    let (core, tasks) = opened.run(wal, &founders, stop.clone()).await?;
+    let (core, tasks) = opened.run(log, fault, &founders, stop.clone()).await?;
     desk.core.set(Arc::clone(&core)).ok();
     guard.disarm();
+    closing.keep_open();
     Ok(Running { core, tasks, stop })
 }
 
@@ -126,6 +133,25 @@ fn check(options: &Options) -> Result<(), StartError> {
             "name, peer address and API address must not be empty or contain blanks".into(),
         ));
     }
+    let Limits {
+        segment_bytes,
+        txn_bytes_max,
+        ..
+    } = options.limits;
+    if !SEGMENT_BYTES.contains(&segment_bytes) || segment_bytes % 4096 != 0 {
+        return Err(StartError::Invalid(format!(
+            "a log segment cannot have {segment_bytes} bytes: whole pages of 4096 bytes, from {} to {} bytes",
+            SEGMENT_BYTES.start(),
+            SEGMENT_BYTES.end()
+        )));
+    }
+    let entry_max = crate::wal::writer::entry_max(segment_bytes);
+    if txn_bytes_max as u64 + ENTRY_EXTRA > entry_max {
+        return Err(StartError::Invalid(format!(
+            "a transaction of {txn_bytes_max} bytes does not fit a log segment of {segment_bytes} bytes: \
+             allow larger segments or smaller transactions"
+        )));
+    }
     Ok(())
 }
 
@@ -134,6 +160,7 @@ async fn ensure_identity(
     dir: &Path,
     bootstrap: &Bootstrap,
     tls: &PeerTls,
+    segment_bytes: u64,
     door: &Door,
 ) -> Result<Identity, StartError> {
     let name = door.name().to_owned();
@@ -166,9 +193,14 @@ async fn ensure_identity(
             }
         }
     };
-    // The log's directory exists before the identity does: an identity without a log means that the
-    // log was deleted, and with it votes this replica must not forget.
-    fs::create_dir_all(log_dir(dir)).map_err(at(dir))?;
+    // The log exists before the identity does: an identity without a log means that the log was
+    // deleted, and with it votes this replica must not forget.
+    let log = log_dir(dir);
+    let made = tokio::task::spawn_blocking(move || wal::ensure(&log, segment_bytes));
+    made.await
+        .map_err(io::Error::other)
+        .flatten()
+        .map_err(at(dir))?;
     identity.write(dir).map_err(at(dir))?;
     Ok(identity)
 }
@@ -177,7 +209,7 @@ fn log_dir(dir: &Path) -> PathBuf {
     dir.join("log")
 }
 
-async fn open_log(dir: &Path, open_wal: OpenWal) -> Result<Box<dyn Wal>, StartError> {
+async fn open_log(dir: &Path, faults: &Faults, fault: &Arc<Fault>) -> Result<LogStore, StartError> {
     let dir = log_dir(dir);
     let damaged = |detail: String| StartError::LogDamaged {
         dir: dir.clone(),
@@ -188,19 +220,25 @@ async fn open_log(dir: &Path, open_wal: OpenWal) -> Result<Box<dyn Wal>, StartEr
             "the directory is gone, and with it this replica's votes".into(),
         ));
     }
-    let open = dir.clone();
+    let (path, faults) = (dir.clone(), faults.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        std::panic::catch_unwind(AssertUnwindSafe(|| open_wal(&open)))
+        std::panic::catch_unwind(AssertUnwindSafe(|| wal::open(&path, &faults)))
             .unwrap_or_else(|_| Err(io::Error::other("its reader panicked")))
     });
     let opened = opened.await.map_err(|error| damaged(error.to_string()))?;
-    opened.map_err(|error| {
+    let opened = opened.map_err(|error| {
         if error.kind() == io::ErrorKind::WouldBlock {
             StartError::InUse { dir: dir.clone() }
         } else {
             damaged(error.to_string())
         }
-    })
+    })?;
+    let fault = Arc::clone(fault);
+    let on_fault = Arc::new(move |error: &io::Error| {
+        tracing::error!(%error, "the log cannot be written; this replica stops");
+        fault.set(Fault::of_io(error));
+    });
+    LogStore::new(opened, on_fault).map_err(at(&dir))
 }
 
 /// Everything known once identity and log are there.
@@ -216,21 +254,13 @@ struct Opened {
 impl Opened {
     async fn run(
         self,
-        mut wal: Box<dyn Wal>,
+        log: LogStore,
+        fault: Arc<Fault>,
         founders: &[Founder],
         stop: CancellationToken,
     ) -> Result<(Arc<Core>, Tasks), StartError> {
         let checkpointer = Arc::new(Checkpointer::in_dir(&self.dir, self.identity.cluster_id));
-        let image = self.image(&checkpointer, &mut *wal).await?;
-        let fault = Arc::new(Fault::default());
-        let on_fault = {
-            let fault = Arc::clone(&fault);
-            Arc::new(move |error: &io::Error| {
-                tracing::error!(%error, "the log cannot be written; this replica stops");
-                fault.set(Fault::of_io(error));
-            })
-        };
-        let log = LogStore::new(wal, on_fault).map_err(at(&self.dir))?;
+        let image = self.image(&checkpointer, &log).await?;
         let published = Arc::new(Published::new(
             self.limits.history_bytes,
             self.limits.history_age_ms,
@@ -294,9 +324,9 @@ impl Opened {
     async fn image(
         &self,
         checkpointer: &Arc<Checkpointer>,
-        wal: &mut dyn Wal,
+        log: &LogStore,
     ) -> Result<Image, StartError> {
-        let purged = wal.state().purged.map(|(_, index)| index);
+        let purged = log.state().purged.map(|(_, index)| index);
         let loader = Arc::clone(checkpointer);
         let loaded = tokio::task::spawn_blocking(move || loader.load(purged));
         let lost = |detail: String| StartError::StateLost {
@@ -311,7 +341,7 @@ impl Opened {
             Err(doubt) => return Err(lost(doubt.to_string())),
         }
         let image = self.pull(purged).await.map_err(lost)?;
-        log::align(wal, image.applied).map_err(at(&self.dir))?;
+        log.align(image.applied).await.map_err(at(&self.dir))?;
         checkpointer
             .replace(image.clone())
             .await
