@@ -96,7 +96,10 @@ async fn fail_over(cluster: &Cluster, mut replicas: Vec<Replica>) -> Vec<Replica
 /// Processor time of this process so far.
 fn processor() -> Duration {
     let usage = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(usage.tv_sec.unsigned_abs(), u32::try_from(usage.tv_nsec).unwrap_or(0))
+    Duration::new(
+        usage.tv_sec.unsigned_abs(),
+        u32::try_from(usage.tv_nsec).unwrap_or(0),
+    )
 }
 
 async fn measure(through: &str, replicas: usize, store: &Store, writers: usize) {

@@ -1,5 +1,6 @@
 //! The store's contact with the world: disk, network, clock and runtime. Decides nothing by itself.
 
+pub mod backup;
 pub mod handle;
 pub mod options;
 
@@ -17,7 +18,7 @@ pub(crate) mod reads;
 pub(crate) mod checkpoint;
 pub(crate) mod log;
 pub(crate) mod machine;
-pub(crate) mod sled;
+pub(crate) mod state;
 pub(crate) mod wal;
 
 pub(crate) mod formation;

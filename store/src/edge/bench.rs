@@ -43,7 +43,7 @@ pub struct Row {
 /// When the directory cannot be written.
 pub fn log_floor(dir: &Path, sizes: &[(usize, usize)], rounds: usize) -> io::Result<Vec<Row>> {
     let (path, bare_path) = (dir.join("bench-log"), dir.join("bench-floor"));
-    wal::ensure(&path, SEGMENT_BYTES)?;
+    wal::ensure(&path, SEGMENT_BYTES, None)?;
     let log = LogStore::new(wal::open(&path, &Faults::default())?, Arc::new(|_| {}))?;
     let mut bench = Bench {
         floor: Floor::new(&bare_path)?,

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::command;
+use crate::edge::backup::Backup;
 use crate::edge::core::Core;
 use crate::edge::identity;
 use crate::edge::link::{LinkError, received};
@@ -210,6 +211,13 @@ impl Store {
     /// What this replica says of itself.
     pub fn status(&self) -> Status {
         self.core.status()
+    }
+
+    /// The whole state of this replica as one file; see `backup`. For at least everything acknowledged so
+    /// far, call `barrier` before.
+    pub fn backup(&self) -> Backup {
+        let image = self.core.checkpointer.latest().unwrap_or_default();
+        Backup::new(image, self.core.cluster_id)
     }
 
     /// The cluster's id, which a joining replica must know.

@@ -164,7 +164,7 @@ fn half_open(range: &impl RangeBounds<u64>) -> (u64, u64) {
     (from, to.max(from))
 }
 
-fn position(id: LogId) -> Position {
+pub(crate) fn position(id: LogId) -> Position {
     (id.leader_id.term, id.index)
 }
 

@@ -174,6 +174,12 @@ async fn ensure_identity(
         }
         return Ok(identity);
     }
+    if identity::is_restoring(dir) {
+        return Err(StartError::Invalid(format!(
+            "{} holds an unfinished restore: restore again, or empty it to begin without",
+            dir.display()
+        )));
+    }
     let identity = match bootstrap {
         Bootstrap::Static { initial } => {
             let (identity, founders) = formation::form(door, initial, tls).await?;
@@ -196,7 +202,7 @@ async fn ensure_identity(
     // The log exists before the identity does: an identity without a log means that the log was
     // deleted, and with it votes this replica must not forget.
     let log = log_dir(dir);
-    let made = tokio::task::spawn_blocking(move || wal::ensure(&log, segment_bytes));
+    let made = tokio::task::spawn_blocking(move || wal::ensure(&log, segment_bytes, None));
     made.await
         .map_err(io::Error::other)
         .flatten()
@@ -205,7 +211,7 @@ async fn ensure_identity(
     Ok(identity)
 }
 
-fn log_dir(dir: &Path) -> PathBuf {
+pub(crate) fn log_dir(dir: &Path) -> PathBuf {
     dir.join("log")
 }
 
@@ -259,7 +265,9 @@ impl Opened {
         founders: &[Founder],
         stop: CancellationToken,
     ) -> Result<(Arc<Core>, Tasks), StartError> {
-        let checkpointer = Arc::new(Checkpointer::in_dir(&self.dir, self.identity.cluster_id));
+        let cluster_id = self.identity.cluster_id;
+        let checkpointer = Checkpointer::in_dir(&self.dir, cluster_id, &self.faults);
+        let checkpointer = Arc::new(checkpointer);
         let image = self.image(&checkpointer, &log).await?;
         let published = Arc::new(Published::new(
             self.limits.history_bytes,

@@ -39,10 +39,10 @@ impl StoreBuilder<Types, LogStore, Machine, Guard> for Builder {
     async fn build(&self) -> Result<(Guard, LogStore, Machine), StorageError<Types>> {
         let dir = TempDir::new().unwrap();
         let log_dir = dir.path().join("log");
-        wal::ensure(&log_dir, SEGMENT_BYTES).unwrap();
+        wal::ensure(&log_dir, SEGMENT_BYTES, None).unwrap();
         let opened = wal::open(&log_dir, &Faults::default()).unwrap();
         let log = LogStore::new(opened, Arc::new(|_| {})).unwrap();
-        let checkpointer = Arc::new(Checkpointer::in_dir(dir.path(), 1));
+        let checkpointer = Arc::new(Checkpointer::in_dir(dir.path(), 1, &Faults::default()));
         let published = Arc::new(Published::new(1 << 20, 1 << 20));
         let machine = Machine::new(Image::default(), published, checkpointer);
         Ok((Guard(log.clone(), dir), log, machine))

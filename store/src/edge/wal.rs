@@ -14,7 +14,7 @@ use crate::faults::{Faults, Point};
 use crate::wal::commit::resume;
 use crate::wal::replay::{PEEK_BYTES, Replay};
 use crate::wal::writer::{Writer, first_bytes};
-use crate::wal::{self, FIRST};
+use crate::wal::{self, FIRST, Position};
 use files::{Disk, Files, named};
 use pool::Pool;
 
@@ -31,15 +31,15 @@ pub(crate) struct Opened {
     lock: File,
 }
 
-/// Makes an empty log unless there is one. Blocks.
-pub(crate) fn ensure(dir: &Path, segment_bytes: u64) -> io::Result<()> {
+/// Makes an empty log unless there is one. With `purged` it goes on behind that position. Blocks.
+pub(crate) fn ensure(dir: &Path, segment_bytes: u64, purged: Option<Position>) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     if segments(dir)?.is_empty() {
         pool::make(
             dir,
             FIRST,
             segment_bytes,
-            &first_bytes(segment_bytes),
+            &first_bytes(segment_bytes, purged),
             || false,
         )?;
     }

@@ -273,10 +273,15 @@ pub(crate) fn entry_max(segment_bytes: u64) -> u64 {
     room - room % record::ALIGN as u64
 }
 
-/// What a new log's first segment begins with.
-pub(crate) fn first_bytes(segment_bytes: u64) -> Vec<u8> {
+/// What a new log's first segment begins with. Entries up to `purged` are not part of it.
+pub(crate) fn first_bytes(segment_bytes: u64, purged: Option<Position>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    Record::State(segment_bytes, State::default()).encode(FIRST, 0, &mut bytes);
+    let state = State {
+        purged,
+        last: purged,
+        ..State::default()
+    };
+    Record::State(segment_bytes, state).encode(FIRST, 0, &mut bytes);
     // True as soon as the file has its name, since it is synced before.
     Record::Mark.encode(FIRST, bytes.len() as u64, &mut bytes);
     bytes

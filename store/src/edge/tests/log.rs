@@ -26,7 +26,7 @@ fn open(dir: &Path, faults: &Faults) -> io::Result<LogStore> {
 fn created(faults: &Faults) -> (TempDir, PathBuf, LogStore) {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log");
-    wal::ensure(&path, SEGMENT_BYTES).unwrap();
+    wal::ensure(&path, SEGMENT_BYTES, None).unwrap();
     let log = open(&path, faults).unwrap();
     (dir, path, log)
 }

@@ -47,7 +47,7 @@ pub(super) struct Sim {
 
 impl Sim {
     pub(super) fn new(segment_bytes: usize) -> Self {
-        let mut first = first_bytes(segment_bytes as u64);
+        let mut first = first_bytes(segment_bytes as u64, None);
         first.resize(segment_bytes, 0);
         let current = BTreeMap::from([(FIRST, first)]);
         Self {
