@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::command::{Command, Proposal, Response};
 use crate::edge::core::{Core, Fault};
+use crate::edge::metrics::Metrics;
 use crate::error::TxnError;
 use crate::raft::{RaftHandle, Types};
 use crate::txn::{Txn, TxnOutcome};
@@ -27,7 +30,12 @@ pub(crate) struct Proposed {
 }
 
 /// Proposes until the queue is closed.
-pub(crate) async fn run(raft: RaftHandle, fault: Arc<Fault>, mut queue: mpsc::Receiver<Proposed>) {
+pub(crate) async fn run(
+    raft: RaftHandle,
+    fault: Arc<Fault>,
+    metrics: Metrics,
+    mut queue: mpsc::Receiver<Proposed>,
+) {
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut gathered: Vec<Proposed> = Vec::new();
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
@@ -35,7 +43,9 @@ pub(crate) async fn run(raft: RaftHandle, fault: Arc<Fault>, mut queue: mpsc::Re
             return;
         }
         let batch: Vec<Proposed> = gathered.drain(..fitting(&gathered)).collect();
-        tokio::spawn(commit(raft.clone(), Arc::clone(&fault), batch, slot));
+        let span = tracing::debug_span!("propose", txns = batch.len());
+        let (raft, fault, metrics) = (raft.clone(), Arc::clone(&fault), metrics.clone());
+        tokio::spawn(commit(raft, fault, metrics, batch, slot).instrument(span));
     }
 }
 
@@ -52,6 +62,7 @@ fn fitting(gathered: &[Proposed]) -> usize {
 async fn commit(
     raft: RaftHandle,
     fault: Arc<Fault>,
+    metrics: Metrics,
     batch: Vec<Proposed>,
     _slot: OwnedSemaphorePermit,
 ) {
@@ -59,7 +70,10 @@ async fn commit(
         .into_iter()
         .map(|proposed| (proposed.txn, proposed.answer))
         .unzip();
-    let outcomes = match write(&raft, &fault, Command::Txns(txns)).await {
+    let started = Instant::now();
+    let written = write(&raft, &fault, Command::Txns(txns)).await;
+    metrics.committed(answers.len(), started.elapsed());
+    let outcomes = match written {
         Ok(Response::Txns(outcomes)) => outcomes.into_iter().map(Ok).collect(),
         Ok(Response::None | Response::Node(_)) => vec![Err(Refusal::Unknown); answers.len()],
         Err(refusal) => vec![Err(refusal); answers.len()],
@@ -101,15 +115,28 @@ pub(crate) fn refusal(error: RaftError<Types, ClientWriteError<Types>>, fault: &
     }
 }
 
+fn label(answer: &Result<TxnOutcome, Refusal>) -> &'static str {
+    match answer {
+        Ok(TxnOutcome::Applied { .. }) => "applied",
+        Ok(TxnOutcome::Refused { .. }) => "refused",
+        Err(Refusal::NotLeader) => "not-leader",
+        Err(Refusal::Unknown) => "unknown",
+        Err(Refusal::Error(_)) => "failed",
+    }
+}
+
 impl Core {
     /// Proposes a transaction here; refused unless this replica leads.
     pub(crate) async fn propose(&self, txn: Txn, size: usize) -> Result<TxnOutcome, Refusal> {
+        let started = Instant::now();
         let (answer, wait) = oneshot::channel();
         let stopped = || Refusal::Error(self.stopped(&"it is shutting down"));
         self.proposals
             .send(Proposed { txn, size, answer })
             .await
             .map_err(|_closed| stopped())?;
-        wait.await.unwrap_or(Err(Refusal::Unknown))
+        let answer = wait.await.unwrap_or(Err(Refusal::Unknown));
+        self.metrics.proposed(label(&answer), started.elapsed());
+        answer
     }
 }

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::edge::alarm::{self, Alarm};
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::core::{Core, Fault};
 use crate::edge::engine::Engine;
@@ -22,6 +23,7 @@ use crate::edge::identity::{self, Identity};
 use crate::edge::link::{Link, Target};
 use crate::edge::log::{self, LogStore};
 use crate::edge::machine::Machine;
+use crate::edge::metrics::Metrics;
 use crate::edge::network::Network;
 use crate::edge::options::{Bootstrap, Limits, Options, PeerTls};
 use crate::edge::peers::Peers;
@@ -73,15 +75,19 @@ pub(crate) async fn start(
 async fn run(options: Options, open_wal: OpenWal) -> Result<Running, StartError> {
     let dir = options.data_dir.clone();
     fs::create_dir_all(&dir).map_err(at(&dir))?;
+    alarm::ensure_agreed(&dir)?;
     let me = Node {
         name: options.name.clone(),
         peer_addr: options.peer_addr.clone(),
         api_addr: options.api_addr.clone(),
     };
-    let door = Door::new(me.clone(), identity::nonce(&dir).map_err(at(&dir))?);
+    let faults = options.faults.clone();
+    let nonce = identity::nonce(&dir, &faults).map_err(at(&dir))?;
+    let door = Door::new(me.clone(), nonce, faults.clone());
     let desk = Arc::new(Desk {
         door,
         core: OnceLock::new(),
+        faults,
     });
     let stop = CancellationToken::new();
     // From here on an early return must end the listener.
@@ -109,6 +115,7 @@ async fn run(options: Options, open_wal: OpenWal) -> Result<Running, StartError>
         limits: options.limits,
         tls: options.tls,
         faults: options.faults,
+        metrics: Metrics::default(),
     };
     let (core, tasks) = opened.run(wal, &founders, stop.clone()).await?;
     desk.core.set(Arc::clone(&core)).ok();
@@ -150,7 +157,7 @@ async fn ensure_identity(
     let identity = match bootstrap {
         Bootstrap::Static { initial } => {
             let (identity, founders) = formation::form(door, initial, tls).await?;
-            formation::write_founders(dir, &founders).map_err(at(dir))?;
+            formation::write_founders(dir, &founders, door.faults()).map_err(at(dir))?;
             identity
         }
         Bootstrap::Join {
@@ -158,7 +165,7 @@ async fn ensure_identity(
             cluster_id,
             peers,
         } => {
-            identity::write_peers(dir, peers).map_err(at(dir))?;
+            identity::write_peers(dir, peers, door.faults()).map_err(at(dir))?;
             Identity {
                 cluster_id: *cluster_id,
                 node_id: *node_id,
@@ -169,7 +176,7 @@ async fn ensure_identity(
     // The log's directory exists before the identity does: an identity without a log means that the
     // log was deleted, and with it votes this replica must not forget.
     fs::create_dir_all(log_dir(dir)).map_err(at(dir))?;
-    identity.write(dir).map_err(at(dir))?;
+    identity.write(dir, door.faults()).map_err(at(dir))?;
     Ok(identity)
 }
 
@@ -211,6 +218,7 @@ struct Opened {
     limits: Limits,
     tls: PeerTls,
     faults: Faults,
+    metrics: Metrics,
 }
 
 impl Opened {
@@ -231,11 +239,11 @@ impl Opened {
             })
         };
         let log = LogStore::new(wal, on_fault).map_err(at(&self.dir))?;
-        let published = Arc::new(Published::new(
-            self.limits.history_bytes,
-            self.limits.history_age_ms,
-        ));
-        let machine = Machine::new(image, Arc::clone(&published), Arc::clone(&checkpointer));
+        let published = Published::new(self.limits.history_bytes, self.limits.history_age_ms)
+            .counted(self.metrics.clone());
+        let published = Arc::new(published);
+        let machine = Machine::new(image, Arc::clone(&published), Arc::clone(&checkpointer))
+            .under(self.faults.clone(), self.metrics.clone());
         let raft = self.raft(log.clone(), machine).await?;
         ensure_initialized(&raft, founders).await?;
         Ok(self.core(raft, log, published, checkpointer, fault, stop))
@@ -243,17 +251,27 @@ impl Opened {
 
     async fn raft(&self, log: LogStore, machine: Machine) -> Result<RaftHandle, StartError> {
         let cluster_id = self.identity.cluster_id;
-        let peers = Arc::new(Peers::new(cluster_id, self.tls.client.clone()));
+        let network = Network {
+            peers: Arc::new(self.peers()),
+            cluster_id,
+            faults: self.faults.clone(),
+            metrics: self.metrics.clone(),
+        };
         let config = config(&self.limits).validate().map_err(raft_error)?;
         RaftHandle::new(
             self.identity.node_id,
             Arc::new(config),
-            Network { peers, cluster_id },
+            network,
             log,
             machine,
         )
         .await
         .map_err(raft_error)
+    }
+
+    fn peers(&self) -> Peers {
+        let tls = Arc::clone(&self.tls.client);
+        Peers::new(self.identity.cluster_id, tls, self.faults.clone())
     }
 
     fn core(
@@ -265,6 +283,7 @@ impl Opened {
         fault: Arc<Fault>,
         stop: CancellationToken,
     ) -> (Arc<Core>, Tasks) {
+        let peers = self.peers();
         let (proposals, proposed) = mpsc::channel(propose::QUEUE);
         let (reads, asked) = mpsc::channel(reads::QUEUE);
         let (leads, leadership) = watch::channel(Leadership::default());
@@ -272,9 +291,9 @@ impl Opened {
             id: self.identity.node_id,
             me: self.me,
             cluster_id: self.identity.cluster_id,
+            peers,
             data_dir: self.dir,
             limits: self.limits,
-            peers: Peers::new(self.identity.cluster_id, self.tls.client),
             raft,
             log,
             published,
@@ -285,6 +304,8 @@ impl Opened {
             handler: RwLock::default(),
             fault,
             faults: self.faults,
+            alarm: Alarm::default(),
+            metrics: self.metrics,
         });
         let tasks = Tasks::spawn(&core, proposed, asked, leads, stop);
         (core, tasks)
@@ -345,6 +366,7 @@ impl Opened {
             addr: addr.to_owned(),
             to: None,
             tls,
+            faults: self.faults.clone(),
         });
         transfer::pull(&link, self.identity.cluster_id).await
     }
