@@ -38,7 +38,6 @@ const MAY_LINK: &[(&str, &[&str])] = &[
 const OWNED_LIBRARIES: &[(&str, &[&str])] = &[
     ("openraft", &["stoa-store"]),
     ("raft-log", &["stoa-store"]),
-    ("sled", &["stoa-store"]),
     ("axum", &["stoa-apiserver", "stoa-agent"]),
     ("clap", &["stoa", "stoa-e2e"]),
 ];

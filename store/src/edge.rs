@@ -16,7 +16,7 @@ pub(crate) mod reads;
 pub(crate) mod checkpoint;
 pub(crate) mod log;
 pub(crate) mod machine;
-pub(crate) mod sled;
+pub(crate) mod state;
 pub(crate) mod wal;
 
 pub(crate) mod formation;

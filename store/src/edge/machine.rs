@@ -252,7 +252,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn milestones_are_marked_within_a_batch() {
         let dir = TempDir::new().unwrap();
-        let checkpointer = Arc::new(Checkpointer::in_dir(dir.path(), 1));
+        let checkpointer = Arc::new(Checkpointer::in_dir(dir.path(), 1, &Faults::default()));
         let published = Arc::new(Published::new(1 << 20, 1 << 20));
         let mut machine = Machine::new(Image::default(), Arc::clone(&published), checkpointer);
         for batch in [1..=1500, 1501..=2048, 2049..=2050] {

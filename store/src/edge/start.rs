@@ -228,7 +228,9 @@ impl Opened {
         founders: &[Founder],
         stop: CancellationToken,
     ) -> Result<(Arc<Core>, Tasks), StartError> {
-        let checkpointer = Arc::new(Checkpointer::in_dir(&self.dir, self.identity.cluster_id));
+        let cluster_id = self.identity.cluster_id;
+        let checkpointer = Checkpointer::in_dir(&self.dir, cluster_id, &self.faults);
+        let checkpointer = Arc::new(checkpointer);
         let image = self.image(&checkpointer, &mut *wal).await?;
         let fault = Arc::new(Fault::default());
         let on_fault = {

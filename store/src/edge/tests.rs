@@ -15,6 +15,7 @@ use crate::edge::log::LogStore;
 use crate::edge::machine::Machine;
 use crate::edge::published::Published;
 use crate::edge::wal::DiskWal;
+use crate::faults::Faults;
 use crate::image::Image;
 use crate::raft::Types;
 
@@ -37,7 +38,7 @@ impl StoreBuilder<Types, LogStore, Machine, Guard> for Builder {
         std::fs::create_dir(&log_dir).unwrap();
         let log =
             LogStore::new(Box::new(DiskWal::open(&log_dir).unwrap()), Arc::new(|_| {})).unwrap();
-        let checkpointer = Arc::new(Checkpointer::in_dir(dir.path(), 1));
+        let checkpointer = Arc::new(Checkpointer::in_dir(dir.path(), 1, &Faults::default()));
         let published = Arc::new(Published::new(1 << 20, 1 << 20));
         let machine = Machine::new(Image::default(), published, checkpointer);
         Ok((Guard(log.clone(), dir), log, machine))
