@@ -33,6 +33,17 @@ pub(crate) fn state(items: u128, counters: &[u64]) -> u128 {
     hasher.digest128()
 }
 
+/// A number that everybody computes from the same number and words.
+pub(crate) fn words<'a>(number: u128, words: impl Iterator<Item = &'a str>) -> u128 {
+    let mut hasher = Xxh3::with_seed(SEED);
+    hasher.update(&number.to_le_bytes());
+    for word in words {
+        update(&mut hasher, &[word.len() as u64]);
+        hasher.update(word.as_bytes());
+    }
+    hasher.digest128()
+}
+
 fn update(hasher: &mut Xxh3, numbers: &[u64]) {
     numbers
         .iter()

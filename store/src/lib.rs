@@ -43,6 +43,7 @@ pub mod member;
 
 pub mod edge;
 
+pub use edge::backup;
 pub use edge::handle::{Cursor, LeaderHandler, Service, Store};
 pub use edge::options::{Bootstrap, Limits, Options, PEER_SERVER_NAME, PeerTls};
 pub use error::{StartError, TooNew, TxnError};

@@ -10,6 +10,7 @@ use futures::future::{BoxFuture, join_all};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::edge::backup::Backup;
 use crate::edge::core::Core;
 use crate::edge::identity;
 use crate::edge::link::LinkError;
@@ -212,6 +213,13 @@ impl Store {
     /// positions of the past.
     pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
         metrics::register(&self.core, registry);
+    }
+
+    /// The whole state of this replica as one file; see `backup`. For at least everything acknowledged so
+    /// far, call `barrier` before.
+    pub fn backup(&self) -> Backup {
+        let image = self.core.checkpointer.latest().unwrap_or_default();
+        Backup::new(image, self.core.cluster_id)
     }
 
     /// The cluster's id, which a joining replica must know.

@@ -1,6 +1,7 @@
 //! Who this replica is: written once, before it takes part in anything.
 
 use std::fmt::Write;
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use crate::item::NodeId;
 const IDENTITY: &str = "identity";
 const FORMATION: &str = "formation";
 const PEERS: &str = "peers";
+const RESTORING: &str = "restoring";
 
 /// The replica's place in its cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +65,44 @@ pub(crate) fn nonce(dir: &Path, faults: &Faults) -> io::Result<u128> {
     }
     faults.hit(Point::Identity)?;
     let nonce = random();
-    files::replace(&path, format!("nonce = {nonce:032x}\n").as_bytes())?;
+    write_nonce(dir, nonce)?;
     Ok(nonce)
+}
+
+pub(crate) fn write_nonce(dir: &Path, nonce: u128) -> io::Result<()> {
+    let text = format!("nonce = {nonce:032x}\n");
+    files::replace(&dir.join(FORMATION), text.as_bytes())
+}
+
+/// Marks an empty directory as being restored; one left unfinished is emptied. Refuses any other.
+pub(crate) fn begin_restore(dir: &Path) -> io::Result<()> {
+    files::ensure_dir(dir)?;
+    if is_restoring(dir) {
+        for entry in fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()? {
+            match entry.file_type()?.is_dir() {
+                true => fs::remove_dir_all(entry.path())?,
+                // The mark stays until there is nothing else left.
+                false if entry.file_name() == RESTORING => {}
+                false => fs::remove_file(entry.path())?,
+            }
+        }
+        return Ok(());
+    }
+    if fs::read_dir(dir)?.next().is_some() {
+        return Err(io::ErrorKind::DirectoryNotEmpty.into());
+    }
+    files::replace(&dir.join(RESTORING), b"")
+}
+
+/// To be called once the identity is written.
+pub(crate) fn end_restore(dir: &Path) -> io::Result<()> {
+    fs::remove_file(dir.join(RESTORING))?;
+    files::sync_dir(dir)
+}
+
+/// True when a restore into this directory was begun and not completed.
+pub(crate) fn is_restoring(dir: &Path) -> bool {
+    dir.join(RESTORING).exists() && !dir.join(IDENTITY).exists()
 }
 
 /// A random number nobody else has, for nonces and request ids.

@@ -154,6 +154,12 @@ async fn ensure_identity(
         }
         return Ok(identity);
     }
+    if identity::is_restoring(dir) {
+        return Err(StartError::Invalid(format!(
+            "{} holds an unfinished restore: restore again, or empty it to begin without",
+            dir.display()
+        )));
+    }
     let identity = match bootstrap {
         Bootstrap::Static { initial } => {
             let (identity, founders) = formation::form(door, initial, tls).await?;
@@ -180,7 +186,7 @@ async fn ensure_identity(
     Ok(identity)
 }
 
-fn log_dir(dir: &Path) -> PathBuf {
+pub(crate) fn log_dir(dir: &Path) -> PathBuf {
     dir.join("log")
 }
 

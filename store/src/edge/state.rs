@@ -25,7 +25,6 @@ use crate::image::{Header, Image};
 
 use manifest::{Kind, Listed, Manifest};
 
-#[expect(unused_imports, reason = "TEMP")]
 pub(crate) use load::load_file;
 
 /// Why a generation cannot be relied on.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod alarm;
+mod backup;
 mod support;
 
 use std::ops::Bound;

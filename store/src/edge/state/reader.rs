@@ -110,12 +110,13 @@ impl<'a> Reader<'a> {
             .left
             .checked_sub(bytes.len() as u64)
             .ok_or(Flaw::Truncated)?;
-        self.file
-            .read_exact(bytes)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => Flaw::Truncated,
-                _ => unreadable(&error),
-            })
+        self.file.read_exact(bytes).map_err(|error| {
+            if error.kind() == io::ErrorKind::UnexpectedEof {
+                Flaw::Truncated
+            } else {
+                unreadable(&error)
+            }
+        })
     }
 }
 

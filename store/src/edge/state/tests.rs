@@ -1,5 +1,7 @@
 //! Generations are written, continued, merged, interrupted and damaged.
 
+mod measured;
+
 use std::io;
 
 use tempfile::TempDir;
