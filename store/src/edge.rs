@@ -30,6 +30,9 @@ pub(crate) mod server;
 pub(crate) mod transfer;
 pub(crate) mod vigil;
 
+pub(crate) mod alarm;
+pub(crate) mod metrics;
+
 pub(crate) mod files;
 pub(crate) mod identity;
 

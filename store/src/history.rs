@@ -104,6 +104,16 @@ impl History {
         self.base
     }
 
+    /// Number of changes kept.
+    pub(crate) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Their memory, at most.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn last(&self) -> Revision {
         self.base + self.steps.len() as u64
     }

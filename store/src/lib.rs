@@ -32,12 +32,14 @@ pub mod snapshot;
 
 mod archive;
 mod image;
+mod marks;
 mod raft;
 mod wal;
 mod wire;
 
 pub mod error;
 pub mod faults;
+pub mod health;
 pub mod member;
 
 pub mod edge;
@@ -49,6 +51,7 @@ pub use edge::handle::{Cursor, LeaderHandler, Service, Store};
 pub use edge::options::{Bootstrap, Limits, Options, PEER_SERVER_NAME, PeerTls};
 pub use error::{StartError, TooNew, TxnError};
 pub use faults::Faults;
+pub use health::{Check, Health};
 pub use history::{Change, Compacted};
 pub use item::{Item, NodeId, Revision};
 pub use member::{Leadership, Member, NewMember, Node, Role, Status};

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::edge::log::LogStore;
+use crate::edge::metrics::Metrics;
 use crate::edge::wal::{self, group::Waiter};
 use crate::faults::Faults;
 
@@ -44,7 +45,11 @@ pub struct Row {
 pub fn log_floor(dir: &Path, sizes: &[(usize, usize)], rounds: usize) -> io::Result<Vec<Row>> {
     let (path, bare_path) = (dir.join("bench-log"), dir.join("bench-floor"));
     wal::ensure(&path, SEGMENT_BYTES, None)?;
-    let log = LogStore::new(wal::open(&path, &Faults::default())?, Arc::new(|_| {}))?;
+    let log = LogStore::new(
+        wal::open(&path, &Faults::default())?,
+        Arc::new(|_| {}),
+        Metrics::default(),
+    )?;
     let mut bench = Bench {
         floor: Floor::new(&bare_path)?,
         log: Log { log, next: 0 },

@@ -15,10 +15,12 @@ use crate::edge::backup::Backup;
 use crate::edge::core::Core;
 use crate::edge::identity;
 use crate::edge::link::{LinkError, received};
+use crate::edge::metrics;
 use crate::edge::options::Options;
 use crate::edge::reads::final_error;
 use crate::edge::start::start;
 use crate::error::{StartError, TooNew, TxnError};
+use crate::health::Health;
 use crate::history::Compacted;
 use crate::item::{NodeId, Revision};
 use crate::member::{Leadership, Member, NewMember, Node, Role, Status};
@@ -211,6 +213,17 @@ impl Store {
     /// What this replica says of itself.
     pub fn status(&self) -> Status {
         self.core.status()
+    }
+
+    /// What this replica is fit for, by named checks.
+    pub fn health(&self) -> Health {
+        self.core.health()
+    }
+
+    /// Enters the store's figures as they are now. For one scrape: a registry that is kept would show
+    /// positions of the past.
+    pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
+        metrics::register(&self.core, registry);
     }
 
     /// The whole state of this replica as one file; see `backup`. For at least everything acknowledged so

@@ -8,6 +8,7 @@ use std::path::Path;
 use rand::Rng;
 
 use crate::edge::files;
+use crate::faults::{Faults, Point};
 use crate::item::NodeId;
 
 const IDENTITY: &str = "identity";
@@ -41,7 +42,8 @@ impl Identity {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an identity file"))
     }
 
-    pub(crate) fn write(&self, dir: &Path) -> io::Result<()> {
+    pub(crate) fn write(&self, dir: &Path, faults: &Faults) -> io::Result<()> {
+        faults.hit(Point::Identity)?;
         let text = format!(
             "cluster = {:032x}\nnode = {}\nname = {}\n",
             self.cluster_id, self.node_id, self.name
@@ -52,7 +54,7 @@ impl Identity {
 
 /// A random number this data directory is known by while the first members find each other. A wiped
 /// directory gets another one, which is how a wiped member is told from one that merely starts late.
-pub(crate) fn nonce(dir: &Path) -> io::Result<u128> {
+pub(crate) fn nonce(dir: &Path, faults: &Faults) -> io::Result<u128> {
     let path = dir.join(FORMATION);
     if let Some(text) = files::read(&path)? {
         let nonce = lines(&text, "nonce")
@@ -61,6 +63,7 @@ pub(crate) fn nonce(dir: &Path) -> io::Result<u128> {
         return nonce
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a formation file"));
     }
+    faults.hit(Point::Identity)?;
     let nonce = random();
     write_nonce(dir, nonce)?;
     Ok(nonce)
@@ -113,7 +116,8 @@ pub(crate) fn read_peers(dir: &Path) -> io::Result<Vec<String>> {
     Ok(lines(&text, "peer").map(str::to_owned).collect())
 }
 
-pub(crate) fn write_peers(dir: &Path, peers: &[String]) -> io::Result<()> {
+pub(crate) fn write_peers(dir: &Path, peers: &[String], faults: &Faults) -> io::Result<()> {
+    faults.hit(Point::Identity)?;
     let text = peers.iter().fold(String::new(), |mut text, peer| {
         // Writing to a string cannot fail.
         writeln!(text, "peer = {peer}").ok();

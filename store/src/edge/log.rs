@@ -12,6 +12,7 @@ use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::{oneshot, watch};
 
+use crate::edge::metrics::Metrics;
 use crate::edge::wal::Opened;
 use crate::edge::wal::group::{Group, OnFault, Waiter};
 use crate::edge::wal::pool::Space;
@@ -54,8 +55,8 @@ impl Drop for Closing {
 
 impl LogStore {
     /// Takes the log and starts its threads, which end after `close`.
-    pub(crate) fn new(opened: Opened, on_fault: OnFault) -> io::Result<Self> {
-        Group::start(opened, on_fault).map(|group| Self { group })
+    pub(crate) fn new(opened: Opened, on_fault: OnFault, metrics: Metrics) -> io::Result<Self> {
+        Group::start(opened, on_fault, metrics).map(|group| Self { group })
     }
 
     /// Ends the log's threads once everything written is durable, or cannot be for lack of space.

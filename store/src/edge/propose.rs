@@ -1,14 +1,18 @@
 //! Proposals on the leader: transactions that arrive together share a log entry.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::command::{Proposal, Response};
 use crate::edge::core::{Core, Fault};
+use crate::edge::metrics::Metrics;
 use crate::error::TxnError;
 use crate::raft::{RaftHandle, Types};
 use crate::txn::TxnOutcome;
@@ -25,6 +29,7 @@ pub(crate) const QUEUE: usize = 4096;
 pub(crate) struct Proposed {
     pub(crate) txn: Bytes,
     pub(crate) asker: Asker,
+    pub(crate) came: Instant,
 }
 
 /// Who is told what became of it.
@@ -52,7 +57,12 @@ impl Asker {
 }
 
 /// Proposes until the queue is closed.
-pub(crate) async fn run(raft: RaftHandle, fault: Arc<Fault>, mut queue: mpsc::Receiver<Proposed>) {
+pub(crate) async fn run(
+    raft: RaftHandle,
+    fault: Arc<Fault>,
+    metrics: Metrics,
+    mut queue: mpsc::Receiver<Proposed>,
+) {
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut gathered: Vec<Proposed> = Vec::new();
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
@@ -60,7 +70,9 @@ pub(crate) async fn run(raft: RaftHandle, fault: Arc<Fault>, mut queue: mpsc::Re
             return;
         }
         let batch: Vec<Proposed> = gathered.drain(..fitting(&gathered)).collect();
-        tokio::spawn(commit(raft.clone(), Arc::clone(&fault), batch, slot));
+        let span = tracing::debug_span!("propose", txns = batch.len());
+        let (raft, fault, metrics) = (raft.clone(), Arc::clone(&fault), metrics.clone());
+        tokio::spawn(commit(raft, fault, metrics, batch, slot).instrument(span));
     }
 }
 
@@ -77,11 +89,14 @@ fn fitting(gathered: &[Proposed]) -> usize {
 async fn commit(
     raft: RaftHandle,
     fault: Arc<Fault>,
+    metrics: Metrics,
     batch: Vec<Proposed>,
     slot: OwnedSemaphorePermit,
 ) {
     let entry = Proposal::txns(batch.iter().map(|proposed| &proposed.txn));
+    let started = Instant::now();
     let written = write(&raft, &fault, entry).await;
+    metrics.committed(batch.len(), started.elapsed());
     // The next entry need not wait until everybody has been told about this one.
     drop(slot);
     let mut outcomes = match written {
@@ -89,12 +104,19 @@ async fn commit(
         Ok(Response::None | Response::Node(_)) => Err(Refusal::Unknown),
         Err(refusal) => Err(refusal),
     };
+    let now = Instant::now();
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
     for proposed in batch {
         let outcome = match &mut outcomes {
             Ok(outcomes) => outcomes.next().ok_or(Refusal::Unknown),
             Err(refusal) => Err(refusal.clone()),
         };
+        *counts.entry(label(&outcome)).or_default() += 1;
+        metrics.answered(now - proposed.came);
         proposed.asker.answer(outcome);
+    }
+    for (outcome, txns) in counts {
+        metrics.proposed(outcome, txns);
     }
 }
 
@@ -127,6 +149,16 @@ pub(crate) fn refusal(error: RaftError<Types, ClientWriteError<Types>>, fault: &
     }
 }
 
+fn label(answer: &Result<TxnOutcome, Refusal>) -> &'static str {
+    match answer {
+        Ok(TxnOutcome::Applied { .. }) => "applied",
+        Ok(TxnOutcome::Refused { .. }) => "refused",
+        Err(Refusal::NotLeader) => "not-leader",
+        Err(Refusal::Unknown) => "unknown",
+        Err(Refusal::Error(_)) => "failed",
+    }
+}
+
 impl Core {
     /// Proposes an encoded transaction here; refused unless this replica leads.
     pub(crate) async fn propose(&self, txn: Bytes) -> Result<TxnOutcome, Refusal> {
@@ -137,9 +169,9 @@ impl Core {
 
     /// Queues an encoded transaction; whoever asked is answered, now or later.
     pub(crate) async fn enqueue(&self, txn: Bytes, asker: Asker) {
-        if let Err(mpsc::error::SendError(unsent)) =
-            self.proposals.send(Proposed { txn, asker }).await
-        {
+        let came = Instant::now();
+        let proposed = Proposed { txn, asker, came };
+        if let Err(mpsc::error::SendError(unsent)) = self.proposals.send(proposed).await {
             let stopped = Refusal::Error(self.stopped(&"it is shutting down"));
             unsent.asker.answer(Err(stopped));
         }

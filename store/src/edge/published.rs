@@ -1,15 +1,17 @@
 //! What readers see: the latest state, the recent history, and a signal when they move.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::edge::gate::Gate;
+use crate::edge::metrics::Metrics;
 use crate::history::{Change, Compacted, History, Step};
 use crate::image::Image;
 use crate::item::Revision;
+use crate::marks::{Mark, Marks};
 use crate::snapshot::View;
 
 /// Rebuilt views kept for the next page of the same list.
@@ -36,12 +38,24 @@ pub(crate) struct Published {
     revisions: Gate,
     /// Opens at applied indexes plus one.
     applied: Gate,
+    marks: Mutex<Marks>,
+    metrics: Metrics,
 }
 
 #[derive(Debug)]
 struct Latest {
     view: View,
     history: History,
+    /// Changes that a failpoint keeps from watchers; empty but in tests.
+    concealed: BTreeSet<Revision>,
+}
+
+/// How much of the past is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HistorySize {
+    pub(crate) changes: usize,
+    pub(crate) bytes: usize,
+    pub(crate) oldest: Revision,
 }
 
 impl Published {
@@ -51,12 +65,20 @@ impl Published {
             latest: RwLock::new(Latest {
                 view: View::default(),
                 history,
+                concealed: BTreeSet::new(),
             }),
             rebuilt: Mutex::default(),
             progress: watch::Sender::default(),
             revisions: Gate::default(),
             applied: Gate::default(),
+            marks: Mutex::default(),
+            metrics: Metrics::default(),
         }
+    }
+
+    /// Has its figures shared.
+    pub(crate) fn counted(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The state jumped to this image; what led there is unknown.
@@ -65,6 +87,8 @@ impl Published {
             latest.view = image.state.view().clone();
             latest.history.reset(latest.view.revision());
         });
+        // Marks of another past would accuse a state that was put right.
+        *self.marks_mut() = Marks::default();
         self.forget_rebuilt();
         self.signal(image);
     }
@@ -77,6 +101,35 @@ impl Published {
         });
         self.forget_rebuilt();
         self.signal(image);
+    }
+
+    /// Remembers the digest right after the image's last entry.
+    pub(crate) fn milestone(&self, image: &Image) {
+        if let Some(index) = image.applied_index() {
+            let digest = image.state.digest();
+            self.marks_mut().milestone(Mark { index, digest });
+        }
+    }
+
+    /// Digests at the indexes this replica still knows.
+    pub(crate) fn marks(&self) -> Vec<Mark> {
+        self.marks_mut().all()
+    }
+
+    /// Keeps the change from watchers, which is wrong on purpose.
+    pub(crate) fn conceal(&self, revision: Revision) {
+        self.write(|latest| {
+            latest.concealed.insert(revision);
+        });
+    }
+
+    pub(crate) fn history_size(&self) -> HistorySize {
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        HistorySize {
+            changes: latest.history.len(),
+            bytes: latest.history.bytes(),
+            oldest: latest.history.oldest(),
+        }
     }
 
     pub(crate) fn view(&self) -> View {
@@ -149,11 +202,19 @@ impl Published {
         change(&mut self.latest.write().unwrap_or_else(PoisonError::into_inner));
     }
 
+    fn marks_mut(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn signal(&self, image: &Image) {
+        let digest = image.state.digest();
+        if let Some(index) = image.applied_index() {
+            self.marks_mut().batch(Mark { index, digest });
+        }
         let progress = Progress {
             applied_next: image.applied_index().map_or(0, |index| index + 1),
             revision: image.state.view().revision(),
-            digest: image.state.digest(),
+            digest,
         };
         self.progress.send_replace(progress);
         self.revisions.raise(progress.revision);
@@ -206,22 +267,35 @@ impl Cursor {
     pub async fn next(&mut self) -> Result<Vec<Arc<Change>>, Compacted> {
         loop {
             self.progress.borrow_and_update();
-            let steps = {
-                let latest = self
-                    .published
-                    .latest
-                    .read()
-                    .unwrap_or_else(PoisonError::into_inner);
-                latest.history.after(self.position, CHANGES_MAX)?
-            };
-            if let Some(last) = steps.last() {
-                self.position = last.revision;
-                return Ok(steps.iter().map(|step| Arc::new(step.change())).collect());
+            let changes = self.take()?;
+            if !changes.is_empty() {
+                return Ok(changes);
             }
             if self.progress.changed().await.is_err() {
                 // The sender lives in `published`, which this cursor holds.
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// What there is now; the position moves behind it.
+    fn take(&mut self) -> Result<Vec<Arc<Change>>, Compacted> {
+        let published = Arc::clone(&self.published);
+        let latest = published
+            .latest
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let found = latest.history.after(self.position, CHANGES_MAX);
+        let mut steps = found.inspect_err(|_compacted| published.metrics.cut())?;
+        if let Some(last) = steps.last() {
+            let behind = latest.view.revision().saturating_sub(self.position);
+            published.metrics.watched(behind);
+            self.position = last.revision;
+        }
+        if !latest.concealed.is_empty() {
+            steps.retain(|step| !latest.concealed.contains(&step.revision));
+        }
+        drop(latest);
+        Ok(steps.iter().map(|step| Arc::new(step.change())).collect())
     }
 }

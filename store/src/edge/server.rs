@@ -22,6 +22,7 @@ use crate::edge::options::PEER_SERVER_NAME;
 use crate::edge::propose::Asker;
 use crate::edge::transfer::{Assembly, Cutter};
 use crate::edge::{frame, link};
+use crate::faults::{Faults, Point};
 use crate::image::Header;
 use crate::raft::{SnapshotMeta, Vote};
 use crate::wire::{Answer, Ask, Hello, PROTOCOL, Piece, Refusal, SnapshotAsk};
@@ -39,6 +40,7 @@ type Answers = mpsc::Sender<(u64, Answer)>;
 pub(crate) struct Desk {
     pub(crate) door: Door,
     pub(crate) core: OnceLock<Arc<Core>>,
+    pub(crate) faults: Faults,
 }
 
 /// Accepts until stopped. Open connections end with their task, which `stop` also ends.
@@ -94,6 +96,9 @@ async fn converse(tcp: TcpStream, acceptor: TlsAcceptor, desk: Arc<Desk>) -> io:
         cutter: None,
     };
     let ended = loop {
+        if let Err(error) = conversation.desk.faults.meet(Point::PeerReceive).await {
+            break Err(error);
+        }
         let (id, body) = match frame::read(&mut reader).await {
             Ok(frame) => frame,
             Err(error) => break Err(error),
@@ -278,6 +283,8 @@ impl Conversation {
             last_log_id: image.applied,
             last_membership: image.membership.clone(),
         };
+        let told = core.faults.meet(Point::SnapshotInstall).await;
+        told.map_err(|error| error.to_string())?;
         let snapshot = Snapshot {
             meta,
             snapshot: Arc::new(image),
@@ -326,6 +333,7 @@ async fn answer(core: Arc<Core>, ask: Ask) -> Answer {
         }
         Ask::ReadIndex => Answer::Index(Err(Refusal::NotLeader)),
         Ask::Status => Answer::Status(core.status(), std::process::id()),
+        Ask::Marks => Answer::Marks(core.published.marks()),
         Ask::Call(payload) => Answer::Called(core.call_here(payload).await),
         Ask::Change(change) => Answer::Changed(core.change(change).await),
         Ask::Probe(_) | Ask::Snapshot(_) | Ask::Propose(_) => {

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::edge::alarm::{self, Alarm};
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::core::{Core, Fault};
 use crate::edge::engine::Engine;
@@ -22,6 +23,7 @@ use crate::edge::identity::{self, Identity};
 use crate::edge::link::{Link, Target};
 use crate::edge::log::LogStore;
 use crate::edge::machine::Machine;
+use crate::edge::metrics::Metrics;
 use crate::edge::network::Network;
 use crate::edge::options::{Bootstrap, Limits, Options, PeerTls};
 use crate::edge::peers::Peers;
@@ -70,15 +72,19 @@ pub(crate) async fn start(options: Options) -> Result<(Store, Service), StartErr
 async fn run(options: Options) -> Result<Running, StartError> {
     let dir = options.data_dir.clone();
     fs::create_dir_all(&dir).map_err(at(&dir))?;
+    alarm::ensure_agreed(&dir)?;
     let me = Node {
         name: options.name.clone(),
         peer_addr: options.peer_addr.clone(),
         api_addr: options.api_addr.clone(),
     };
-    let door = Door::new(me.clone(), identity::nonce(&dir).map_err(at(&dir))?);
+    let faults = options.faults.clone();
+    let nonce = identity::nonce(&dir, &faults).map_err(at(&dir))?;
+    let door = Door::new(me.clone(), nonce, faults.clone());
     let desk = Arc::new(Desk {
         door,
         core: OnceLock::new(),
+        faults,
     });
     let stop = CancellationToken::new();
     // From here on an early return must end the listener.
@@ -106,7 +112,8 @@ async fn run(options: Options) -> Result<Running, StartError> {
     });
 
     let fault = Arc::new(Fault::default());
-    let log = open_log(&dir, &options.faults, &fault).await?;
+    let metrics = Metrics::default();
+    let log = open_log(&dir, &options.faults, &fault, &metrics).await?;
     let closing = log.closing();
     let opened = Opened {
         dir,
@@ -115,6 +122,7 @@ async fn run(options: Options) -> Result<Running, StartError> {
         limits: options.limits,
         tls: options.tls,
         faults: options.faults,
+        metrics,
     };
     let (core, tasks) = opened.run(log, fault, &founders, stop.clone()).await?;
     desk.core.set(Arc::clone(&core)).ok();
@@ -183,7 +191,7 @@ async fn ensure_identity(
     let identity = match bootstrap {
         Bootstrap::Static { initial } => {
             let (identity, founders) = formation::form(door, initial, tls).await?;
-            formation::write_founders(dir, &founders).map_err(at(dir))?;
+            formation::write_founders(dir, &founders, door.faults()).map_err(at(dir))?;
             identity
         }
         Bootstrap::Join {
@@ -191,7 +199,7 @@ async fn ensure_identity(
             cluster_id,
             peers,
         } => {
-            identity::write_peers(dir, peers).map_err(at(dir))?;
+            identity::write_peers(dir, peers, door.faults()).map_err(at(dir))?;
             Identity {
                 cluster_id: *cluster_id,
                 node_id: *node_id,
@@ -207,7 +215,7 @@ async fn ensure_identity(
         .map_err(io::Error::other)
         .flatten()
         .map_err(at(dir))?;
-    identity.write(dir).map_err(at(dir))?;
+    identity.write(dir, door.faults()).map_err(at(dir))?;
     Ok(identity)
 }
 
@@ -215,7 +223,12 @@ pub(crate) fn log_dir(dir: &Path) -> PathBuf {
     dir.join("log")
 }
 
-async fn open_log(dir: &Path, faults: &Faults, fault: &Arc<Fault>) -> Result<LogStore, StartError> {
+async fn open_log(
+    dir: &Path,
+    faults: &Faults,
+    fault: &Arc<Fault>,
+    metrics: &Metrics,
+) -> Result<LogStore, StartError> {
     let dir = log_dir(dir);
     let damaged = |detail: String| StartError::LogDamaged {
         dir: dir.clone(),
@@ -244,7 +257,7 @@ async fn open_log(dir: &Path, faults: &Faults, fault: &Arc<Fault>) -> Result<Log
         tracing::error!(%error, "the log cannot be written; this replica stops");
         fault.set(Fault::of_io(error));
     });
-    LogStore::new(opened, on_fault).map_err(at(&dir))
+    LogStore::new(opened, on_fault, metrics.clone()).map_err(at(&dir))
 }
 
 /// Everything known once identity and log are there.
@@ -255,6 +268,7 @@ struct Opened {
     limits: Limits,
     tls: PeerTls,
     faults: Faults,
+    metrics: Metrics,
 }
 
 impl Opened {
@@ -269,11 +283,11 @@ impl Opened {
         let checkpointer = Checkpointer::in_dir(&self.dir, cluster_id, &self.faults);
         let checkpointer = Arc::new(checkpointer);
         let image = self.image(&checkpointer, &log).await?;
-        let published = Arc::new(Published::new(
-            self.limits.history_bytes,
-            self.limits.history_age_ms,
-        ));
-        let machine = Machine::new(image, Arc::clone(&published), Arc::clone(&checkpointer));
+        let published = Published::new(self.limits.history_bytes, self.limits.history_age_ms)
+            .counted(self.metrics.clone());
+        let published = Arc::new(published);
+        let machine = Machine::new(image, Arc::clone(&published), Arc::clone(&checkpointer))
+            .under(self.faults.clone(), self.metrics.clone());
         let raft = self.raft(log.clone(), machine).await?;
         ensure_initialized(&raft, founders).await?;
         Ok(self.core(raft, log, published, checkpointer, fault, stop))
@@ -281,17 +295,27 @@ impl Opened {
 
     async fn raft(&self, log: LogStore, machine: Machine) -> Result<RaftHandle, StartError> {
         let cluster_id = self.identity.cluster_id;
-        let peers = Arc::new(Peers::new(cluster_id, self.tls.client.clone()));
+        let network = Network {
+            peers: Arc::new(self.peers()),
+            cluster_id,
+            faults: self.faults.clone(),
+            metrics: self.metrics.clone(),
+        };
         let config = config(&self.limits).validate().map_err(raft_error)?;
         RaftHandle::new(
             self.identity.node_id,
             Arc::new(config),
-            Network { peers, cluster_id },
+            network,
             log,
             machine,
         )
         .await
         .map_err(raft_error)
+    }
+
+    fn peers(&self) -> Peers {
+        let tls = Arc::clone(&self.tls.client);
+        Peers::new(self.identity.cluster_id, tls, self.faults.clone())
     }
 
     fn core(
@@ -303,6 +327,7 @@ impl Opened {
         fault: Arc<Fault>,
         stop: CancellationToken,
     ) -> (Arc<Core>, Tasks) {
+        let peers = self.peers();
         let (proposals, proposed) = mpsc::channel(propose::QUEUE);
         let (reads, asked) = mpsc::channel(reads::QUEUE);
         let (leads, leadership) = watch::channel(Leadership::default());
@@ -310,9 +335,9 @@ impl Opened {
             id: self.identity.node_id,
             me: self.me,
             cluster_id: self.identity.cluster_id,
+            peers,
             data_dir: self.dir,
             limits: self.limits,
-            peers: Peers::new(self.identity.cluster_id, self.tls.client),
             raft,
             log,
             published,
@@ -323,6 +348,8 @@ impl Opened {
             handler: RwLock::default(),
             fault,
             faults: self.faults,
+            alarm: Alarm::default(),
+            metrics: self.metrics,
         });
         let tasks = Tasks::spawn(&core, proposed, asked, leads, stop);
         (core, tasks)
@@ -383,6 +410,7 @@ impl Opened {
             addr: addr.to_owned(),
             to: None,
             tls,
+            faults: self.faults.clone(),
         });
         transfer::pull(&link, self.identity.cluster_id).await
     }

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::log::LogStore;
 use crate::edge::machine::Machine;
+use crate::edge::metrics::Metrics;
 use crate::edge::published::Published;
 use crate::edge::wal;
 use crate::faults::Faults;
@@ -41,7 +42,7 @@ impl StoreBuilder<Types, LogStore, Machine, Guard> for Builder {
         let log_dir = dir.path().join("log");
         wal::ensure(&log_dir, SEGMENT_BYTES, None).unwrap();
         let opened = wal::open(&log_dir, &Faults::default()).unwrap();
-        let log = LogStore::new(opened, Arc::new(|_| {})).unwrap();
+        let log = LogStore::new(opened, Arc::new(|_| {}), Metrics::default()).unwrap();
         let checkpointer = Arc::new(Checkpointer::in_dir(dir.path(), 1, &Faults::default()));
         let published = Arc::new(Published::new(1 << 20, 1 << 20));
         let machine = Machine::new(Image::default(), published, checkpointer);

@@ -1,6 +1,7 @@
 //! The whole store: replicas over real TLS that are written to, killed, wiped, damaged and rejoined.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod alarm;
 mod backup;
 mod support;
 

@@ -200,7 +200,7 @@ fn fill(dir: &Path, node_id: NodeId, image: &Image, options: &RestoreOptions) ->
     let begins = image.applied.map(log::position);
     wal::ensure(&log_dir(dir), Limits::default().segment_bytes, begins)?;
     let founders: Vec<Founder> = founders(options).collect();
-    formation::write_founders(dir, &founders)?;
+    formation::write_founders(dir, &founders, &Faults::default())?;
     for founder in founders.iter().filter(|founder| founder.id == node_id) {
         identity::write_nonce(dir, founder.nonce)?;
     }
@@ -209,6 +209,6 @@ fn fill(dir: &Path, node_id: NodeId, image: &Image, options: &RestoreOptions) ->
         node_id,
         name: options.name.clone(),
     };
-    identity.write(dir)?;
+    identity.write(dir, &Faults::default())?;
     identity::end_restore(dir)
 }

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::support::{files_below, until};
 use crate::edge::log::LogStore;
+use crate::edge::metrics::Metrics;
 use crate::edge::wal::{self, group::Waiter};
 use crate::faults::{Action, Faults, Point};
 use crate::raft::{EntryPayload, log_id};
@@ -20,7 +21,11 @@ use openraft::storage::RaftLogStorage;
 const SEGMENT_BYTES: u64 = 16 << 10;
 
 fn open(dir: &Path, faults: &Faults) -> io::Result<LogStore> {
-    LogStore::new(wal::open(dir, faults)?, Arc::new(|_| {}))
+    LogStore::new(
+        wal::open(dir, faults)?,
+        Arc::new(|_| {}),
+        Metrics::default(),
+    )
 }
 
 fn created(faults: &Faults) -> (TempDir, PathBuf, LogStore) {

@@ -9,8 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use openraft::storage::IOFlushed;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::edge::metrics::Metrics;
 use crate::edge::wal::Opened;
 use crate::edge::wal::files::{Disk, Files};
 use crate::edge::wal::pool::{Pool, Space};
@@ -39,6 +41,7 @@ pub(crate) struct Group {
     faults: Faults,
     released: CancellationToken,
     on_fault: OnFault,
+    metrics: Metrics,
 }
 
 struct Inner {
@@ -58,7 +61,11 @@ pub(crate) enum Waiter {
 
 impl Group {
     /// Takes the log and starts its threads, which end after `close`.
-    pub(crate) fn start(opened: Opened, on_fault: OnFault) -> io::Result<Arc<Self>> {
+    pub(crate) fn start(
+        opened: Opened,
+        on_fault: OnFault,
+        metrics: Metrics,
+    ) -> io::Result<Arc<Self>> {
         let Opened { writer, disk, lock } = opened;
         let inner = Inner {
             writer,
@@ -75,6 +82,7 @@ impl Group {
             faults: disk.faults.clone(),
             released: CancellationToken::new(),
             on_fault,
+            metrics,
         });
         let pool = Arc::clone(&disk.pool);
         let preparer = thread("stoa-log-ahead", move || pool.run())?;
@@ -183,10 +191,15 @@ impl Group {
     fn run(&self, mut disk: Disk) {
         let (mut batch, mut waiters) = (Batch::default(), Vec::new());
         while let Some(healthy) = self.next(&mut batch, &mut waiters) {
+            let awaited = waiters.len();
             let result = healthy.and_then(|()| {
                 let write = || self.write_batch(&mut disk, &batch, &mut waiters);
-                catch_unwind(AssertUnwindSafe(write))
-                    .unwrap_or_else(|_| Err(io::Error::other("the log's writer panicked")))
+                let started = Instant::now();
+                let written = catch_unwind(AssertUnwindSafe(write))
+                    .unwrap_or_else(|_| Err(io::Error::other("the log's writer panicked")));
+                let bytes = batch.bytes.len() as u64;
+                self.metrics.log_synced(started.elapsed(), bytes, awaited);
+                written
             });
             self.finish(&batch, &mut waiters, result);
         }
