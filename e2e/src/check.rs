@@ -66,13 +66,13 @@ pub fn judge(history: &History) -> Result<Summary, Vec<Violation>> {
     }
 }
 
-fn summarize(
-    history: &History,
-    requests: &[Request<'_>],
-    replayed: &replay::Replayed,
-) -> Summary {
+fn summarize(history: &History, requests: &[Request<'_>], replayed: &replay::Replayed) -> Summary {
     let mut summary = Summary {
-        reads: history.calls.iter().filter(|call| is_seen(&call.deed)).count(),
+        reads: history
+            .calls
+            .iter()
+            .filter(|call| is_seen(&call.deed))
+            .count(),
         events: events(history),
         changes: replayed.changes.len(),
         revision: history.end.snapshot.revision,
@@ -91,7 +91,13 @@ fn summarize(
 }
 
 fn is_seen(deed: &Deed) -> bool {
-    matches!(deed, Deed::Read { answer: Answer::Known(_), .. })
+    matches!(
+        deed,
+        Deed::Read {
+            answer: Answer::Known(_),
+            ..
+        }
+    )
 }
 
 fn events(history: &History) -> usize {

@@ -24,7 +24,10 @@ pub(super) struct Writers {
 
 impl Writers {
     pub(super) fn of(requests: &[Request<'_>]) -> Self {
-        let mut writers = Self { puts: Vec::new(), deletes: HashMap::new() };
+        let mut writers = Self {
+            puts: Vec::new(),
+            deletes: HashMap::new(),
+        };
         for (index, request) in requests.iter().enumerate() {
             for op in &request.txn.ops {
                 writers.note(index, op, request.verdict == Verdict::Unknown);
@@ -97,5 +100,23 @@ impl Claims {
             }
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn earlier_claims_move_aside() {
+        let mut claims = Claims::default();
+        assert!(claims.claim(vec![1, 2]));
+        assert!(claims.claim(vec![1, 3]));
+        assert!(claims.claim(vec![1]));
+        assert!(claims.claim(vec![1, 2, 3, 4]));
+        assert!(
+            !claims.claim(vec![1, 2, 3]),
+            "three requests cannot explain four runs"
+        );
     }
 }

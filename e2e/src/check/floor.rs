@@ -20,7 +20,10 @@ impl From<Witness<'_>> for Who {
     fn from(witness: Witness<'_>) -> Self {
         match witness {
             Witness::Call(call) => Self::Call(Name::of(call)),
-            Witness::Watch(watch) => Self::Watch { client: watch.client, number: watch.number },
+            Witness::Watch(watch) => Self::Watch {
+                client: watch.client,
+                number: watch.number,
+            },
         }
     }
 }
@@ -54,7 +57,10 @@ impl<'h> Floor<'h> {
         let mut highest: Option<Sight<'h>> = None;
         for sight in &mut sights {
             let before = highest.filter(|highest| highest.revision >= sight.revision);
-            if let Some(Sight { revision, witness, .. }) = before {
+            if let Some(Sight {
+                revision, witness, ..
+            }) = before
+            {
                 (sight.revision, sight.witness) = (revision, witness);
             }
             highest = Some(*sight);
@@ -88,7 +94,10 @@ impl<'h> Floor<'h> {
     ) {
         for call in &history.calls {
             if let Some(revision) = linearizable(call) {
-                let place = Place { before: revision, after: revision };
+                let place = Place {
+                    before: revision,
+                    after: revision,
+                };
                 self.hold(call, call.began, place, violations);
             }
         }
@@ -106,9 +115,17 @@ impl<'h> Floor<'h> {
         }
         let by = self.witness(began);
         let fault = if place.after < seen {
-            TimeFault::Backwards { at: place.after, seen, by }
+            TimeFault::Backwards {
+                at: place.after,
+                seen,
+                by,
+            }
         } else {
-            TimeFault::Future { at: place.after, seen, by }
+            TimeFault::Future {
+                at: place.after,
+                seen,
+                by,
+            }
         };
         violations.add(Violation::Time(Name::of(call), fault));
     }
@@ -118,7 +135,10 @@ impl<'h> Floor<'h> {
 pub(super) fn judge_replicas(history: &History, violations: &mut Violations) {
     let mut shown: BTreeMap<(Client, Replica), Vec<&Call>> = BTreeMap::new();
     for call in &history.calls {
-        shown.entry((call.client, call.replica)).or_default().push(call);
+        shown
+            .entry((call.client, call.replica))
+            .or_default()
+            .push(call);
     }
     for calls in shown.values() {
         let floor = Floor::new(0, calls.iter().copied().filter_map(sight).collect());
@@ -127,7 +147,11 @@ pub(super) fn judge_replicas(history: &History, violations: &mut Violations) {
             let seen = floor.before(call.began);
             if revision < seen {
                 let by = floor.witness(call.began);
-                let fault = TimeFault::ReplicaBackwards { at: revision, seen, by };
+                let fault = TimeFault::ReplicaBackwards {
+                    at: revision,
+                    seen,
+                    by,
+                };
                 violations.add(Violation::Time(Name::of(call), fault));
             }
         }
@@ -157,11 +181,28 @@ fn events(watch: &Watch) -> impl Iterator<Item = Sight<'_>> {
 /// The revision the call was told.
 pub(super) fn told(call: &Call) -> Option<Revision> {
     match &call.deed {
-        Deed::Txn { answer: Answer::Known(outcome), .. } => Some(outcome.revision()),
-        Deed::Read { answer: Answer::Known(seen), .. } => Some(seen.revision),
-        Deed::Txn { answer: Answer::Failed | Answer::Unknown, .. }
-        | Deed::Read { answer: Answer::Failed | Answer::Unknown, .. } => None,
+        Deed::Txn {
+            answer: Answer::Known(outcome),
+            ..
+        } => Some(outcome.revision()),
+        Deed::Read {
+            answer: Answer::Known(seen),
+            ..
+        } => Some(seen.revision),
+        Deed::Txn {
+            answer: Answer::Failed | Answer::Unknown,
+            ..
+        }
+        | Deed::Read {
+            answer: Answer::Failed | Answer::Unknown,
+            ..
+        } => None,
     }
+}
+
+/// It may have asked for a revision inside of a transaction.
+pub(super) fn is_exact(call: &Call) -> bool {
+    matches!(mode(call), Some(Mode::Exact(_)))
 }
 
 fn mode(call: &Call) -> Option<Mode> {

@@ -22,8 +22,13 @@ impl Change {
 /// What a transaction would do.
 #[derive(Debug)]
 pub(super) enum Decision {
-    Refused { guard: usize },
-    Applied { revisions: Vec<Revision>, changes: Vec<Change> },
+    Refused {
+        guard: usize,
+    },
+    Applied {
+        revisions: Vec<Revision>,
+        changes: Vec<Change>,
+    },
 }
 
 /// The store at one revision.
@@ -57,7 +62,10 @@ impl Model {
             changes: Vec::new(),
         };
         let revisions = txn.ops.iter().map(|op| draft.apply(op)).collect();
-        Decision::Applied { revisions, changes: draft.changes }
+        Decision::Applied {
+            revisions,
+            changes: draft.changes,
+        }
     }
 
     /// The next change, whatever made it.

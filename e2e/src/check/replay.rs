@@ -4,7 +4,7 @@
 //! explains is the work of one whose outcome is unknown, or of nobody.
 
 use crate::check::claims::{Claims, Index, Writers};
-use crate::check::floor::Floor;
+use crate::check::floor::{Floor, is_exact, told};
 use crate::check::history::{History, Revision};
 use crate::check::model::{Change, Decision, Model};
 use crate::check::requests::{Request, Verdict};
@@ -44,12 +44,14 @@ pub(super) fn replay<'h>(
 ) -> Replayed {
     let replay = Replay {
         last: history.end.snapshot.revision,
+        borders: borders(history),
         truth: Truth::of(history, requests),
         model: Model::new(&history.base),
         sights: Sights::of(history, requests),
         queue: queue(requests),
         waiting: Vec::new(),
         mover: None,
+        unlikely: None,
         writers: None,
         claims: Claims::default(),
         spent: vec![false; requests.len()],
@@ -76,6 +78,8 @@ struct Waiting {
     revision: Revision,
     /// Why it did not fit where it was tried first.
     reason: Option<Reason>,
+    /// Its change stands where it should not have: it cannot pass for one without changes any more.
+    is_convicted: bool,
 }
 
 /// Latest first, so that the next is the last.
@@ -83,11 +87,25 @@ fn queue(requests: &[Request<'_>]) -> Vec<Waiting> {
     let mut queue: Vec<_> = (requests.iter().enumerate())
         .filter_map(|(request, known)| {
             let (earliest, revision) = known.earliest()?;
-            Some(Waiting { request, earliest, revision, reason: None })
+            Some(Waiting {
+                request,
+                earliest,
+                revision,
+                reason: None,
+                is_convicted: false,
+            })
         })
         .collect();
     queue.sort_by_key(|waiting| std::cmp::Reverse((waiting.earliest, waiting.revision)));
     queue
+}
+
+fn borders(history: &History) -> Vec<Revision> {
+    let calls = history.calls.iter().filter(|call| !is_exact(call));
+    let mut borders: Vec<_> = calls.filter_map(told).collect();
+    borders.sort_unstable();
+    borders.dedup();
+    borders
 }
 
 /// A request and the changes it makes next.
@@ -97,6 +115,8 @@ struct Replay<'r, 'h> {
     last: Revision,
     requests: &'r [Request<'h>],
     floor: &'r Floor<'h>,
+    /// Revisions between transactions, as far as anybody saw them, ascending.
+    borders: Vec<Revision>,
     truth: Truth<'h>,
     model: Model,
     sights: Sights<'h>,
@@ -104,6 +124,8 @@ struct Replay<'r, 'h> {
     waiting: Vec<Waiting>,
     /// The request that explains the next changes, found while the waiting ones were tried.
     mover: Option<Move>,
+    /// One that explains them too, at the price of another promise.
+    unlikely: Option<Move>,
     /// Made when the first change needs it.
     writers: Option<Writers>,
     claims: Claims,
@@ -121,7 +143,8 @@ impl<'h> Replay<'_, 'h> {
         while self.model.revision < self.last {
             if !self.go_on() {
                 let revision = self.model.revision + 1;
-                self.violations.add(Violation::Sequence(SequenceFault::Gap { revision }));
+                self.violations
+                    .add(Violation::Sequence(SequenceFault::Gap { revision }));
                 self.told.complete = false;
                 return self.told;
             }
@@ -135,17 +158,29 @@ impl<'h> Replay<'_, 'h> {
         let Some(stands) = self.truth.at(self.model.revision + 1) else {
             return false;
         };
-        if let Some((request, changes)) = self.mover.take().or_else(|| self.put_by_unknown(stands)) {
-            self.place(request, &changes);
-            self.advance(changes, Some(request));
-        } else if let Some(changes) = self.deleted_by_unknown(stands) {
+        if let Some(next) = self.mover.take() {
+            self.go(next);
+            return true;
+        }
+        let (likely, unlikely) = self.unknown_moves(stands);
+        if let Some(next) = self.put_among(&likely) {
+            self.go(next);
+        } else if let Some(changes) = self.deletions_among(likely) {
             self.advance(changes, None);
+        } else if let Some(next) = self.unlikely.take().or_else(|| self.put_among(&unlikely)) {
+            self.waiting.retain(|waiting| waiting.request != next.0);
+            self.go(next);
         } else {
             let change = self.model.change(stands.key, stands.value);
             self.blame(&change);
             self.advance(vec![change], None);
         }
         true
+    }
+
+    fn go(&mut self, (request, changes): Move) {
+        self.place(request, &changes);
+        self.advance(changes, Some(request));
     }
 
     fn place(&mut self, request: Index, changes: &[Change]) {
@@ -171,13 +206,22 @@ impl<'h> Replay<'_, 'h> {
         if !is_boundary {
             return;
         }
-        self.sights.decide(&self.model, self.requests, &mut self.told.places, self.violations);
+        self.sights.decide(
+            &self.model,
+            self.requests,
+            &mut self.told.places,
+            self.violations,
+        );
         let now = self.model.revision;
         while let Some(next) = self.queue.pop_if(|next| next.earliest <= now) {
             self.waiting.push(next);
         }
-        for mut waiting in std::mem::take(&mut self.waiting) {
-            if self.settles(&mut waiting) {
+        self.unlikely = None;
+        let mut tried = std::mem::take(&mut self.waiting);
+        // Of two that put the same value, the later one found it there.
+        tried.sort_by_key(|waiting| self.requests[waiting.request].began);
+        for mut waiting in tried {
+            if !waiting.is_convicted && self.settles(&mut waiting) {
                 continue;
             }
             if waiting.revision <= now {
@@ -191,21 +235,29 @@ impl<'h> Replay<'_, 'h> {
     /// Tries an acknowledged request here; true if it is done or is the next to move.
     fn settles(&mut self, waiting: &mut Waiting) -> bool {
         let request = &self.requests[waiting.request];
-        let Verdict::Applied { revision, revisions: told } = request.verdict else {
+        let Verdict::Applied {
+            revision,
+            revisions: told,
+        } = request.verdict
+        else {
             return true;
         };
         let reason = match self.model.decide(request.txn) {
-            Decision::Refused { guard } => Reason::Guard { guard, at: self.model.revision },
+            Decision::Refused { guard } => Reason::Guard {
+                guard,
+                at: self.model.revision,
+            },
             Decision::Applied { revisions, changes } => {
                 let after = self.model.revision + changes.len() as u64;
                 if after != revision || revisions != told {
-                    Reason::Told { expected: revisions }
+                    Reason::Told {
+                        expected: revisions,
+                    }
                 } else if changes.is_empty() {
                     self.place(waiting.request, &changes);
                     return true;
                 } else if self.mover.is_none() && self.stand(&changes) {
-                    self.mover = Some((waiting.request, changes));
-                    return true;
+                    return self.elect((waiting.request, changes));
                 } else {
                     Reason::content(&self.truth, &changes)
                 }
@@ -213,6 +265,18 @@ impl<'h> Replay<'_, 'h> {
         };
         waiting.reason.get_or_insert(reason);
         false
+    }
+
+    /// True if this is the next to move. One that would break another promise by it is kept in mind
+    /// only: it may have found there what somebody else had put.
+    fn elect(&mut self, next: Move) -> bool {
+        let is_likely = self.is_likely(&next);
+        if is_likely {
+            self.mover = Some(next);
+        } else {
+            self.unlikely = Some(next);
+        }
+        is_likely
     }
 
     fn stand(&self, changes: &[Change]) -> bool {
@@ -224,20 +288,18 @@ impl<'h> Replay<'_, 'h> {
         self.writers.get_or_insert_with(|| Writers::of(requests))
     }
 
-    /// A request of unknown outcome that is known by a value it put among the next changes.
-    fn put_by_unknown(&mut self, stands: Stands<'h>) -> Option<Move> {
-        self.unknown_moves(stands)
-            .into_iter()
-            .filter(|(_, changes)| changes.iter().any(|change| change.new.is_some()))
+    /// Known by a value it puts. Of two that put the same value, the later one found it there.
+    fn put_among(&self, moves: &[Move]) -> Option<Move> {
+        let puts = |changes: &[Change]| changes.iter().any(|change| change.new.is_some());
+        moves
+            .iter()
+            .filter(|(_, changes)| puts(changes))
             .min_by_key(|(request, _)| self.requests[*request].began)
+            .cloned()
     }
 
-    /// The next changes, if they are deletions that a request of unknown outcome can have made which
-    /// is not needed to explain others.
-    fn deleted_by_unknown(&mut self, stands: Stands<'h>) -> Option<Vec<Change>> {
-        let now = self.model.revision;
-        let mut moves = self.unknown_moves(stands);
-        moves.retain(|(request, _)| self.floor.before(self.requests[*request].began) <= now);
+    /// The next changes, if they are deletions, by a request that is not needed to explain others.
+    fn deletions_among(&mut self, mut moves: Vec<Move>) -> Option<Vec<Change>> {
         let longest = moves.iter().map(|(_, changes)| changes.len()).max()?;
         moves.retain(|(_, changes)| changes.len() == longest);
         let claimants = moves.iter().map(|(request, _)| *request).collect();
@@ -245,15 +307,27 @@ impl<'h> Replay<'_, 'h> {
         self.claims.claim(claimants).then_some(changes)
     }
 
-    /// Requests of unknown outcome that would make exactly the next changes.
-    fn unknown_moves(&mut self, stands: Stands<'h>) -> Vec<Move> {
+    /// Requests of unknown outcome that would make exactly the next changes: those that can have, and
+    /// those that would break another promise by it.
+    fn unknown_moves(&mut self, stands: Stands<'h>) -> (Vec<Move>, Vec<Move>) {
         let writers = self.writers();
         let indices: Vec<Index> = match stands.value {
             Some(value) => writers.put(stands.key, value).collect(),
             None => writers.delete(stands.key).to_vec(),
         };
-        let moves = indices.into_iter().filter_map(|request| self.would_move(request));
-        moves.collect()
+        indices
+            .into_iter()
+            .filter_map(|request| self.would_move(request))
+            .partition(|next| self.is_likely(next))
+    }
+
+    /// It had begun before anybody saw the changes, and nobody saw only some of them.
+    fn is_likely(&self, (request, changes): &Move) -> bool {
+        let before = self.model.revision;
+        let after = before + changes.len() as u64;
+        let seen = self.borders.partition_point(|border| *border <= before);
+        let is_whole = self.borders.get(seen).is_none_or(|border| *border >= after);
+        is_whole && self.floor.before(self.requests[*request].began) <= before
     }
 
     fn would_move(&self, index: Index) -> Option<Move> {

@@ -6,8 +6,14 @@ use crate::check::violation::{Name, Violation, Violations, WriteFault};
 /// What is known of a request from all its attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict<'h> {
-    Applied { revision: Revision, revisions: &'h [Revision] },
-    Refused { guard: usize, revision: Revision },
+    Applied {
+        revision: Revision,
+        revisions: &'h [Revision],
+    },
+    Refused {
+        guard: usize,
+        revision: Revision,
+    },
     Failed,
     Unknown,
 }
@@ -27,7 +33,11 @@ impl Request<'_> {
     /// The least revision it can have been applied at, if it was told to be: op revisions that end in
     /// the store's own are of its changes, or of values it left unchanged, which only replay can say.
     pub(super) fn earliest(&self) -> Option<(Revision, Revision)> {
-        let Verdict::Applied { revision, revisions } = self.verdict else {
+        let Verdict::Applied {
+            revision,
+            revisions,
+        } = self.verdict
+        else {
             return None;
         };
         let mut sorted = revisions.to_vec();
@@ -70,7 +80,16 @@ pub(super) fn group<'h>(calls: &'h [Call], violations: &mut Violations) -> Vec<R
 
 fn attempt(call: &Call) -> Option<Attempt<'_>> {
     match &call.deed {
-        Deed::Txn { request: id, txn, answer } => Some(Attempt { id: *id, call, txn, answer }),
+        Deed::Txn {
+            request: id,
+            txn,
+            answer,
+        } => Some(Attempt {
+            id: *id,
+            call,
+            txn,
+            answer,
+        }),
         Deed::Read { .. } => None,
     }
 }
@@ -85,7 +104,9 @@ fn join<'h>(attempts: &[Attempt<'h>], violations: &mut Violations) -> Request<'h
     if let Some((call, outcome)) = told
         && let Some((other, _)) = known.find(|(_, other)| *other != outcome)
     {
-        let fault = WriteFault::AnsweredOtherwise { before: Name::of(call) };
+        let fault = WriteFault::AnsweredOtherwise {
+            before: Name::of(call),
+        };
         violations.add(Violation::Write(Name::of(other), fault));
     }
     Request {
@@ -98,17 +119,25 @@ fn join<'h>(attempts: &[Attempt<'h>], violations: &mut Violations) -> Request<'h
 
 fn verdict(outcome: &Outcome) -> Verdict<'_> {
     match outcome {
-        Outcome::Applied { revision, revisions } => {
-            Verdict::Applied { revision: *revision, revisions }
-        }
-        Outcome::Refused { guard, revision } => {
-            Verdict::Refused { guard: *guard, revision: *revision }
-        }
+        Outcome::Applied {
+            revision,
+            revisions,
+        } => Verdict::Applied {
+            revision: *revision,
+            revisions,
+        },
+        Outcome::Refused { guard, revision } => Verdict::Refused {
+            guard: *guard,
+            revision: *revision,
+        },
     }
 }
 
 fn untold<'h>(attempts: &[Attempt<'h>]) -> Verdict<'h> {
-    if attempts.iter().all(|attempt| *attempt.answer == Answer::Failed) {
+    if attempts
+        .iter()
+        .all(|attempt| *attempt.answer == Answer::Failed)
+    {
         Verdict::Failed
     } else {
         Verdict::Unknown

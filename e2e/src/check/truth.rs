@@ -25,7 +25,10 @@ impl<'h> Truth<'h> {
         let length = history.end.snapshot.revision.saturating_sub(base);
         // No log is longer than what was told of it, whatever revision it claims to end at.
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let mut truth = Self { base, at: vec![None; length.min(told_max(history, requests))] };
+        let mut truth = Self {
+            base,
+            at: vec![None; length.min(told_max(history, requests))],
+        };
         history.end.log.iter().for_each(|event| truth.event(event));
         let parts = history.watches.iter().flat_map(|watch| &watch.parts);
         for note in parts.flat_map(|part| &part.notes) {
@@ -45,9 +48,8 @@ impl<'h> Truth<'h> {
 
     /// True if this very change stands there.
     pub(super) fn agrees(&self, change: &Change) -> bool {
-        self.at(change.revision).is_some_and(|stands| {
-            *stands.key == change.key && stands.value == change.value()
-        })
+        self.at(change.revision)
+            .is_some_and(|stands| *stands.key == change.key && stands.value == change.value())
     }
 
     fn index(&self, revision: Revision) -> Option<usize> {

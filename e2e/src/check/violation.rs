@@ -1,13 +1,14 @@
 //! What was wrong, told so that a human finds the operations in the record.
 
 use std::fmt;
+use std::mem::discriminant;
 
 use crate::check::history::{Call, Client, Deed, Item, Key, Mode, Nanos, Revision, Value};
 
 mod words;
 
-/// Kept of each family: one lost write makes thousands of wrong reads, which must not bury it.
-const FAMILY_MAX: usize = 8;
+/// Kept of each kind: one lost write makes thousands of wrong reads, which must not bury it.
+const KIND_MAX: usize = 3;
 
 /// A call, as reports name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +31,17 @@ impl Name {
         Self {
             verb: match &call.deed {
                 Deed::Txn { .. } => "transaction",
-                Deed::Read { mode: Mode::Linearizable, .. } => "linearizable read",
-                Deed::Read { mode: Mode::Exact(_), .. } => "exact read",
-                Deed::Read { mode: Mode::Stale, .. } => "stale read",
+                Deed::Read {
+                    mode: Mode::Linearizable,
+                    ..
+                } => "linearizable read",
+                Deed::Read {
+                    mode: Mode::Exact(_),
+                    ..
+                } => "exact read",
+                Deed::Read {
+                    mode: Mode::Stale, ..
+                } => "stale read",
             },
             client: call.client,
             number: call.number,
@@ -87,6 +96,26 @@ pub enum Violation {
     Watch(Watcher, WatchFault),
     /// The sequence of changes makes no sense.
     Sequence(SequenceFault),
+}
+
+impl Violation {
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Write(_, one), Self::Write(_, two)) => discriminant(one) == discriminant(two),
+            (Self::Read(_, one), Self::Read(_, two)) => discriminant(one) == discriminant(two),
+            (Self::Time(_, one), Self::Time(_, two)) => discriminant(one) == discriminant(two),
+            (Self::Watch(_, one), Self::Watch(_, two)) => discriminant(one) == discriminant(two),
+            (Self::Sequence(one), Self::Sequence(two)) => discriminant(one) == discriminant(two),
+            (
+                Self::Write(..)
+                | Self::Read(..)
+                | Self::Time(..)
+                | Self::Watch(..)
+                | Self::Sequence(_),
+                _,
+            ) => false,
+        }
+    }
 }
 
 /// What is wrong with a transaction.
@@ -345,9 +374,8 @@ pub(super) struct Violations {
 
 impl Violations {
     pub(super) fn add(&mut self, violation: Violation) {
-        let family = std::mem::discriminant(&violation);
-        let same = |kept: &&Violation| std::mem::discriminant(*kept) == family;
-        if self.kept.iter().filter(same).count() < FAMILY_MAX {
+        let same = |kept: &&Violation| kept.is_like(&violation);
+        if self.kept.iter().filter(same).count() < KIND_MAX {
             self.kept.push(violation);
         }
     }

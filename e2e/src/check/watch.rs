@@ -35,7 +35,11 @@ fn judge_watch(watch: &Watch, truth: &Truth<'_>, violations: &mut Violations) {
     };
     let mut known = Some(first.after);
     for (part, number) in watch.parts.iter().zip(0..) {
-        let watcher = Watcher::Client { client: watch.client, number: watch.number, part: number };
+        let watcher = Watcher::Client {
+            client: watch.client,
+            number: watch.number,
+            part: number,
+        };
         let start = known.unwrap_or(part.after);
         let mut follower = Follower::new(watcher, truth, &watch.prefix, start, violations);
         follower.part(part);
@@ -58,7 +62,12 @@ impl<'a> Truth<'a> {
     }
 
     /// Revisions in `(after, to]` that change a key of the prefix.
-    fn between(&self, after: Revision, to: Revision, prefix: &[u8]) -> impl Iterator<Item = Revision> {
+    fn between(
+        &self,
+        after: Revision,
+        to: Revision,
+        prefix: &[u8],
+    ) -> impl Iterator<Item = Revision> {
         let index = |revision: Revision| {
             let index = usize::try_from(revision.saturating_sub(self.base)).unwrap_or(usize::MAX);
             index.min(self.changes.len())
@@ -117,7 +126,10 @@ impl<'a> Follower<'a> {
         }
         match part.end {
             End::Compacted { oldest } if oldest <= self.position => {
-                self.fault(WatchFault::NotCompacted { known: self.position, oldest });
+                self.fault(WatchFault::NotCompacted {
+                    known: self.position,
+                    oldest,
+                });
             }
             End::Cut | End::Compacted { .. } => {}
         }
@@ -125,8 +137,16 @@ impl<'a> Follower<'a> {
 
     fn resume(&mut self, after: Revision) {
         let known = self.position;
-        if self.truth.between(known, after, self.prefix).next().is_some() {
-            self.fault(WatchFault::ResumedPast { known, resumed: after });
+        if self
+            .truth
+            .between(known, after, self.prefix)
+            .next()
+            .is_some()
+        {
+            self.fault(WatchFault::ResumedPast {
+                known,
+                resumed: after,
+            });
         }
         self.position = known.max(after);
     }
@@ -138,9 +158,15 @@ impl<'a> Follower<'a> {
             self.reach(revision - 1);
             self.position = revision;
         } else if self.left_out.remove(&revision) {
-            self.fault(WatchFault::Disorder { revision, after: self.position });
+            self.fault(WatchFault::Disorder {
+                revision,
+                after: self.position,
+            });
         } else if revision <= self.asked {
-            self.fault(WatchFault::Old { revision, asked: self.asked });
+            self.fault(WatchFault::Old {
+                revision,
+                asked: self.asked,
+            });
         } else {
             self.fault(WatchFault::Twice { revision });
         }
@@ -176,7 +202,10 @@ impl<'a> Follower<'a> {
     fn finish(mut self) -> Revision {
         let left_out = std::mem::take(&mut self.left_out);
         if let Some(first) = left_out.first() {
-            self.fault(WatchFault::Lost { first: *first, count: left_out.len() });
+            self.fault(WatchFault::Lost {
+                first: *first,
+                count: left_out.len(),
+            });
         }
         self.position
     }
@@ -191,5 +220,9 @@ fn old(change: &Change) -> Option<&Value> {
 }
 
 fn told(change: &Change) -> (Key, Option<Value>, Option<Value>) {
-    (Key::clone(&change.key), old(change).cloned(), change.value().cloned())
+    (
+        Key::clone(&change.key),
+        old(change).cloned(),
+        change.value().cloned(),
+    )
 }

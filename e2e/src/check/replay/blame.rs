@@ -17,7 +17,11 @@ pub(super) enum Reason {
     /// Its operations take other revisions than it was told.
     Told { expected: Vec<Revision> },
     /// Of its changes, so many stand there.
-    Content { first: Revision, present: usize, of: usize },
+    Content {
+        first: Revision,
+        present: usize,
+        of: usize,
+    },
 }
 
 impl Reason {
@@ -39,7 +43,10 @@ impl<'h> Replay<'_, 'h> {
         }
         let told = waiting.revision;
         let fault = match &waiting.reason {
-            Some(Reason::Guard { guard, at }) => WriteFault::DespiteGuard { guard: *guard, at: *at },
+            Some(Reason::Guard { guard, at }) => WriteFault::DespiteGuard {
+                guard: *guard,
+                at: *at,
+            },
             Some(Reason::Told { expected }) => WriteFault::Told {
                 told: self.told_to(waiting.request),
                 expected: expected.clone(),
@@ -68,23 +75,32 @@ impl<'h> Replay<'_, 'h> {
         });
         if let Some((revision, other)) = rival {
             let other = Name::of(self.requests[other].call);
-            self.fault(waiting.request, WriteFault::DuplicateRevision { revision, other });
+            self.fault(
+                waiting.request,
+                WriteFault::DuplicateRevision { revision, other },
+            );
         }
     }
 
     /// A change that no request explains here.
     pub(super) fn blame(&mut self, change: &Change) {
-        if self.waiting.iter().any(|waiting| self.belongs(waiting, change)) {
-            // That request will be blamed when its place has passed.
+        let culprit = self
+            .waiting
+            .iter()
+            .position(|waiting| self.belongs(waiting, change));
+        if let Some(culprit) = culprit {
+            // It is blamed when its place has passed.
+            self.waiting[culprit].is_convicted = true;
             return;
         }
         let suspects = self.suspects(change);
         let Some(suspect) = suspects.first().copied() else {
-            self.violations.add(Violation::Sequence(SequenceFault::Unexplained {
-                revision: change.revision,
-                key: Key::clone(&change.key),
-                value: change.value().cloned(),
-            }));
+            self.violations
+                .add(Violation::Sequence(SequenceFault::Unexplained {
+                    revision: change.revision,
+                    key: Key::clone(&change.key),
+                    value: change.value().cloned(),
+                }));
             return;
         };
         if let Some(fault) = self.crime(suspect, change.revision) {
@@ -124,7 +140,10 @@ impl<'h> Replay<'_, 'h> {
         let request = &self.requests[suspect];
         let has_moved = matches!(request.verdict, Verdict::Applied { .. } | Verdict::Unknown);
         if let Some(place) = self.told.places[suspect].filter(|_| has_moved) {
-            return Some(WriteFault::Twice { first: place.before + 1, again: revision });
+            return Some(WriteFault::Twice {
+                first: place.before + 1,
+                again: revision,
+            });
         }
         if self.spent[suspect] {
             return None;
@@ -133,15 +152,27 @@ impl<'h> Replay<'_, 'h> {
             Verdict::Refused { .. } => WriteFault::DespiteRefusal { revision },
             Verdict::Failed => WriteFault::DespiteFailure { revision },
             Verdict::Applied { revision: told, .. } => {
-                WriteFault::Elsewhere { told, stands: revision }
+                let near = revision..revision + request.txn.ops.len() as u64;
+                if near.contains(&told) {
+                    // What it was told does not fit together, which is found there.
+                    return None;
+                }
+                WriteFault::Elsewhere {
+                    told,
+                    stands: revision,
+                }
             }
             Verdict::Unknown => match self.model.decide(request.txn) {
-                Decision::Refused { guard } => {
-                    WriteFault::DespiteGuard { guard, at: self.model.revision }
-                }
+                Decision::Refused { guard } => WriteFault::DespiteGuard {
+                    guard,
+                    at: self.model.revision,
+                },
                 Decision::Applied { changes, .. } => WriteFault::Half {
                     first: revision,
-                    present: changes.iter().filter(|change| self.truth.agrees(change)).count(),
+                    present: changes
+                        .iter()
+                        .filter(|change| self.truth.agrees(change))
+                        .count(),
                     of: changes.len(),
                 },
             },
@@ -158,7 +189,11 @@ impl<'h> Replay<'_, 'h> {
         let everything = Select::Prefix(Key::from([]));
         let expected = self.model.select(&everything);
         if let Some((key, told, expected)) = difference(&history.end.snapshot.items, &expected) {
-            let fault = SequenceFault::Final { key, told, expected };
+            let fault = SequenceFault::Final {
+                key,
+                told,
+                expected,
+            };
             self.violations.add(Violation::Sequence(fault));
         }
     }

@@ -3,7 +3,9 @@
 use std::cmp::Reverse;
 
 use crate::check::claims::Index;
-use crate::check::history::{Answer, Call, Deed, History, Item, Key, Mode, Revision, Select, Snapshot};
+use crate::check::history::{
+    Answer, Call, Deed, History, Item, Key, Mode, Revision, Select, Snapshot,
+};
 use crate::check::model::Model;
 use crate::check::replay::Place;
 use crate::check::requests::{Request, Verdict};
@@ -58,7 +60,10 @@ impl<'h> Sights<'h> {
     ) {
         let now = model.revision;
         while let Some((revision, index)) = self.refusals.pop_if(|(revision, _)| *revision <= now) {
-            places[index] = Some(Place { before: revision, after: revision });
+            places[index] = Some(Place {
+                before: revision,
+                after: revision,
+            });
             if let Some(fault) = refusal_fault(&requests[index], revision, model) {
                 violations.add(Violation::Write(Name::of(requests[index].call), fault));
             }
@@ -66,9 +71,17 @@ impl<'h> Sights<'h> {
     }
 
     /// What is left saw more than there is.
-    pub(super) fn finish(self, last: Revision, requests: &[Request<'_>], violations: &mut Violations) {
+    pub(super) fn finish(
+        self,
+        last: Revision,
+        requests: &[Request<'_>],
+        violations: &mut Violations,
+    ) {
         for read in self.reads.iter().rev() {
-            let fault = ReadFault::Beyond { at: read.seen.revision, last };
+            let fault = ReadFault::Beyond {
+                at: read.seen.revision,
+                last,
+            };
             violations.add(Violation::Read(Name::of(read.call), fault));
         }
         for (at, index) in self.refusals.into_iter().rev() {
@@ -82,7 +95,9 @@ impl Read<'_> {
     fn fault(&self, model: &Model, is_boundary: bool) -> Option<ReadFault> {
         let told = self.seen.revision;
         match self.mode {
-            Mode::Exact(asked) if asked != told => return Some(ReadFault::NotAsked { asked, told }),
+            Mode::Exact(asked) if asked != told => {
+                return Some(ReadFault::NotAsked { asked, told });
+            }
             // A revision may be read back that lies inside of a transaction.
             Mode::Exact(_) => {}
             Mode::Linearizable | Mode::Stale if !is_boundary => {
@@ -91,7 +106,12 @@ impl Read<'_> {
             Mode::Linearizable | Mode::Stale => {}
         }
         let (key, told, expected) = difference(&self.seen.items, &model.select(self.select))?;
-        Some(ReadFault::Content { at: self.seen.revision, key, told, expected })
+        Some(ReadFault::Content {
+            at: self.seen.revision,
+            key,
+            told,
+            expected,
+        })
     }
 }
 
@@ -104,7 +124,11 @@ fn refusal_fault(request: &Request<'_>, at: Revision, model: &Model) -> Option<W
     }
     match model.failed_guard(request.txn) {
         None => Some(WriteFault::RefusedInVain { guard, at }),
-        Some(failed) if failed != guard => Some(WriteFault::WrongGuard { told: guard, failed, at }),
+        Some(failed) if failed != guard => Some(WriteFault::WrongGuard {
+            told: guard,
+            failed,
+            at,
+        }),
         Some(_) => None,
     }
 }
@@ -130,10 +154,21 @@ pub(super) fn difference(
 
 fn read(call: &Call) -> Option<Read<'_>> {
     match &call.deed {
-        Deed::Read { mode, select, answer: Answer::Known(seen) } => {
-            Some(Read { call, mode: *mode, select, seen })
+        Deed::Read {
+            mode,
+            select,
+            answer: Answer::Known(seen),
+        } => Some(Read {
+            call,
+            mode: *mode,
+            select,
+            seen,
+        }),
+        Deed::Read {
+            answer: Answer::Failed | Answer::Unknown,
+            ..
         }
-        Deed::Read { answer: Answer::Failed | Answer::Unknown, .. } | Deed::Txn { .. } => None,
+        | Deed::Txn { .. } => None,
     }
 }
 

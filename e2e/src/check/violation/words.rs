@@ -18,7 +18,13 @@ impl Display for Client {
 
 impl Display for Name {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let Self { verb, client, number, began, ended } = self;
+        let Self {
+            verb,
+            client,
+            number,
+            began,
+            ended,
+        } = self;
         write!(f, "{verb} #{number} of {client} ({}", seconds(*began))?;
         match ended {
             Some(ended) => write!(f, " to {} s)", seconds(*ended)),
@@ -41,7 +47,11 @@ impl Display for Watcher {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Self::Log => write!(f, "the final log"),
-            Self::Client { client, number, part } => {
+            Self::Client {
+                client,
+                number,
+                part,
+            } => {
                 write!(f, "watch #{number} of {client}, part {part},")
             }
         }
@@ -50,141 +60,190 @@ impl Display for Watcher {
 
 impl Display for WriteFault {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        match self {
-            Self::Lost { told, instead: None } => {
-                write!(f, "was acknowledged at revision {told}, and its change is lost")
+        let words = match self {
+            Self::Lost {
+                told,
+                instead: None,
+            } => {
+                format!("was acknowledged at revision {told}, and its change is lost")
             }
-            Self::Lost { told, instead: Some(key) } => {
+            Self::Lost {
+                told,
+                instead: Some(key),
+            } => {
                 let key = shown(key);
-                write!(f, "was acknowledged at revision {told}, and its change is lost: {key} changed there instead")
+                format!(
+                    "was acknowledged at revision {told}, and its change is lost: {key} changed there instead"
+                )
             }
             Self::DuplicateRevision { revision, other } => {
-                write!(f, "was told revision {revision}, where the change of {other} stands")
+                format!("was told revision {revision}, where the change of {other} stands")
             }
             Self::Half { first, present, of } => {
-                write!(f, "was half applied: {present} of its {of} changes stand at revision {first} and after")
+                format!(
+                    "was half applied: {present} of its {of} changes stand at revision {first} and after"
+                )
             }
             Self::Twice { first, again } => {
-                write!(f, "was applied at revision {first} and once more at revision {again}")
+                format!("was applied at revision {first} and once more at revision {again}")
             }
             Self::DespiteGuard { guard, at } => {
-                write!(f, "was applied after revision {at} although its guard {guard} did not hold")
+                format!("was applied after revision {at} although its guard {guard} did not hold")
             }
             Self::DespiteRefusal { revision } => {
-                write!(f, "was refused, and its change stands at revision {revision}")
+                format!("was refused, and its change stands at revision {revision}")
             }
             Self::DespiteFailure { revision } => {
-                write!(f, "was said not to have happened, and its change stands at revision {revision}")
+                format!(
+                    "was said not to have happened, and its change stands at revision {revision}"
+                )
             }
             Self::Elsewhere { told, stands } => {
-                write!(f, "was told revision {told}, and its change stands at revision {stands}")
+                format!("was told revision {told}, and its change stands at revision {stands}")
             }
             Self::Told { told, expected } => {
-                write!(f, "was told the revisions {told:?}, and its operations took {expected:?}")
+                format!("was told the revisions {told:?}, and its operations took {expected:?}")
             }
             Self::RefusedInVain { guard, at } => {
-                write!(f, "was refused at revision {at} for its guard {guard}, and all guards held")
+                format!("was refused at revision {at} for its guard {guard}, and all guards held")
             }
             Self::WrongGuard { told, failed, at } => {
-                write!(f, "was refused at revision {at} for its guard {told}, and guard {failed} was the first to fail")
+                format!(
+                    "was refused at revision {at} for its guard {told}, and guard {failed} was the first to fail"
+                )
             }
             Self::Torn { at } => {
-                write!(f, "was decided at revision {at}, in the middle of another transaction")
+                format!("was decided at revision {at}, in the middle of another transaction")
             }
             Self::Beyond { at, last } => {
-                write!(f, "was decided at revision {at}, and the last is {last}")
+                format!("was decided at revision {at}, and the last is {last}")
             }
             Self::AnsweredOtherwise { before } => {
-                write!(f, "was answered otherwise than {before} of the same request")
+                format!("was answered otherwise than {before} of the same request")
             }
-        }
+        };
+        f.write_str(&words)
     }
 }
 
 impl Display for ReadFault {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        match self {
-            Self::Content { at, key, told, expected } => {
+        let words = match self {
+            Self::Content {
+                at,
+                key,
+                told,
+                expected,
+            } => {
                 let (key, told, expected) = (shown(key), stored(told), stored(expected));
-                write!(f, "at revision {at} saw {key} {told}, and it was {expected}")
+                format!("at revision {at} saw {key} {told}, and it was {expected}")
             }
             Self::Torn { at } => {
-                write!(f, "saw revision {at}, in the middle of a transaction")
+                format!("saw revision {at}, in the middle of a transaction")
             }
-            Self::Beyond { at, last } => write!(f, "saw revision {at}, and the last is {last}"),
+            Self::Beyond { at, last } => format!("saw revision {at}, and the last is {last}"),
             Self::NotAsked { asked, told } => {
-                write!(f, "asked for revision {asked} and was shown revision {told}")
+                format!("asked for revision {asked} and was shown revision {told}")
             }
-        }
+        };
+        f.write_str(&words)
     }
 }
 
 impl Display for TimeFault {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        match self {
+        let words = match self {
             Self::Backwards { at, seen, by } => {
-                write!(f, "was at revision {at}, and {by} had seen revision {seen} before it began")
+                format!("was at revision {at}, and {by} had seen revision {seen} before it began")
             }
             Self::Future { at, seen, by } => {
-                write!(f, "took effect up to revision {at}, and {by} had seen revision {seen} before it began")
+                format!(
+                    "took effect up to revision {at}, and {by} had seen revision {seen} before it began"
+                )
             }
             Self::ReplicaBackwards { at, seen, by } => {
-                write!(f, "saw revision {at} on a replica that had shown revision {seen} to {by}")
+                format!("saw revision {at} on a replica that had shown revision {seen} to {by}")
             }
-        }
+        };
+        f.write_str(&words)
     }
 }
 
 impl Display for WatchFault {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        match self {
+        let words = match self {
             Self::Lost { first, count } => {
-                write!(f, "left out {count} changes, the first at revision {first}")
+                format!("left out {count} changes, the first at revision {first}")
             }
-            Self::Twice { revision } => write!(f, "told revision {revision} twice"),
+            Self::Twice { revision } => format!("told revision {revision} twice"),
             Self::Disorder { revision, after } => {
-                write!(f, "told revision {revision} after revision {after}")
+                format!("told revision {revision} after revision {after}")
             }
             Self::Old { revision, asked } => {
-                write!(f, "told revision {revision}, and was asked for changes after {asked}")
+                format!("told revision {revision}, and was asked for changes after {asked}")
             }
-            Self::Wrong { revision, told, expected: None } => {
-                write!(f, "told at revision {revision} that {}, where nothing changed", moved(told))
+            Self::Wrong {
+                revision,
+                told,
+                expected: None,
+            } => {
+                format!(
+                    "told at revision {revision} that {}, where nothing changed",
+                    moved(told)
+                )
             }
-            Self::Wrong { revision, told, expected: Some(expected) } => {
+            Self::Wrong {
+                revision,
+                told,
+                expected: Some(expected),
+            } => {
                 let (told, expected) = (moved(told), moved(expected));
-                write!(f, "told at revision {revision} that {told}, and in truth {expected}")
+                format!("told at revision {revision} that {told}, and in truth {expected}")
             }
             Self::ResumedPast { known, resumed } => {
-                write!(f, "was resumed after revision {resumed} when it had come to {known}, past changes")
+                format!(
+                    "was resumed after revision {resumed} when it had come to {known}, past changes"
+                )
             }
             Self::NotCompacted { known, oldest } => {
-                write!(f, "had come to revision {known} and was told that only {oldest} and later is kept, which reaches")
+                format!(
+                    "had come to revision {known} and was told that only {oldest} and later is kept, which reaches"
+                )
             }
-        }
+        };
+        f.write_str(&words)
     }
 }
 
 impl Display for SequenceFault {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        match self {
+        let words = match self {
             Self::Gap { revision } => {
-                write!(f, "nobody knows a change at revision {revision}, and there are later ones")
+                format!("nobody knows a change at revision {revision}, and there are later ones")
             }
-            Self::Unexplained { revision, key, value } => {
+            Self::Unexplained {
+                revision,
+                key,
+                value,
+            } => {
                 let (key, value) = (shown(key), change(value.as_ref()));
-                write!(f, "at revision {revision} {key} became {value}, which nobody asked for")
+                format!("at revision {revision} {key} became {value}, which nobody asked for")
             }
-            Self::Final { key, told, expected } => {
+            Self::Final {
+                key,
+                told,
+                expected,
+            } => {
                 let (key, told, expected) = (shown(key), stored(told), stored(expected));
-                write!(f, "in the end {key} is {told}, and the changes lead to {expected}")
+                format!("in the end {key} is {told}, and the changes lead to {expected}")
             }
-        }
+        };
+        f.write_str(&words)
     }
 }
 
 fn seconds(at: Nanos) -> String {
-    format!("{}.{:06}", at / 1_000_000_000, at / 1_000 % 1_000_000)
+    format!("{}.{:09}", at / 1_000_000_000, at % 1_000_000_000)
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -198,7 +257,13 @@ fn change(value: Option<&Value>) -> String {
 }
 
 fn stored(item: &Option<Item>) -> String {
-    let Some(Item { value, create_revision, mod_revision, version }) = item else {
+    let Some(Item {
+        value,
+        create_revision,
+        mod_revision,
+        version,
+    }) = item
+    else {
         return "absent".to_owned();
     };
     let value = shown(value);
