@@ -9,7 +9,8 @@
 //! final state), `floor.rs` (real time), `watch.rs` (watches), `violation.rs` (what can be wrong).
 //!
 //! What it cannot see: that a deletion of unknown outcome was applied twice, while another of the same
-//! key explains the second; and the order of transactions that change nothing at one revision.
+//! key explains the second; which of two requests of unknown outcome made a change, when both put the
+//! same value (values of such writes must be unique, or it may accuse in vain); and the order of transactions that change nothing at one revision.
 
 pub mod history;
 
