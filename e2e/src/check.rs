@@ -9,8 +9,11 @@
 //! final state), `floor.rs` (real time), `watch.rs` (watches), `violation.rs` (what can be wrong).
 //!
 //! What it cannot see: that a deletion of unknown outcome was applied twice, while another of the same
-//! key explains the second; which of two requests of unknown outcome made a change, when both put the
-//! same value (values of such writes must be unique, or it may accuse in vain); and the order of transactions that change nothing at one revision.
+//! key explains the second; and the order of transactions that change nothing at one revision.
+//!
+//! When it may accuse in vain: values that two requests of unknown outcome put under the same key must
+//! differ; and where nearly half of all calls are of unknown outcome on a handful of keys, it may join
+//! deletions of two of them to one (1 of 10,000 simulated histories).
 
 pub mod history;
 
