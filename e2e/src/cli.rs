@@ -4,3 +4,4 @@
 pub mod bench;
 pub mod campaign;
 pub mod node;
+pub mod store;

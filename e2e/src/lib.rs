@@ -6,6 +6,7 @@
 //!
 //! Start reading at `cluster.rs` (start, kill, wipe, restart), then `campaign.rs` (the central
 //! promise: whatever is killed, every task runs exactly once), then `bench.rs` (the figures).
+//! `check.rs` judges recorded histories of the store.
 //!
 //! `tests/cluster` holds the tests, one file per promise, each with a cluster of its own;
 //! `tests/referee.rs` checks the tree itself. `cargo run -p stoa-e2e -- bench` measures.
@@ -44,6 +45,10 @@ pub mod node;
 pub mod rig;
 
 pub mod nemesis;
+
+pub mod check;
+
+pub mod ordeal;
 
 pub mod cli;
 

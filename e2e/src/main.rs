@@ -19,6 +19,9 @@ enum Command {
     Bench(cli::bench::Args),
     /// Kill servers and agents and wipe disks while tasks launch, and check that nothing is lost.
     Campaign(cli::campaign::Args),
+    /// Break the bare store on purpose, and check that it keeps its promises.
+    #[command(subcommand)]
+    Store(cli::store::Command),
     /// One bare store replica, as campaigns against the store start it.
     #[command(hide = true)]
     Node(Box<cli::node::Args>),
@@ -38,6 +41,7 @@ fn run(command: Command) -> Outcome<ExitCode> {
     match command {
         Command::Bench(args) => alone(cli::bench::run(&args)),
         Command::Campaign(args) => alone(cli::campaign::run(&args)),
+        Command::Store(command) => alone(cli::store::run(&command)),
         // Campaigns run nodes while they hold the machine.
         Command::Node(args) => cli::node::run(*args),
     }

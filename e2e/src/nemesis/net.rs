@@ -5,8 +5,7 @@
 //! leave and arrive nowhere, as on a broken link, while all other directions work. Clients are
 //! never cut off, so they see what each side of a partition believes.
 
-use std::process::Command;
-
+use crate::nemesis::tool;
 use crate::{Fault, Outcome};
 
 /// Names of all that is made here begin so, which is how leftovers are found.
@@ -143,21 +142,9 @@ fn sweep() {
 }
 
 fn listing(words: &str) -> String {
-    let output = Command::new("ip").args(words.split(' ')).output();
-    output.map_or_else(
-        |_no_ip| String::new(),
-        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
-    )
+    tool(&format!("ip {words}")).unwrap_or_default()
 }
 
 fn ip(words: &str) -> Outcome<()> {
-    let output = Command::new("ip")
-        .args(words.split(' '))
-        .output()
-        .map_err(|e| Fault::new(format!("`ip {words}`: {e}")))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(Fault::new(format!("`ip {words}`: {}", said.trim())))
+    tool(&format!("ip {words}")).map(drop)
 }

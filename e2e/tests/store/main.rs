@@ -2,4 +2,5 @@
 //! runs of the campaigns that `stoa-e2e store` runs at length.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod ordeals;
 mod rig;
