@@ -39,7 +39,18 @@ pub mod campaign;
 
 pub mod bench;
 
+// The store alone, in reading order.
+pub mod node;
+
+pub mod rig;
+
+pub mod nemesis;
+
 pub mod check;
+
+pub mod ordeal;
+
+pub mod cli;
 
 pub use cluster::{Cluster, Plan};
 pub use fault::{Fault, Outcome};

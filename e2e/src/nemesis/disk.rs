@@ -1,0 +1,94 @@
+//! A disk whose power can fail: a small ext4 image, mounted, that can be shut down so that all which
+//! was not synced is gone, and mounted again as after a reboot.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::ioctl::{Opcode, Setter, ioctl, opcode};
+
+use crate::nemesis::tool;
+use crate::{Fault, Outcome};
+
+/// `EXT4_IOC_SHUTDOWN` of the kernel's `fs/ext4/ext4.h`: stops all writes to the device.
+const SHUTDOWN: Opcode = opcode::read::<u32>(b'X', 125);
+/// `EXT4_GOING_FLAGS_NOLOGFLUSH`: the journal in memory is lost too.
+const NO_LOG_FLUSH: u32 = 2;
+/// A killed process may hold the mount for a moment.
+const RELEASE_MAX: Duration = Duration::from_secs(10);
+const RELEASE_PAUSE: Duration = Duration::from_millis(10);
+
+/// A mounted image; unmounted when dropped.
+#[derive(Debug)]
+pub struct Disk {
+    image: PathBuf,
+    mount: PathBuf,
+}
+
+impl Disk {
+    /// An empty file system of this size, mounted at `root/name`.
+    ///
+    /// # Errors
+    /// When this machine does not allow it: it takes root, `mkfs.ext4`, and loop devices.
+    pub fn create(root: &Path, name: &str, mebibytes: u64) -> Outcome<Self> {
+        let disk = Self {
+            image: root.join(format!("{name}.ext4")),
+            mount: root.join(name),
+        };
+        File::create(&disk.image)?.set_len(mebibytes << 20)?;
+        let image = disk.image.display();
+        tool(&format!(
+            "mkfs.ext4 -q -F -m 0 -E lazy_itable_init=0 {image}"
+        ))?;
+        fs::create_dir_all(&disk.mount)?;
+        disk.mount()?;
+        Ok(disk)
+    }
+
+    /// Where it is mounted.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.mount
+    }
+
+    /// The power fails: what was not synced is gone, and nothing can be written any more.
+    ///
+    /// # Errors
+    /// When the kernel does not do it.
+    #[expect(unsafe_code, reason = "the power of a file system fails by an ioctl")]
+    pub fn fail(&self) -> Outcome<()> {
+        let root = File::open(&self.mount)?;
+        // SAFETY: the opcode reads one u32 through the pointer, which the setter owns.
+        unsafe { ioctl(root, Setter::<SHUTDOWN, u32>::new(NO_LOG_FLUSH)) }
+            .map_err(|e| Fault::new(format!("{}: {e}", self.mount.display())))
+    }
+
+    /// The power is back. Nobody may use the disk while it comes.
+    ///
+    /// # Errors
+    /// When it cannot be mounted.
+    pub fn restore(&self) -> Outcome<()> {
+        let line = format!("umount {}", self.mount.display());
+        let start = Instant::now();
+        while let Err(busy) = tool(&line) {
+            if start.elapsed() > RELEASE_MAX {
+                return Err(busy);
+            }
+            thread::sleep(RELEASE_PAUSE);
+        }
+        self.mount()
+    }
+
+    fn mount(&self) -> Outcome<()> {
+        let (image, mount) = (self.image.display(), self.mount.display());
+        tool(&format!("mount -o loop,noatime {image} {mount}")).map(drop)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: a process that was just killed may hold it still.
+        drop(tool(&format!("umount -l {}", self.mount.display())));
+    }
+}

@@ -1,0 +1,62 @@
+//! Every ordeal once, small: the promises are held to, the times are not, since tests run on
+//! machines that are busy with other things.
+
+use std::time::Duration;
+
+use e2e::machine::alone;
+use e2e::nemesis;
+use e2e::ordeal::{catchup, kills, power, rolling};
+
+#[test]
+fn kills_of_the_leader_lose_nothing() {
+    alone(async || {
+        let options = kills::Options {
+            kills: 4,
+            rate: 200,
+            seed: 1,
+        };
+        kills::run(&options).await.map(drop)
+    });
+}
+
+#[test]
+fn a_rolling_restart_fails_nobody() {
+    alone(async || {
+        let options = rolling::Options {
+            rounds: 1,
+            rate: 200,
+        };
+        rolling::run(&options).await.map(drop)
+    });
+}
+
+#[test]
+fn acknowledged_writes_outlive_the_power() {
+    if let Some(obstacle) = nemesis::obstacle() {
+        println!("SKIPPED: {obstacle}");
+        return;
+    }
+    alone(async || {
+        let options = power::Options {
+            trials: 4,
+            nodes: power::Hit::Both,
+            rate: 200,
+            faults: String::new(),
+            seed: 1,
+        };
+        power::run(&options).await.map(drop)
+    });
+}
+
+#[test]
+fn a_wiped_replica_catches_up_under_load() {
+    alone(async || {
+        let options = catchup::Options {
+            items: 5_000,
+            value: 256,
+            rate: 200,
+            quiet: Duration::from_secs(1),
+        };
+        catchup::run(&options).await.map(drop)
+    });
+}
