@@ -36,6 +36,10 @@ pub mod fault;
 
 pub mod campaign;
 
+pub mod grpc;
+
+pub mod peer;
+
 pub mod bench;
 
 pub use cluster::{Cluster, Plan};
