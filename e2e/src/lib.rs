@@ -42,5 +42,14 @@ pub mod peer;
 
 pub mod bench;
 
+// The store alone, in reading order.
+pub mod node;
+
+pub mod rig;
+
+pub mod nemesis;
+
+pub mod cli;
+
 pub use cluster::{Cluster, Plan};
 pub use fault::{Fault, Outcome};

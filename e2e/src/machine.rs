@@ -47,21 +47,31 @@ pub fn stoa_binary() -> Outcome<PathBuf> {
             )))
         };
     }
+    beside("stoa")?.ok_or_else(|| {
+        Fault::new("there is no `stoa` here: run `cargo build -p stoa` first (or set STOA_BIN)")
+    })
+}
+
+/// This program, which is also what the nodes of a bare store run; for a test, the one beside it.
+///
+/// # Errors
+/// When there is none, with the command that makes one.
+pub fn own_binary() -> Outcome<PathBuf> {
     let here = std::env::current_exe()?;
-    let beside = here
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|folder| folder.join("stoa"));
-    beside
-        .into_iter()
-        .find(|path| path.is_file())
-        .ok_or_else(|| {
-            Fault::new(format!(
-                "there is no `stoa` beside {}: run `cargo build -p stoa` first (or set STOA_BIN)",
-                here.display()
-            ))
-        })
+    if here.file_name().is_some_and(|name| name == "stoa-e2e") {
+        return Ok(here);
+    }
+    beside("stoa-e2e")?.ok_or_else(|| {
+        Fault::new("there is no `stoa-e2e` here: run `cargo build -p stoa-e2e` first")
+    })
+}
+
+/// A program in the folder of the running executable, or in the one above it.
+fn beside(name: &str) -> Outcome<Option<PathBuf>> {
+    let here = std::env::current_exe()?;
+    let folders = here.ancestors().skip(1).take(2);
+    let mut candidates = folders.map(|folder| folder.join(name));
+    Ok(candidates.find(|path| path.is_file()))
 }
 
 /// The repository, for examples and clients.

@@ -1,13 +1,9 @@
 //! `stoa-e2e`: benchmarks and fault campaigns that anyone can run.
-#![expect(
-    clippy::print_stdout,
-    reason = "the figures are what this program is for"
-)]
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use e2e::{Fault, Outcome, bench, campaign, machine};
+use clap::{Parser, Subcommand};
+use e2e::{Outcome, cli, machine};
 
 /// Benchmarks and fault campaigns against real clusters of the `stoa` binary beside this program.
 #[derive(Debug, Parser)]
@@ -20,52 +16,18 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Measure a cluster on this machine and print the figures beside their bars.
-    Bench(BenchArgs),
+    Bench(cli::bench::Args),
+    /// Measure the store beside etcd on this machine, three members each.
+    BenchStore(cli::bench_store::Args),
     /// Kill servers and agents and wipe disks while tasks launch, and check that nothing is lost.
-    Campaign(CampaignArgs),
-}
-
-#[derive(Debug, Args)]
-struct BenchArgs {
-    /// Servers.
-    #[arg(long, default_value_t = 3)]
-    replicas: usize,
-    /// Agents.
-    #[arg(long, default_value_t = 3)]
-    agents: usize,
-    /// Tasks that wait when the agents open their doors.
-    #[arg(long, default_value_t = 3_000)]
-    backlog: usize,
-    /// Tasks created one after another for the latency.
-    #[arg(long, default_value_t = 200)]
-    singles: usize,
-    /// Kills of the leader.
-    #[arg(long, default_value_t = 5)]
-    kills: usize,
-    /// End with exit code 1 when a bar is missed.
-    #[arg(long)]
-    check: bool,
-}
-
-#[derive(Debug, Args)]
-struct CampaignArgs {
-    /// Tasks that must each run exactly once.
-    #[arg(long, default_value_t = 300)]
-    tasks: usize,
-    /// Rounds of faults within a campaign.
-    #[arg(long, default_value_t = 1)]
-    rounds: usize,
-    /// Decides who is hit, and when.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Campaigns, each with the next seed.
-    #[arg(long, default_value_t = 1)]
-    repeat: u64,
+    Campaign(cli::campaign::Args),
+    /// One bare store replica, as campaigns against the store start it.
+    #[command(hide = true)]
+    Node(Box<cli::node::Args>),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli) {
+    match run(Cli::parse().command) {
         Ok(code) => code,
         Err(fault) => {
             eprintln!("{fault}");
@@ -74,57 +36,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Outcome<ExitCode> {
+fn run(command: Command) -> Outcome<ExitCode> {
+    match command {
+        Command::Bench(args) => alone(cli::bench::run(&args)),
+        Command::BenchStore(args) => cli::bench_store::run(&args),
+        Command::Campaign(args) => alone(cli::campaign::run(&args)),
+        // Campaigns run nodes while they hold the machine.
+        Command::Node(args) => cli::node::run(*args),
+    }
+}
+
+/// Runs one command while nobody else measures or breaks things on this machine.
+fn alone(command: impl Future<Output = Outcome<ExitCode>>) -> Outcome<ExitCode> {
     let _turn = machine::Turn::wait()?;
     let runtime = tokio::runtime::Runtime::new()?;
-    match cli.command {
-        Command::Bench(args) => runtime.block_on(Box::pin(measure(&args))),
-        Command::Campaign(args) => runtime.block_on(Box::pin(campaigns(&args))),
-    }
-}
-
-async fn measure(args: &BenchArgs) -> Outcome<ExitCode> {
-    let options = bench::Options {
-        replicas: args.replicas,
-        agents: args.agents,
-        backlog: args.backlog,
-        singles: args.singles,
-        kills: args.kills,
-    };
-    println!("{}", machine::stoa_binary()?.display());
-    println!(
-        "{} servers, {} agents, all on this machine",
-        args.replicas, args.agents
-    );
-    let figures = bench::run(&options).await?;
-    for figure in &figures {
-        println!("{figure}");
-    }
-    let missed = figures.iter().any(|figure| !figure.is_good());
-    Ok(if args.check && missed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
-}
-
-async fn campaigns(args: &CampaignArgs) -> Outcome<ExitCode> {
-    for seed in args.seed..args.seed + args.repeat {
-        let options = campaign::Options {
-            tasks: args.tasks,
-            rounds: args.rounds,
-            seed,
-        };
-        let report = campaign::run(options).await.map_err(|fault| {
-            Fault::new(format!(
-                "{fault}\nagain: stoa-e2e campaign --seed {seed} --tasks {} --rounds {}",
-                args.tasks, args.rounds
-            ))
-        })?;
-        println!(
-            "seed {seed}: {} tasks ran exactly once; all replicas at revision {}, digest {}",
-            report.tasks, report.revision, report.digest
-        );
-    }
-    Ok(ExitCode::SUCCESS)
+    runtime.block_on(Box::pin(command))
 }

@@ -135,9 +135,18 @@ fn rows(shape: &Shape, rounds: &Sides<Vec<&Load>>) -> Vec<Row> {
         row("throughput", "/s", rate, &Load::rate),
         row("p50", "ms", Bar::None, &|load| load.milliseconds(50)),
         row("p99", "ms", p99, &|load| load.milliseconds(99)),
-        row("processor time of the servers", "µs/op", Bar::None, &|l| l.server_us()),
-        row("processor time of the client", "µs/op", Bar::None, &|l| l.client_us()),
-        row("largest member, resident", "MB", Bar::None, &Load::resident_mb),
+        row("processor time of the servers", "µs/op", Bar::None, &|l| {
+            l.server_us()
+        }),
+        row("processor time of the client", "µs/op", Bar::None, &|l| {
+            l.client_us()
+        }),
+        row(
+            "largest member, resident",
+            "MB",
+            Bar::None,
+            &Load::resident_mb,
+        ),
     ];
     let failed = rounds.map(|loads| number(loads.iter().map(|load| load.errors).sum()));
     if failed.etcd + failed.stoa > 0.0 {

@@ -68,9 +68,7 @@ impl Client {
     /// # Errors
     /// When the member does not say that it is stored; it may be all the same.
     pub async fn put(&mut self, key: &[u8], value: &[u8]) -> Outcome<u64> {
-        let answer = self
-            .call(self.put.clone(), Put::encode(key, value))
-            .await?;
+        let answer = self.call(self.put.clone(), Put::encode(key, value)).await?;
         Ok(answer.revision)
     }
 

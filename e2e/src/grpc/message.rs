@@ -287,7 +287,10 @@ mod tests {
         assert_eq!((&put.key[..], &put.value[..]), (&b"key"[..], &[7; 256][..]));
         for serializable in [false, true] {
             let get = Get::decode(&Get::encode(b"key", serializable)).unwrap();
-            assert_eq!((&get.key[..], get.serializable), (&b"key"[..], serializable));
+            assert_eq!(
+                (&get.key[..], get.serializable),
+                (&b"key"[..], serializable)
+            );
         }
     }
 
@@ -315,7 +318,10 @@ mod tests {
             &Put::encode(b"a", b"bc")[..],
             b"\0\0\0\0\x07\x0a\x01a\x12\x02bc"
         );
-        assert_eq!(&Get::encode(b"a", true)[..], b"\0\0\0\0\x05\x0a\x01a\x38\x01");
+        assert_eq!(
+            &Get::encode(b"a", true)[..],
+            b"\0\0\0\0\x05\x0a\x01a\x38\x01"
+        );
     }
 
     #[test]

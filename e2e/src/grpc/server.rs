@@ -29,7 +29,11 @@ const UNAVAILABLE: u16 = 14;
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(listener: TcpListener, store: Store, stop: impl Future<Output = ()>) -> Outcome<()> {
+pub async fn serve(
+    listener: TcpListener,
+    store: Store,
+    stop: impl Future<Output = ()>,
+) -> Outcome<()> {
     let mut connections = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {

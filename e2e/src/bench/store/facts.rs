@@ -25,7 +25,12 @@ pub async fn lines(options: &Options) -> Outcome<Vec<String>> {
     let cores = std::thread::available_parallelism()?;
     Ok(vec![
         format!("{cores} cores ({}), Linux {}", processor()?, release()?),
-        format!("{} on {} at {}", disk.kind, disk.device, options.root.display()),
+        format!(
+            "{} on {} at {}",
+            disk.kind,
+            disk.device,
+            options.root.display()
+        ),
         format!("{}; stoa {}", peer::version().await?, build()),
         format!(
             "three members each, all of them and the client on these cores; one system at a time, \
@@ -48,7 +53,9 @@ fn build() -> String {
 }
 
 fn release() -> Outcome<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned())
+    Ok(fs::read_to_string("/proc/sys/kernel/osrelease")?
+        .trim()
+        .to_owned())
 }
 
 fn processor() -> Outcome<String> {
@@ -93,6 +100,9 @@ mod tests {
     fn a_mount_is_read_behind_its_optional_fields() {
         let line = "36 35 98:0 / /mnt rw,noatime shared:1 master:2 - ext4 /dev/vda rw";
         let (point, disk) = mount(line).unwrap();
-        assert_eq!((point, &*disk.kind, &*disk.device), ("/mnt", "ext4", "/dev/vda"));
+        assert_eq!(
+            (point, &*disk.kind, &*disk.device),
+            ("/mnt", "ext4", "/dev/vda")
+        );
     }
 }

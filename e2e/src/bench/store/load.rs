@@ -39,7 +39,8 @@ const ATTEMPTS_MAX: usize = 200;
 /// Clients that fill a store.
 pub(super) const FILLERS: usize = 256;
 
-/// What each client does.
+/// What each client does. No run repeats the values of one before it: a store may find out that a put
+/// changes nothing, and then has less to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
     /// A random key of many gets a random value.
@@ -187,12 +188,15 @@ impl Lanes {
 
     /// Runs the shape to its end; the processes are those whose use is counted.
     pub(super) async fn drive(&mut self, shape: &Shape, servers: &[u32]) -> Outcome<Load> {
-        self.0[0].client().put(SHARED_KEY, &[7; VALUE_BYTES]).await?;
+        self.0[0]
+            .client()
+            .put(SHARED_KEY, &[7; VALUE_BYTES])
+            .await?;
         let start = Instant::now() + shape.warm_up;
         let window = start..start + shape.window;
         let mut clients = JoinSet::new();
-        for (number, lane) in self.0.iter().enumerate() {
-            let source = StdRng::seed_from_u64(number as u64);
+        for lane in &self.0 {
+            let source = StdRng::from_os_rng();
             clients.spawn(run(lane.clone(), shape.work, source, window.clone()));
         }
         tokio::time::sleep_until(window.start.into()).await;
@@ -214,8 +218,8 @@ impl Lanes {
     pub(super) async fn fill(&self, keys: usize) -> Outcome<()> {
         let next = Arc::new(AtomicU64::new(0));
         let mut clients = JoinSet::new();
-        for (number, lane) in self.0.iter().enumerate() {
-            let source = StdRng::seed_from_u64(number as u64);
+        for lane in &self.0 {
+            let source = StdRng::from_os_rng();
             clients.spawn(write(lane.clone(), source, Arc::clone(&next), keys as u64));
         }
         clients.join_all().await.into_iter().collect()
@@ -267,12 +271,7 @@ async fn call(client: &mut Client, work: Work, key: &[u8], value: &[u8]) -> Outc
 }
 
 /// One of those who fill a store; a write that fails is made again.
-async fn write(
-    mut lane: Lane,
-    mut source: StdRng,
-    next: Arc<AtomicU64>,
-    keys: u64,
-) -> Outcome<()> {
+async fn write(mut lane: Lane, mut source: StdRng, next: Arc<AtomicU64>, keys: u64) -> Outcome<()> {
     let mut value = [0; VALUE_BYTES];
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);

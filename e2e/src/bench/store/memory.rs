@@ -30,7 +30,11 @@ pub async fn measure(options: &Options, progress: Progress<'_>) -> Outcome<Vec<R
     let mut filled = Sides::<Filled>::default();
     for system in System::BOTH {
         *filled.of(system) = fill(options, system).await?;
-        progress(&format!("{system} with {} keys: {:?}", options.keys, filled.of(system)));
+        progress(&format!(
+            "{system} with {} keys: {:?}",
+            options.keys,
+            filled.of(system)
+        ));
     }
     let row = |what: &str, unit, bar, of: &dyn Fn(&Filled) -> f64| {
         let name = format!("{} keys: {what}", options.keys);
@@ -39,14 +43,24 @@ pub async fn measure(options: &Options, progress: Progress<'_>) -> Outcome<Vec<R
     let sum = |values: &[f64]| values.iter().sum();
     Ok(vec![
         row("filled", "/s", Bar::None, &|f| f.rate),
-        row("largest member, resident", "MB", Bar::AtMost(1.0 / 3.0), &|f| {
-            usage::largest(&f.resident)
+        row(
+            "largest member, resident",
+            "MB",
+            Bar::AtMost(1.0 / 3.0),
+            &|f| usage::largest(&f.resident),
+        ),
+        row(
+            "largest member, without mapped files",
+            "MB",
+            Bar::None,
+            &|f| usage::largest(&f.own),
+        ),
+        row("all members, resident", "MB", Bar::None, &|f| {
+            sum(&f.resident)
         }),
-        row("largest member, without mapped files", "MB", Bar::None, &|f| {
-            usage::largest(&f.own)
+        row("all members, without mapped files", "MB", Bar::None, &|f| {
+            sum(&f.own)
         }),
-        row("all members, resident", "MB", Bar::None, &|f| sum(&f.resident)),
-        row("all members, without mapped files", "MB", Bar::None, &|f| sum(&f.own)),
     ])
 }
 

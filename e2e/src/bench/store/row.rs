@@ -49,12 +49,7 @@ pub struct Row {
 
 impl Row {
     /// A row whose bar is on the ratio.
-    pub fn new(
-        name: impl Into<String>,
-        unit: &'static str,
-        values: Sides<f64>,
-        bar: Bar,
-    ) -> Self {
+    pub fn new(name: impl Into<String>, unit: &'static str, values: Sides<f64>, bar: Bar) -> Self {
         Self {
             name: name.into(),
             unit,
