@@ -133,11 +133,9 @@ fn check(options: &RestoreOptions) -> Result<NodeId, RestoreError> {
             return invalid(format!("member `{name}` is listed twice"));
         }
     }
-    let named = (1..).zip(&options.members);
-    named
-        .into_iter()
-        .find(|(_, (name, ..))| *name == options.name)
-        .map(|(id, _)| id)
+    let mut numbered = (1..).zip(&options.members);
+    let own = numbered.find(|(_, (name, ..))| *name == options.name);
+    own.map(|(id, _)| id)
         .ok_or_else(|| RestoreError::UnknownMember {
             name: options.name.clone(),
         })
