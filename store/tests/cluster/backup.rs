@@ -184,7 +184,7 @@ async fn damaged_backups_and_wrong_targets_are_refused() -> Test {
     let options = options(&cluster, "a", &source.found);
     let whole = std::fs::read(&source.file)?;
     let bad = source.cluster.dir.path().join("bad");
-    for (at, block) in [(20, 0), (whole.len() / 2, 1), (whole.len() - 1, 3)] {
+    for (at, block) in [(20, 0), (whole.len() / 2, 1), (whole.len() - 1, 4)] {
         let mut flipped = whole.clone();
         flipped[at] ^= 4;
         std::fs::write(&bad, flipped)?;
