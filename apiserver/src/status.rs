@@ -171,6 +171,7 @@ impl From<TxnError> for Failure {
             TxnError::NoLeader
             | TxnError::Stopped(_)
             | TxnError::DiskFull
+            | TxnError::LowSpace
             | TxnError::Diverged(_) => Self::unavailable(text),
             TxnError::Timeout => Self::timeout(text),
             TxnError::TooLarge { .. } => Self::too_large(text),

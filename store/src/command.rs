@@ -72,8 +72,16 @@ pub(crate) fn encode(txn: &Txn) -> Result<Bytes, postcard::Error> {
 
 /// True when the bytes are one whole transaction: what enters the log must be decodable everywhere.
 pub(crate) fn is_txn(encoded: &[u8]) -> bool {
-    let mut txns = Txns(encoded);
-    matches!(txns.next(), Some(Ok(_))) && txns.0.is_empty()
+    Txns::one(encoded).is_some()
+}
+
+impl<'a> Txns<'a> {
+    /// The one transaction that the bytes are, and nothing besides.
+    pub(crate) fn one(encoded: &'a [u8]) -> Option<Txn<&'a [u8]>> {
+        let mut txns = Self(encoded);
+        let txn = txns.next()?.ok()?;
+        txns.0.is_empty().then_some(txn)
+    }
 }
 
 impl<'a> Iterator for Txns<'a> {

@@ -16,6 +16,7 @@ pub(crate) mod published;
 pub(crate) mod reads;
 
 pub(crate) mod checkpoint;
+pub(crate) mod checkpoints;
 pub(crate) mod log;
 pub(crate) mod machine;
 pub(crate) mod state;
@@ -35,6 +36,8 @@ pub(crate) mod metrics;
 
 pub(crate) mod files;
 pub(crate) mod identity;
+pub(crate) mod reserve;
+pub(crate) mod room;
 
 #[doc(hidden)]
 pub mod bench;

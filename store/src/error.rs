@@ -34,7 +34,7 @@ pub enum TxnError {
         /// The limit.
         max: usize,
     },
-    /// The disk under the data directory is full.
+    /// The disk under the data directory was full in the middle of a write, and the replica stopped.
     #[error("the disk of the data directory is full: free space and restart the replica")]
     DiskFull,
     /// No member has this id.
@@ -43,6 +43,12 @@ pub enum TxnError {
     /// A membership change was refused.
     #[error("the membership change was refused: {0}")]
     Membership(String),
+    /// The leader's disk is almost full. Nothing was written.
+    #[error(
+        "the leader's disk is full: what needs room is refused until there is some, deleting still works; free space, then \
+         writes go on by themselves"
+    )]
+    LowSpace,
     /// This replica's state is not what a majority of the voters made of the same log.
     #[error(
         "this replica has stopped: {0}. Keep its data directory for analysis under another name, rejoin the \

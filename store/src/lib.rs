@@ -25,6 +25,7 @@ pub mod txn;
 mod command;
 mod dedupe;
 mod digest;
+mod growth;
 mod state;
 
 pub mod history;

@@ -68,6 +68,8 @@ pub struct Status {
     pub epoch: u64,
     /// The leader it knows.
     pub leader: Option<NodeId>,
+    /// Whether its disk leaves room for the log.
+    pub has_room: bool,
 }
 
 /// One member as the cluster sees it.

@@ -24,6 +24,11 @@ impl View {
         self.slots.get(key).map(|slot| slot.item().clone())
     }
 
+    /// Bytes of key and value under the key.
+    pub(crate) fn size(&self, key: &[u8]) -> Option<usize> {
+        self.slots.get(key).map(|slot| slot.as_ref().len())
+    }
+
     /// Items between the bounds, in key order.
     pub fn range(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> impl Iterator<Item = Item> {
         let bounds = if is_empty(start, end) {

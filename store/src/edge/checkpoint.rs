@@ -4,7 +4,7 @@
 //! older of the two. So a crash, a torn write or rot in one of them costs a longer replay, never
 //! state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -28,9 +28,15 @@ pub(crate) struct Checkpointer {
     /// Held while a generation is written, by the writing thread itself: it cannot be cancelled.
     writing: Arc<AsyncMutex<()>>,
     tracked: Arc<Mutex<Tracked>>,
+    /// Only touched by who holds `writing`, and when nothing is written yet.
+    owed: Arc<Mutex<Owed>>,
 }
 
-/// What changed since the generations were written.
+/// Per generation: the keys it lacks besides the recent ones, or none when it must be written in full.
+#[derive(Default)]
+struct Owed([Option<BTreeSet<Bytes>>; 2]);
+
+/// What was applied lately. The state machine notes it in passing, so it must cost little.
 #[derive(Default)]
 struct Tracked {
     latest: Option<Image>,
@@ -39,18 +45,18 @@ struct Tracked {
     durable: Option<LogId>,
     entries: u64,
     bytes: u64,
-    /// Per generation: the keys changed since, or none when it must be written in full.
-    changed: [Option<BTreeSet<Bytes>>; 2],
+    /// Keys changed since the last checkpoint began.
+    recent: HashSet<Bytes>,
     /// Per generation: the applied index it holds durably.
     holds: [Option<u64>; 2],
     /// The next build answers with this checkpoint instead of making one.
     announced: Option<Arc<Image>>,
 }
 
-/// What one write brings to one generation.
+/// What one checkpoint takes over.
 struct Batch {
     target: usize,
-    changed: Option<BTreeSet<Bytes>>,
+    recent: HashSet<Bytes>,
     entries: u64,
     bytes: u64,
 }
@@ -75,6 +81,7 @@ impl Checkpointer {
             generations,
             writing: Arc::default(),
             tracked: Arc::default(),
+            owed: Arc::default(),
         }
     }
 
@@ -111,8 +118,10 @@ impl Checkpointer {
         tracked.latest = Some(image.clone());
         tracked.entries += entries;
         tracked.bytes += bytes;
-        for keys in tracked.changed.iter_mut().flatten() {
-            keys.extend(steps.iter().map(|step| Bytes::copy_from_slice(step.key())));
+        for step in steps {
+            if !tracked.recent.contains(step.key()) {
+                tracked.recent.insert(Bytes::copy_from_slice(step.key()));
+            }
         }
     }
 
@@ -185,10 +194,11 @@ impl Checkpointer {
             let mut tracked = self.tracked();
             let target = tracked.older();
             tracked.latest = Some(image.clone());
-            tracked.changed = [None, None];
+            tracked.recent = HashSet::new();
             tracked.holds = [None, None];
             tracked.begin_at(target)
         };
+        *lock(&self.owed) = Owed::default();
         self.write(writing, image, batch).await.map(drop)
     }
 
@@ -201,15 +211,24 @@ impl Checkpointer {
         let image = Arc::new(image);
         let generation = Arc::clone(&self.generations[batch.target]);
         let tracked = Arc::clone(&self.tracked);
+        let owed = Arc::clone(&self.owed);
         let written = tokio::task::spawn_blocking(move || {
-            let write = || generation.write(&image, batch.changed.as_ref());
+            let changed = lock(&owed).take(batch.target, batch.recent);
+            let write = || generation.write(&image, changed.as_ref());
             let result = catch_unwind(AssertUnwindSafe(write))
                 .unwrap_or_else(|_| Err(io::Error::other("the writer of checkpoints panicked")));
             // Recorded before the next write may begin, and also when nobody waits any more.
             match &result {
                 Ok(()) => lock(&tracked).written(batch.target, &image),
-                Err(_) => lock(&tracked).failed(batch),
+                Err(_) => lock(&tracked).failed(batch.entries, batch.bytes),
             }
+            // A generation that could not be written still holds what it held.
+            let held = if result.is_ok() {
+                Some(BTreeSet::new())
+            } else {
+                changed
+            };
+            lock(&owed).0[batch.target] = held;
             drop(writing);
             result.map(|()| image)
         });
@@ -217,8 +236,8 @@ impl Checkpointer {
     }
 
     fn loaded(&self, n: usize, image: &Image) {
+        lock(&self.owed).0[n] = Some(BTreeSet::new());
         let mut tracked = self.tracked();
-        tracked.changed[n] = Some(BTreeSet::new());
         tracked.holds[n] = image.applied_index();
         tracked.latest = Some(image.clone());
         tracked.durable = image.applied;
@@ -234,8 +253,22 @@ impl Checkpointer {
     }
 }
 
-fn lock(tracked: &Mutex<Tracked>) -> MutexGuard<'_, Tracked> {
-    tracked.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Owed {
+    /// All that this generation lacks; the other one is owed the recent keys too.
+    fn take(&mut self, target: usize, recent: HashSet<Bytes>) -> Option<BTreeSet<Bytes>> {
+        if let Some(other) = &mut self.0[1 - target] {
+            other.extend(recent.iter().cloned());
+        }
+        let mut changed = self.0[target].take();
+        if let Some(changed) = &mut changed {
+            changed.extend(recent);
+        }
+        changed
+    }
 }
 
 impl Tracked {
@@ -248,7 +281,7 @@ impl Tracked {
     fn begin_at(&mut self, target: usize) -> Batch {
         Batch {
             target,
-            changed: self.changed[target].replace(BTreeSet::new()),
+            recent: std::mem::take(&mut self.recent),
             entries: std::mem::take(&mut self.entries),
             bytes: std::mem::take(&mut self.bytes),
         }
@@ -259,15 +292,9 @@ impl Tracked {
         self.durable = image.applied;
     }
 
-    /// The generation still holds what it held, so what was to be brought to it is still owed.
-    fn failed(&mut self, batch: Batch) {
-        self.entries += batch.entries;
-        self.bytes += batch.bytes;
-        let since = self.changed[batch.target].take();
-        self.changed[batch.target] = batch.changed.map(|mut owed| {
-            owed.extend(since.into_iter().flatten());
-            owed
-        });
+    fn failed(&mut self, entries: u64, bytes: u64) {
+        self.entries += entries;
+        self.bytes += bytes;
     }
 
     /// The generation to write next: never the one the current checkpoint is in.

@@ -36,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) raft: RaftHandle,
     pub(crate) log: LogStore,
+    /// The room for the log.
+    pub(crate) space: watch::Receiver<Space>,
     pub(crate) peers: Peers,
     pub(crate) published: Arc<Published>,
     pub(crate) checkpointer: Arc<Checkpointer>,
@@ -136,6 +138,7 @@ impl Core {
             digest: progress.digest,
             epoch: metrics.vote.leader_id.term,
             leader: metrics.current_leader,
+            has_room: *self.space.borrow() == Space::Ample,
         }
     }
 
@@ -152,7 +155,7 @@ impl Core {
             applied: self.published.progress().applied_next.saturating_sub(1),
             committed: committed.map_or(0, |at| at.index),
             differs: self.alarm.get().map(|difference| difference.to_string()),
-            log_space_exhausted: *self.log.space().borrow() == Space::Exhausted,
+            log_space_exhausted: *self.space.borrow() == Space::Exhausted,
         })
     }
 

@@ -399,7 +399,7 @@ impl Core {
         }
     }
 
-    async fn ask_status(&self, id: NodeId) -> Option<(Status, u32)> {
+    pub(crate) async fn ask_status(&self, id: NodeId) -> Option<(Status, u32)> {
         match self.control(id)?.ask(Ask::Status, STATUS_MAX).await {
             Ok(Answer::Status(status, pid)) => Some((status, pid)),
             Ok(_) | Err(_) => None,

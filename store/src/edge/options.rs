@@ -98,6 +98,9 @@ pub struct Limits {
     pub segment_bytes: u64,
     /// Entries kept in the log behind a checkpoint, for followers that lag a little.
     pub keep_entries: u64,
+    /// Disk space kept back, so that a full disk does not prevent the checkpoint that makes room. Files
+    /// in the data directory otherwise take three log segments and about three times the state.
+    pub reserve_bytes: u64,
     /// How long an installed snapshot may take end to end.
     pub snapshot: Duration,
 }
@@ -116,6 +119,7 @@ impl Default for Limits {
             checkpoint_bytes: 32 << 20,
             segment_bytes: 16 << 20,
             keep_entries: 2_000,
+            reserve_bytes: 16 << 20,
             snapshot: Duration::from_secs(60),
         }
     }

@@ -10,10 +10,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::command::{Proposal, Response};
+use crate::command::{Proposal, Response, Txns};
 use crate::edge::core::{Core, Fault};
 use crate::edge::metrics::Metrics;
+use crate::edge::wal::pool::Space;
 use crate::error::TxnError;
+use crate::growth::grows;
 use crate::raft::{RaftHandle, Types};
 use crate::txn::TxnOutcome;
 use crate::wire::{Answer, Refusal};
@@ -169,11 +171,26 @@ impl Core {
 
     /// Queues an encoded transaction; whoever asked is answered, now or later.
     pub(crate) async fn enqueue(&self, txn: Bytes, asker: Asker) {
+        if self.lacks_room_for(&txn) {
+            return asker.answer(Err(Refusal::Error(TxnError::LowSpace)));
+        }
         let came = Instant::now();
         let proposed = Proposed { txn, asker, came };
         if let Err(mpsc::error::SendError(unsent)) = self.proposals.send(proposed).await {
             let stopped = Refusal::Error(self.stopped(&"it is shutting down"));
             unsent.asker.answer(Err(stopped));
+        }
+    }
+
+    /// With the last segments of the log ahead, only what makes room is taken: it must still fit when
+    /// everything else does not.
+    fn lacks_room_for(&self, encoded: &Bytes) -> bool {
+        if *self.space.borrow() == Space::Ample {
+            return false;
+        }
+        match Txns::one(encoded) {
+            Some(txn) => grows(&self.published.view(), &txn),
+            None => false,
         }
     }
 }

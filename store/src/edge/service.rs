@@ -7,19 +7,18 @@ use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
 use crate::edge::alarm;
+use crate::edge::checkpoints;
 use crate::edge::core::Core;
 use crate::edge::engine::Engine;
 use crate::edge::identity;
 use crate::edge::membership;
 use crate::edge::propose::{self, Proposed};
 use crate::edge::reads::{self, ReadIndex};
+use crate::edge::room;
 use crate::edge::vigil;
-use crate::edge::wal::pool::Space;
 use crate::error::TxnError;
 use crate::item::NodeId;
 use crate::member::Leadership;
@@ -28,8 +27,6 @@ use crate::wire::MemberChange;
 /// Leadership is handed over before a planned stop, if that is quick.
 const HAND_OVER_MAX: Duration = Duration::from_secs(2);
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
-/// After a checkpoint failed, e.g. for lack of space.
-const CHECKPOINT_RETRY: Duration = Duration::from_secs(10);
 const ANNOUNCE_RETRY: Duration = Duration::from_millis(500);
 
 /// Drives a replica. Dropping it without running it ends the replica as a crash would.
@@ -125,9 +122,9 @@ impl Tasks {
         tasks.spawn(watch_server(Arc::clone(core), leads));
         tasks.spawn(vigil::run(Arc::clone(core)));
         tasks.spawn(alarm::run(Arc::clone(core)));
-        tasks.spawn(checkpoints(Arc::clone(core)));
+        tasks.spawn(checkpoints::run(Arc::clone(core)));
         tasks.spawn(announce(Arc::clone(core)));
-        tasks.spawn(warn_of_space(Arc::clone(core)));
+        tasks.spawn(room::run(Arc::clone(core)));
         tasks.spawn(membership::steward(Arc::clone(core), stop));
         Self(tasks)
     }
@@ -236,71 +233,6 @@ async fn watch_server(core: Arc<Core>, leads: watch::Sender<Leadership>) {
         if metrics.changed().await.is_err() {
             return;
         }
-    }
-}
-
-/// Says when the log runs out of disk, and when it has room again.
-async fn warn_of_space(core: Arc<Core>) {
-    let mut space = core.log.space();
-    while space.changed().await.is_ok() {
-        match *space.borrow_and_update() {
-            Space::Ample => tracing::info!("the log has room again"),
-            Space::Low => tracing::warn!("the disk is full: the log cannot grow much further"),
-            Space::Exhausted => {
-                tracing::error!("the disk is full: nothing is written until there is space");
-            }
-        }
-    }
-}
-
-/// Writes checkpoints by entries and bytes, and forgets the log behind two of them.
-async fn checkpoints(core: Arc<Core>) {
-    let mut progress = core.published.subscribe();
-    loop {
-        let (entries, bytes) = core.checkpointer.pending();
-        if entries >= core.limits.checkpoint_entries || bytes >= core.limits.checkpoint_bytes {
-            if let Err(error) = measured_checkpoint(&core, entries, bytes).await {
-                tracing::error!(%error, "no checkpoint; the log keeps growing until one succeeds");
-                tokio::time::sleep(CHECKPOINT_RETRY).await;
-            }
-        } else if progress.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-async fn measured_checkpoint(core: &Core, entries: u64, bytes: u64) -> std::io::Result<()> {
-    let started = Instant::now();
-    let span = tracing::debug_span!("checkpoint", entries, bytes);
-    let written = checkpoint(core).instrument(span).await;
-    let took = started.elapsed();
-    core.metrics.checkpointed(written.is_ok(), bytes, took);
-    written
-}
-
-async fn checkpoint(core: &Core) -> std::io::Result<()> {
-    let Some(latest) = core.checkpointer.latest() else {
-        return Ok(());
-    };
-    let written = core.checkpointer.checkpoint(latest).await?;
-    core.checkpointer.announce(written);
-    core.raft
-        .trigger()
-        .snapshot()
-        .await
-        .map_err(std::io::Error::other)?;
-    let purgeable = core
-        .checkpointer
-        .purgeable()
-        .and_then(|at| at.checked_sub(core.limits.keep_entries));
-    match purgeable {
-        Some(upto) => core
-            .raft
-            .trigger()
-            .purge_log(upto)
-            .await
-            .map_err(std::io::Error::other),
-        None => Ok(()),
     }
 }
 

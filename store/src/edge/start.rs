@@ -339,6 +339,7 @@ impl Opened {
             data_dir: self.dir,
             limits: self.limits,
             raft,
+            space: log.space(),
             log,
             published,
             checkpointer,

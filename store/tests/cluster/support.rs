@@ -136,6 +136,7 @@ impl Cluster {
         let limits = Limits {
             checkpoint_entries: 40,
             keep_entries: 5,
+            reserve_bytes: 1 << 20,
             ..Limits::default()
         };
         Self {

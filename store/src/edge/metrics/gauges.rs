@@ -79,7 +79,7 @@ fn consensus(core: &Core, to: &mut Registry) {
         u64::from(leads),
     );
     let of = "Room for the log: 0 ample, 1 low, 2 exhausted";
-    let level = match *core.log.space().borrow() {
+    let level = match *core.space.borrow() {
         Space::Ample => 0,
         Space::Low => 1,
         Space::Exhausted => 2,

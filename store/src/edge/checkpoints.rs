@@ -1,0 +1,98 @@
+//! When checkpoints are written, and what of the log is forgotten behind them.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::edge::core::Core;
+use crate::edge::reserve;
+use crate::edge::wal::pool::Space;
+
+/// After a checkpoint failed, e.g. for lack of space.
+const RETRY: Duration = Duration::from_secs(10);
+/// How often a replica that is short of space looks for entries to get rid of.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// Writes checkpoints by entries and bytes, and whenever the log is short of space.
+pub(crate) async fn run(core: Arc<Core>) {
+    let mut progress = core.published.subscribe();
+    take_reserve(&core).await;
+    loop {
+        if !is_due(&core) {
+            let look = tokio::time::timeout(SHORT, progress.changed());
+            if matches!(look.await, Ok(Err(_ended))) {
+                return;
+            }
+            continue;
+        }
+        match measured(&core).await {
+            Ok(()) => take_reserve(&core).await,
+            Err(error) if give_reserve(&core, &error).await => {
+                tracing::warn!(%error, "the disk is full: the reserve is used for a checkpoint");
+            }
+            Err(error) => {
+                tracing::error!(%error, "no checkpoint; the log keeps growing until one succeeds");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+fn is_due(core: &Core) -> bool {
+    let (entries, bytes) = core.checkpointer.pending();
+    let short = *core.space.borrow() != Space::Ample;
+    entries >= core.limits.checkpoint_entries
+        || bytes >= core.limits.checkpoint_bytes
+        || short && entries > 0
+}
+
+async fn measured(core: &Core) -> io::Result<()> {
+    let started = Instant::now();
+    let (entries, bytes) = core.checkpointer.pending();
+    let span = tracing::debug_span!("checkpoint", entries, bytes);
+    let written = checkpoint(core).instrument(span).await;
+    core.metrics
+        .checkpointed(written.is_ok(), bytes, started.elapsed());
+    written
+}
+
+async fn checkpoint(core: &Core) -> io::Result<()> {
+    let Some(latest) = core.checkpointer.latest() else {
+        return Ok(());
+    };
+    let written = core.checkpointer.checkpoint(latest).await?;
+    core.checkpointer.announce(written);
+    let raft = core.raft.trigger();
+    raft.snapshot().await.map_err(io::Error::other)?;
+    // Short of space, followers that lag are better sent the state than kept the log.
+    let short = *core.space.borrow() != Space::Ample;
+    let keep = if short { 0 } else { core.limits.keep_entries };
+    match core.checkpointer.purgeable() {
+        Some(at) if at > keep => raft.purge_log(at - keep).await.map_err(io::Error::other),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Keeps space back while there is some.
+async fn take_reserve(core: &Core) {
+    if *core.space.borrow() != Space::Ample {
+        return;
+    }
+    let (dir, bytes) = (core.data_dir.clone(), core.limits.reserve_bytes);
+    let taken = tokio::task::spawn_blocking(move || reserve::ensure(&dir, bytes)).await;
+    if let Ok(Err(error)) = taken {
+        tracing::warn!(%error, "no disk space can be kept in reserve");
+    }
+}
+
+/// True when space was given back, so that it is worth another attempt.
+async fn give_reserve(core: &Core, error: &io::Error) -> bool {
+    // The state's files wrap what the disk said.
+    tracing::debug!(%error, "a checkpoint failed");
+    let dir = core.data_dir.clone();
+    let given = tokio::task::spawn_blocking(move || reserve::release(&dir)).await;
+    matches!(given, Ok(Ok(true)))
+}
