@@ -30,8 +30,10 @@ mod state;
 pub mod history;
 pub mod snapshot;
 
-mod archive;
 mod image;
+
+mod archive;
+
 mod raft;
 mod wire;
 
