@@ -31,11 +31,13 @@ mod state;
 pub mod history;
 pub mod snapshot;
 
-mod archive;
 mod image;
 mod marks;
-mod raft;
+
+mod archive;
 mod wal;
+
+mod raft;
 mod wire;
 
 pub mod error;

@@ -237,6 +237,18 @@ impl State {
     }
 }
 
+#[cfg(test)]
+impl State {
+    /// Applies a transaction the way it comes out of the log.
+    pub(crate) fn apply_logged(&mut self, txn: &Txn) -> Vec<Step> {
+        let encoded = crate::command::encode(txn).unwrap();
+        let decoded = crate::command::Txns::one(&encoded).unwrap();
+        let mut steps = Vec::new();
+        self.apply(1, &decoded, &mut steps);
+        steps
+    }
+}
+
 /// Computed again rather than kept: at a million small objects the sums would be a tenth of the state.
 fn digest_of(slot: &Slot) -> u128 {
     digest::item(slot.key(), slot.value(), slot.numbers())

@@ -302,3 +302,6 @@ impl Tracked {
         usize::from(self.holds[1] < self.holds[0])
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,10 +7,8 @@ use std::io;
 use tempfile::TempDir;
 
 use super::*;
-use crate::command::{self, Command, Proposal};
 use crate::dedupe::{Remembered, Request};
 use crate::faults::Action;
-use crate::history::Step;
 use crate::raft::log_id;
 use crate::txn::{Op, Txn};
 
@@ -42,7 +40,6 @@ impl Place {
     }
 
     fn apply(&mut self, ops: Vec<Op>) {
-        let mut steps: Vec<Step> = Vec::new();
         let index = self.image.applied_index().unwrap_or(0) + 1;
         let txn = Txn {
             request_id: u128::from(index),
@@ -50,14 +47,7 @@ impl Place {
             guards: vec![],
             ops,
         };
-        let encoded = [command::encode(&txn).unwrap()];
-        let entry = Proposal::txns(encoded.iter());
-        let Ok(Command::Txns(txns)) = entry.command() else {
-            panic!("{entry:?}");
-        };
-        for txn in txns {
-            self.image.state.apply(1, &txn.unwrap(), &mut steps);
-        }
+        let steps = self.image.state.apply_logged(&txn);
         self.image.applied = Some(log_id(1, index));
         let keys = steps.iter().map(|step| Bytes::copy_from_slice(step.key()));
         self.changed.extend(keys);

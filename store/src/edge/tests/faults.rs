@@ -3,12 +3,13 @@
 
 use std::io;
 
-use super::support::{Cluster, Replica, leader, must_put, put, until};
+use super::support::{Cluster, Replica, leader, must_put, put, txn, until};
 use crate::Store;
 use crate::edge::wal::pool::Space;
 use crate::error::TxnError;
 use crate::faults::{Action, Faults, Point};
 use crate::member::Role;
+use crate::txn::{Op, TxnOutcome};
 
 async fn start_with(faults: &Faults, cluster: &Cluster, name: &str) -> Replica {
     let mut options = cluster.options(name, cluster.static_bootstrap()).await;
@@ -108,10 +109,29 @@ async fn a_full_disk_is_waited_for() {
     faults.arm(Point::WalSegment, full, None);
     let replica = start_with(&faults, &cluster, "a").await;
     let mut space = replica.store.space();
+    let mut kept = 0;
+    // Objects are refused in time; changes that need no room still fit.
+    let refused = loop {
+        match replica
+            .store
+            .txn(put(format!("k{kept}"), vec![1; 20 << 10]))
+            .await
+        {
+            Ok(_) => kept += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused, TxnError::LowSpace);
+    assert!(kept > 0);
+    let delete = Op::Delete { key: "k0".into() };
+    let deleted = replica.store.txn(txn(vec![], vec![delete])).await.unwrap();
+    assert!(matches!(deleted, TxnOutcome::Applied { .. }));
+    assert_eq!(replica.store.barrier().await.unwrap(), kept + 1);
+    // Until even they do not; the log waits, and so do they.
     let store = replica.store.clone();
     let writing = tokio::spawn(async move {
         for n in 0..8 {
-            must_put(&store, format!("k{n}"), vec![n; 20 << 10]).await;
+            must_put(&store, "k1", vec![n; 20 << 10]).await;
         }
     });
     space.wait_for(|it| *it == Space::Exhausted).await.unwrap();
@@ -120,14 +140,18 @@ async fn a_full_disk_is_waited_for() {
     faults.disarm(Point::WalSegment);
     writing.await.unwrap();
     space.wait_for(|it| *it == Space::Ample).await.unwrap();
+    must_put(&replica.store, "k0", vec![7; 20 << 10]).await;
 
     // One that waits can be stopped.
     faults.arm(Point::WalSegment, full, None);
     let store = replica.store.clone();
     let writing = tokio::spawn(async move {
         let mut written = Ok(());
-        while written.is_ok() {
-            written = store.txn(put("k", vec![0; 20 << 10])).await.map(drop);
+        for n in 0.. {
+            written = store.txn(put("k0", vec![n; 20 << 10])).await.map(drop);
+            if written.is_err() {
+                return;
+            }
         }
     });
     space.wait_for(|it| *it == Space::Exhausted).await.unwrap();
@@ -135,7 +159,7 @@ async fn a_full_disk_is_waited_for() {
     writing.await.unwrap();
     let replica = cluster.start("a").await;
     replica.store.barrier().await.unwrap();
-    let kept = replica.store.view().get(b"k7").map(|item| item.value);
+    let kept = replica.store.view().get(b"k1").map(|item| item.value);
     assert_eq!(kept, Some(vec![7; 20 << 10].into()));
     replica.shutdown().await;
 }
