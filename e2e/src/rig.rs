@@ -257,6 +257,20 @@ impl Stores {
         .map_err(|fault| self.blame(name, fault))
     }
 
+    /// Waits until a node that was taken in anew has a vote: until then the others are a majority
+    /// only without it.
+    ///
+    /// # Errors
+    /// When it has none in time.
+    pub async fn voting(&self, name: &str) -> Outcome<()> {
+        let client = self.client(name)?;
+        wait::until(&format!("the vote of `{name}`"), AGREE_MAX, async || {
+            let role = client.status().await?.status.role;
+            fault::ensure(role != Role::Learner, || "it is a learner".to_owned())
+        })
+        .await
+    }
+
     /// Waits until every running node serves.
     ///
     /// # Errors
