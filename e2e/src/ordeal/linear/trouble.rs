@@ -101,7 +101,7 @@ impl<'a> Maker<'a> {
     }
 
     async fn kill(&mut self, victim: &str) -> Outcome<()> {
-        self.note(format!("`{victim}` is killed"));
+        self.note(&format!("`{victim}` is killed"));
         self.stores.kill(victim).await?;
         self.rest(FAULT_MS).await;
         self.revive(victim)?;
@@ -109,7 +109,7 @@ impl<'a> Maker<'a> {
     }
 
     async fn kill_all(&mut self) -> Outcome<()> {
-        self.note("all are killed".to_owned());
+        self.note("all are killed");
         self.stores.kill_all().await?;
         for name in self.stores.names() {
             self.revive(&name)?;
@@ -123,7 +123,7 @@ impl<'a> Maker<'a> {
     }
 
     async fn pause(&mut self, victim: &str) -> Outcome<()> {
-        self.note(format!("`{victim}` is paused"));
+        self.note(&format!("`{victim}` is paused"));
         self.stores.pause(victim)?;
         self.rest(FAULT_MS).await;
         self.stores.resume(victim)?;
@@ -131,7 +131,7 @@ impl<'a> Maker<'a> {
     }
 
     async fn transfer(&mut self, heir: &str) -> Outcome<()> {
-        self.note(format!("`{heir}` is to lead"));
+        self.note(&format!("`{heir}` is to lead"));
         let id = self.stores.client(heir)?.status().await?.status.id;
         let leader = self.stores.client(&self.stores.leader().await?)?;
         // A transfer may be refused, by the leader itself for one.
@@ -140,7 +140,7 @@ impl<'a> Maker<'a> {
     }
 
     async fn isolate(&mut self, victim: &str) -> Outcome<()> {
-        self.note(format!("`{victim}` is cut off"));
+        self.note(&format!("`{victim}` is cut off"));
         self.stores.net()?.isolate(victim)?;
         self.rest(FAULT_MS).await;
         self.heal(victim).await
@@ -148,7 +148,7 @@ impl<'a> Maker<'a> {
 
     async fn isolate_leader(&mut self) -> Outcome<()> {
         let leader = self.stores.leader().await?;
-        self.note(format!("`{leader}`, who leads, is cut off"));
+        self.note(&format!("`{leader}`, who leads, is cut off"));
         self.stores.net()?.isolate(&leader)?;
         tokio::time::sleep(CUT_OFF).await;
         self.heal(&leader).await
@@ -164,7 +164,7 @@ impl<'a> Maker<'a> {
         } else {
             (other.as_str(), victim)
         };
-        self.note(format!("nothing `{from}` sends reaches `{to}`"));
+        self.note(&format!("nothing `{from}` sends reaches `{to}`"));
         self.stores.net()?.cut(from, to)?;
         self.rest(FAULT_MS).await;
         self.heal(victim).await
@@ -177,7 +177,7 @@ impl<'a> Maker<'a> {
 
     async fn forget_a_change(&mut self) -> Outcome<()> {
         let name = self.anybody()?;
-        self.note(format!("`{name}` leaves a change out of its history"));
+        self.note(&format!("`{name}` leaves a change out of its history"));
         self.stores.arm(&name, "history=lie*1").await
     }
 
@@ -187,7 +187,7 @@ impl<'a> Maker<'a> {
         chosen.ok_or_else(|| Fault::new("there are no nodes"))
     }
 
-    fn note(&mut self, words: String) {
+    fn note(&mut self, words: &str) {
         let at = self.scene.now() / 1_000_000;
         eprintln!("{at:>7} ms: {words}");
         self.faults.push(format!("{at} ms {words}"));

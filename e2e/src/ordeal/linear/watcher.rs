@@ -103,9 +103,9 @@ fn compacted(error: &CallError) -> Option<Revision> {
 
 /// Where to go on after this part.
 fn resume(part: &Part) -> Revision {
-    let seen = part.notes.iter().filter_map(|note| match note {
-        Note::Event(event) => Some(event.revision),
-        Note::Progress(revision) => Some(*revision),
+    let seen = part.notes.iter().map(|note| match note {
+        Note::Event(event) => event.revision,
+        Note::Progress(revision) => *revision,
     });
     let seen = seen.max().unwrap_or(part.after);
     match part.end {
