@@ -12,6 +12,9 @@ const GROUP: &str = "stoa.dev";
 /// What answers to strangers.
 const PUBLIC: [&str; 4] = ["version", "healthz", "livez", "readyz"];
 
+/// What shows how the whole cluster fares, or everything in it.
+const PRIVILEGED: [&str; 2] = ["metrics", "stoa"];
+
 /// The policy as the engine asks it.
 #[must_use]
 pub fn policy() -> Policy {
@@ -35,7 +38,7 @@ pub fn authorize(user: &User, attributes: &Attributes) -> Result<(), Failure> {
 /// May the user, or a stranger, GET this path that names no resource?
 ///
 /// # Errors
-/// 401 for a stranger, 403 for a joiner.
+/// 401 for a stranger, 403 for a joiner, and for agents where only administrators may look.
 pub fn authorize_path(user: Option<&User>, path: &str) -> Result<(), Failure> {
     let first = path
         .trim_start_matches('/')
@@ -45,10 +48,14 @@ pub fn authorize_path(user: Option<&User>, path: &str) -> Result<(), Failure> {
     match user {
         _ if PUBLIC.contains(&first) => Ok(()),
         None => Err(Failure::unauthorized()),
-        Some(user) if user.is_in(JOINERS) => Err(Failure::forbidden_text(format!(
-            "forbidden: User \"{}\" cannot get path \"{path}\"",
-            user.name
-        ))),
+        Some(user)
+            if user.is_in(JOINERS) || PRIVILEGED.contains(&first) && !is_all_powerful(user) =>
+        {
+            Err(Failure::forbidden_text(format!(
+                "forbidden: User \"{}\" cannot get path \"{path}\"",
+                user.name
+            )))
+        }
         Some(_) => Ok(()),
     }
 }
@@ -260,6 +267,7 @@ mod tests {
     fn paths() {
         let joiner = User::new("stoa:joiner:agent", JOINERS);
         let admin = User::new("admin", MASTERS);
+        let agent = User::new("stoa:agent:a1", AGENTS);
         for (user, path, code) in [
             (None, "/version", 200),
             (None, "/readyz/ping", 200),
@@ -268,6 +276,13 @@ mod tests {
             (Some(&joiner), "/healthz", 200),
             (Some(&joiner), "/openapi/v3", 403),
             (Some(&admin), "/openapi/v3", 200),
+            (None, "/metrics", 401),
+            (Some(&joiner), "/metrics", 403),
+            (Some(&agent), "/metrics", 403),
+            (Some(&agent), "/stoa/v1/snapshot", 403),
+            (Some(&agent), "/openapi/v3", 200),
+            (Some(&admin), "/metrics", 200),
+            (Some(&admin), "/stoa/v1/snapshot", 200),
         ] {
             let answer = authorize_path(user, path).map_or_else(|f| f.code(), |()| 200);
             assert_eq!(answer, code, "{path}");

@@ -1,7 +1,7 @@
 //! HTTP and TLS: everything between a socket and the engine. It decides nothing about objects.
 //!
 //! A request meets `listener.rs` (TLS, bounds), `front.rs` (id, audit, panics, identity), then
-//! `info.rs` (what the URL names) and one of: `documents.rs`, `health.rs`, `extras.rs` (verbs of
+//! `info.rs` (what the URL names) and one of: `documents.rs`, `health.rs`, `metrics.rs`, `extras.rs` (verbs of
 //! our own), `resources.rs` (the engine) or `watch.rs`.
 
 pub(crate) mod ambient;
@@ -17,6 +17,10 @@ pub(crate) mod negotiate;
 pub(crate) mod documents;
 
 pub(crate) mod health;
+
+pub(crate) mod metrics;
+
+pub(crate) mod process;
 
 pub(crate) mod resources;
 

@@ -168,9 +168,10 @@ impl From<TxnError> for Failure {
     fn from(error: TxnError) -> Self {
         let text = error.to_string();
         match error {
-            TxnError::NoLeader | TxnError::Stopped(_) | TxnError::DiskFull => {
-                Self::unavailable(text)
-            }
+            TxnError::NoLeader
+            | TxnError::Stopped(_)
+            | TxnError::DiskFull
+            | TxnError::Diverged(_) => Self::unavailable(text),
             TxnError::Timeout => Self::timeout(text),
             TxnError::TooLarge { .. } => Self::too_large(text),
             TxnError::UnknownMember(_) => Self::new(404, "NotFound", text),

@@ -20,7 +20,7 @@ const AGENT_THREADS: usize = 2;
 const INTERRUPTED: i32 = 130;
 
 /// Libraries of which only warnings are of interest to an operator.
-const QUIET: &str = "openraft=warn,chunked_wal=warn,raft_log=warn,sled=warn,hyper=warn,kube=warn";
+const QUIET: &str = "openraft=warn,hyper=warn,kube=warn";
 
 /// How a process logs, on standard error.
 #[derive(Args, Clone, Debug)]

@@ -6,6 +6,7 @@ pub mod failover;
 pub mod figure;
 pub mod latency;
 pub mod memory;
+pub mod store;
 
 use crate::{Cluster, Outcome, Plan, objects};
 

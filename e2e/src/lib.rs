@@ -42,6 +42,10 @@ pub mod fault;
 
 pub mod campaign;
 
+pub mod grpc;
+
+pub mod peer;
+
 pub mod bench;
 
 // The store alone, in reading order.

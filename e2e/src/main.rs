@@ -17,6 +17,8 @@ struct Cli {
 enum Command {
     /// Measure a cluster on this machine and print the figures beside their bars.
     Bench(cli::bench::Args),
+    /// Measure the store beside etcd on this machine, three members each.
+    BenchStore(cli::bench_store::Args),
     /// Kill servers and agents and wipe disks while tasks launch, and check that nothing is lost.
     Campaign(cli::campaign::Args),
     /// Break the bare store on purpose, and check that it keeps its promises.
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Outcome<ExitCode> {
     match command {
         Command::Bench(args) => alone(cli::bench::run(&args)),
+        Command::BenchStore(args) => cli::bench_store::run(&args),
         Command::Campaign(args) => alone(cli::campaign::run(&args)),
         Command::Store(command) => alone(cli::store::run(&command)),
         // Campaigns run nodes while they hold the machine.

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Fault, Outcome};
+use crate::{Fault, Outcome, grpc};
 
 pub use client::{CallError, Client, Watch};
 pub use options::Options;
@@ -49,9 +49,11 @@ async fn replica(options: &Options) -> Outcome<()> {
         _ = terminate.recv() => return Ok(()),
     };
     // Only now: a client that is refused knows that nothing was sent.
-    let listener = TcpListener::bind(&options.client_addr)
-        .await
-        .map_err(|e| Fault::new(format!("cannot listen on {}: {e}", options.client_addr)))?;
+    let listener = listen(&options.client_addr).await?;
+    if let Some(addr) = &options.grpc_addr {
+        let door = grpc::serve(listen(addr).await?, store.clone(), std::future::pending());
+        tokio::spawn(door);
+    }
     tokio::spawn(serve::run(listener, serve::Door { store, faults }));
     let stop = CancellationToken::new();
     let running = tokio::spawn(service.run(stop.clone()));
@@ -60,4 +62,10 @@ async fn replica(options: &Options) -> Outcome<()> {
         stop.cancel();
     });
     Ok(running.await??)
+}
+
+async fn listen(addr: &str) -> Outcome<TcpListener> {
+    TcpListener::bind(addr)
+        .await
+        .map_err(|e| Fault::new(format!("cannot listen on {addr}: {e}")))
 }

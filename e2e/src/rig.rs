@@ -5,6 +5,7 @@ mod node;
 pub mod plan;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -83,6 +84,26 @@ impl Stores {
             .values()
             .map(|node| node.client.clone())
             .collect()
+    }
+
+    /// Where each node takes etcd's gRPC, in the order of their names.
+    ///
+    /// # Errors
+    /// When the plan did not ask for it.
+    pub fn grpc_addrs(&self) -> Outcome<Vec<SocketAddr>> {
+        let addr = |node: &Replica| {
+            let addr = node.site.grpc_addr.as_deref();
+            let addr = addr.ok_or_else(|| Fault::new("these nodes take no gRPC"))?;
+            Ok(addr.parse()?)
+        };
+        self.nodes.values().map(addr).collect()
+    }
+
+    /// Process ids of the nodes that run.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        let nodes = self.nodes.values();
+        nodes.filter_map(|node| node.process.pid()).collect()
     }
 
     /// The data directory of a node.

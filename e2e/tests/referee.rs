@@ -37,8 +37,6 @@ const MAY_LINK: &[(&str, &[&str])] = &[
 /// Libraries that only the named crates may link.
 const OWNED_LIBRARIES: &[(&str, &[&str])] = &[
     ("openraft", &["stoa-store"]),
-    ("raft-log", &["stoa-store"]),
-    ("sled", &["stoa-store"]),
     ("axum", &["stoa-apiserver", "stoa-agent"]),
     ("clap", &["stoa", "stoa-e2e"]),
 ];

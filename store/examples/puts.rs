@@ -93,8 +93,18 @@ async fn fail_over(cluster: &Cluster, mut replicas: Vec<Replica>) -> Vec<Replica
     replicas
 }
 
+/// Processor time of this process so far.
+fn processor() -> Duration {
+    let usage = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(
+        usage.tv_sec.unsigned_abs(),
+        u32::try_from(usage.tv_nsec).unwrap_or(0),
+    )
+}
+
 async fn measure(through: &str, replicas: usize, store: &Store, writers: usize) {
     let started = Instant::now();
+    let before = processor();
     let tasks: Vec<_> = (0..writers)
         .map(|writer| tokio::spawn(write(store.clone(), writer, started)))
         .collect();
@@ -103,10 +113,11 @@ async fn measure(through: &str, replicas: usize, store: &Store, writers: usize) 
         latencies.extend(task.await.unwrap());
     }
     let rate = latencies.len() as f64 / started.elapsed().as_secs_f64();
+    let cost = (processor() - before).as_secs_f64() * 1e6 / latencies.len() as f64;
     latencies.sort_unstable();
     let at = |part: usize| latencies[(latencies.len() - 1) * part / 100];
     println!(
-        "{replicas} replicas, {writers} writers through the {through}: {rate:.0} puts/s, p50 {:?}, p99 {:?}",
+        "{replicas} replicas, {writers} writers through the {through}: {rate:.0} puts/s, p50 {:?}, p99 {:?}, {cost:.0} µs of processor each",
         at(50),
         at(99)
     );

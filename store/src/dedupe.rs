@@ -1,8 +1,9 @@
 //! Which transactions were decided recently, so that a retry is answered and not applied again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use imbl::{OrdMap, Vector};
+use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
 use crate::item::Revision;
@@ -57,20 +58,35 @@ pub(crate) struct Request {
     pub(crate) outcome: Remembered,
 }
 
-/// The bounded table, in order of decision. Structurally shared, so that a snapshot costs nothing.
-#[derive(Clone, Debug, Default)]
+/// The bounded table, in order of decision. What was decided is structurally shared, so that a snapshot
+/// costs nothing; the index is not: a clone makes its own when it is first asked.
+#[derive(Debug, Default)]
 pub(crate) struct Dedupe {
-    by_id: OrdMap<u128, Kept>,
     /// Oldest first.
-    by_age: Vector<u128>,
+    by_age: Vector<Kept>,
+    /// How many were forgotten: the n-th ever remembered is at `n - forgotten`.
+    forgotten: u64,
+    by_id: Option<HashMap<u128, u64>>,
     newest_ms: u64,
 }
 
 /// A request as the table holds it. There are many, so the common case is small.
 #[derive(Clone, Debug)]
 struct Kept {
+    id: u128,
     stamp_ms: u64,
     outcome: Outcome,
+}
+
+impl Clone for Dedupe {
+    fn clone(&self) -> Self {
+        Self {
+            by_age: self.by_age.clone(),
+            forgotten: self.forgotten,
+            by_id: None,
+            newest_ms: self.newest_ms,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -105,30 +121,31 @@ impl Outcome {
 }
 
 impl Dedupe {
-    pub(crate) fn get(&self, id: u128) -> Option<Remembered> {
-        self.by_id.get(&id).map(|kept| kept.outcome.recall())
+    pub(crate) fn get(&mut self, id: u128) -> Option<Remembered> {
+        let nth = *self.index().get(&id)?;
+        let at = usize::try_from(nth - self.forgotten).ok()?;
+        self.by_age.get(at).map(|kept| kept.outcome.recall())
     }
 
+    /// Remembers a request that is not in the table.
     pub(crate) fn insert(&mut self, request: Request) {
         self.newest_ms = self.newest_ms.max(request.stamp_ms);
-        self.by_age.push_back(request.id);
-        let kept = Kept {
+        let nth = self.forgotten + self.by_age.len() as u64;
+        self.index().insert(request.id, nth);
+        self.by_age.push_back(Kept {
+            id: request.id,
             stamp_ms: request.stamp_ms,
             outcome: Outcome::keep(request.outcome),
-        };
-        self.by_id.insert(request.id, kept);
+        });
         self.forget();
     }
 
     /// Oldest first; inserting these in order into an empty table rebuilds it.
     pub(crate) fn requests(&self) -> impl Iterator<Item = Request> + '_ {
-        self.by_age.iter().filter_map(|id| {
-            let kept = self.by_id.get(id)?;
-            Some(Request {
-                id: *id,
-                stamp_ms: kept.stamp_ms,
-                outcome: kept.outcome.recall(),
-            })
+        self.by_age.iter().map(|kept| Request {
+            id: kept.id,
+            stamp_ms: kept.stamp_ms,
+            outcome: kept.outcome.recall(),
         })
     }
 
@@ -145,18 +162,25 @@ impl Dedupe {
         self.newest_ms = self.newest_ms.max(newest_ms);
     }
 
+    fn index(&mut self) -> &mut HashMap<u128, u64> {
+        let (by_age, first) = (&self.by_age, self.forgotten);
+        self.by_id
+            .get_or_insert_with(|| by_age.iter().map(|kept| kept.id).zip(first..).collect())
+    }
+
     fn forget(&mut self) {
         while self.by_age.len() > COUNT_MIN {
-            let Some(id) = self.by_age.front().copied() else {
+            let Some(oldest) = self.by_age.front() else {
                 return;
             };
-            let stamp_ms = self.by_id.get(&id).map_or(0, |kept| kept.stamp_ms);
-            let expired = stamp_ms.saturating_add(AGE_MAX_MS) < self.newest_ms;
+            let expired = oldest.stamp_ms.saturating_add(AGE_MAX_MS) < self.newest_ms;
             if self.by_age.len() <= COUNT_MAX && !expired {
                 return;
             }
+            let id = oldest.id;
             self.by_age.pop_front();
-            self.by_id.remove(&id);
+            self.forgotten += 1;
+            self.index().remove(&id);
         }
     }
 }
@@ -203,12 +227,23 @@ mod tests {
 
     #[test]
     fn rebuilds_from_its_requests() {
-        let table = filled(0..100);
+        let mut table = filled(0..100);
         let mut copy = Dedupe::default();
         table.requests().for_each(|request| copy.insert(request));
         assert!(table.requests().eq(copy.requests()));
-        for request in table.requests() {
+        for request in copy.requests().collect::<Vec<_>>() {
             assert_eq!(table.get(request.id), Some(request.outcome));
         }
+    }
+
+    #[test]
+    fn a_clone_knows_what_its_original_knew() {
+        let mut table = filled((0..COUNT_MAX as u64 + 10).map(|_| 1));
+        let mut copy = table.clone();
+        for id in [11, 12, COUNT_MAX as u128, COUNT_MAX as u128 + 10] {
+            assert!(copy.get(id).is_some());
+            assert_eq!(copy.get(id), table.get(id), "{id}");
+        }
+        assert_eq!((copy.get(10), table.get(10)), (None, None));
     }
 }

@@ -1,5 +1,6 @@
 //! The store's contact with the world: disk, network, clock and runtime. Decides nothing by itself.
 
+pub mod backup;
 pub mod handle;
 pub mod options;
 
@@ -8,6 +9,7 @@ pub(crate) mod engine;
 pub(crate) mod service;
 pub(crate) mod start;
 
+pub(crate) mod gate;
 pub(crate) mod membership;
 pub(crate) mod propose;
 pub(crate) mod published;
@@ -16,7 +18,7 @@ pub(crate) mod reads;
 pub(crate) mod checkpoint;
 pub(crate) mod log;
 pub(crate) mod machine;
-pub(crate) mod sled;
+pub(crate) mod state;
 pub(crate) mod wal;
 
 pub(crate) mod formation;
@@ -28,8 +30,14 @@ pub(crate) mod server;
 pub(crate) mod transfer;
 pub(crate) mod vigil;
 
+pub(crate) mod alarm;
+pub(crate) mod metrics;
+
 pub(crate) mod files;
 pub(crate) mod identity;
+
+#[doc(hidden)]
+pub mod bench;
 
 #[cfg(test)]
 mod tests;

@@ -43,6 +43,12 @@ pub enum TxnError {
     /// A membership change was refused.
     #[error("the membership change was refused: {0}")]
     Membership(String),
+    /// This replica's state is not what a majority of the voters made of the same log.
+    #[error(
+        "this replica has stopped: {0}. Keep its data directory for analysis under another name, rejoin the \
+         replica under its name (`stoa member add`) and start it with --join"
+    )]
+    Diverged(String),
 }
 
 /// Why a replica cannot start.
@@ -92,6 +98,17 @@ pub enum StartError {
         /// Index of the last entry removed from the log.
         purged: u64,
         /// What was tried.
+        detail: String,
+    },
+    /// This replica stopped because its state differed from the majority's.
+    #[error(
+        "the state in {dir} is wrong: {detail}. The replica must not continue on it. Move {dir} away, keep it for \
+         analysis, and rejoin this replica under its name (`stoa member add`, then start with --join)"
+    )]
+    Diverged {
+        /// The data directory.
+        dir: PathBuf,
+        /// What differed.
         detail: String,
     },
     /// Reading or writing the data directory failed.

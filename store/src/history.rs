@@ -1,11 +1,10 @@
 //! The recent past: every change with its old and new item, bounded by bytes and by age.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::item::{Item, Revision, Slot, Stored};
+use crate::item::{Item, Revision, Slot};
 use crate::snapshot::View;
 
 /// One object changed, once. A deletion has no `new`, a creation no `old`.
@@ -33,11 +32,44 @@ pub struct Compacted {
     pub oldest: Revision,
 }
 
+/// A change as the history keeps it: the slots are the map's own, so what the map still holds costs a
+/// word here.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) revision: Revision,
+    pub(crate) stamp_ms: u64,
+    /// None for a deletion.
+    pub(crate) new: Option<Slot>,
+    /// None for a creation.
+    pub(crate) old: Option<Slot>,
+}
+
+impl Step {
+    pub(crate) fn key(&self) -> &[u8] {
+        let slot = self.new.as_ref().or(self.old.as_ref());
+        slot.map_or(&[], Slot::key)
+    }
+
+    /// The change as readers see it.
+    pub(crate) fn change(&self) -> Change {
+        let new = self.new.as_ref().map(Slot::item);
+        let old = self.old.as_ref().map(Slot::item);
+        let key = new.as_ref().or(old.as_ref()).map(|item| item.key.clone());
+        Change {
+            revision: self.revision,
+            key: key.unwrap_or_default(),
+            new,
+            old,
+            stamp_ms: self.stamp_ms,
+        }
+    }
+}
+
 /// Changes `(base, last]`, without a gap: the n-th kept change has revision `base + 1 + n`.
 #[derive(Debug)]
 pub(crate) struct History {
     base: Revision,
-    changes: VecDeque<Arc<Change>>,
+    steps: VecDeque<Step>,
     bytes: usize,
     bytes_max: usize,
     age_max_ms: u64,
@@ -47,7 +79,7 @@ impl History {
     pub(crate) fn new(base: Revision, bytes_max: usize, age_max_ms: u64) -> Self {
         Self {
             base,
-            changes: VecDeque::new(),
+            steps: VecDeque::new(),
             bytes: 0,
             bytes_max,
             age_max_ms,
@@ -60,10 +92,10 @@ impl History {
         *self = Self::new(base, self.bytes_max, self.age_max_ms);
     }
 
-    pub(crate) fn push(&mut self, change: Arc<Change>) {
-        debug_assert_eq!(change.revision, self.last() + 1, "history has no gaps");
-        self.bytes += weight(&change);
-        self.changes.push_back(change);
+    pub(crate) fn push(&mut self, step: Step) {
+        debug_assert_eq!(step.revision, self.last() + 1, "history has no gaps");
+        self.bytes += weight(&step);
+        self.steps.push_back(step);
         self.compact();
     }
 
@@ -72,38 +104,34 @@ impl History {
         self.base
     }
 
+    /// Number of changes kept.
+    pub(crate) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Their memory, at most.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn last(&self) -> Revision {
-        self.base + self.changes.len() as u64
+        self.base + self.steps.len() as u64
     }
 
     /// Up to `limit` changes after the revision, in order.
-    pub(crate) fn after(
-        &self,
-        revision: Revision,
-        limit: usize,
-    ) -> Result<Vec<Arc<Change>>, Compacted> {
+    pub(crate) fn after(&self, revision: Revision, limit: usize) -> Result<Vec<Step>, Compacted> {
         let skip = self.offset(revision)?;
-        Ok(self
-            .changes
-            .iter()
-            .skip(skip)
-            .take(limit)
-            .cloned()
-            .collect())
+        Ok(self.steps.iter().skip(skip).take(limit).cloned().collect())
     }
 
     /// The view as it was at `revision`, rebuilt from a later view by undoing the changes between.
-    pub(crate) fn rewind(later: &View, revision: Revision, changes: &[Arc<Change>]) -> View {
+    pub(crate) fn rewind(later: &View, revision: Revision, steps: &[Step]) -> View {
         let mut slots = later.slots.clone();
-        let undone =
-            |change: &&Arc<Change>| (revision + 1..=later.revision).contains(&change.revision);
-        for change in changes.iter().rev().filter(undone) {
-            match &change.old {
-                Some(old) => slots.insert(Slot(Arc::new(Stored {
-                    item: old.clone(),
-                    digest: 0,
-                }))),
-                None => slots.remove::<[u8]>(&change.key),
+        let undone = |step: &&Step| (revision + 1..=later.revision).contains(&step.revision);
+        for step in steps.iter().rev().filter(undone) {
+            match &step.old {
+                Some(old) => slots.insert(old.clone()),
+                None => slots.remove::<[u8]>(step.key()),
             };
         }
         View {
@@ -120,10 +148,10 @@ impl History {
     }
 
     fn compact(&mut self) {
-        let newest_ms = self.changes.back().map_or(0, |change| change.stamp_ms);
+        let newest_ms = self.steps.back().map_or(0, |change| change.stamp_ms);
         // The newest change is always kept, so one huge value cannot blind every watcher.
-        while self.changes.len() > 1 {
-            let Some(oldest) = self.changes.front() else {
+        while self.steps.len() > 1 {
+            let Some(oldest) = self.steps.front() else {
                 return;
             };
             let expired = oldest.stamp_ms.saturating_add(self.age_max_ms) < newest_ms;
@@ -132,39 +160,37 @@ impl History {
             }
             self.bytes -= weight(oldest);
             self.base = oldest.revision;
-            self.changes.pop_front();
+            self.steps.pop_front();
         }
     }
 }
 
-/// Memory of a change, at most. The new item is mostly shared with the state and the old one with the
-/// change that made it, but either may outlive the other, so both count.
-fn weight(change: &Change) -> usize {
-    // The change itself, and a header for each of its allocations.
-    const OVERHEAD: usize = 384;
-    let value = |item: &Option<Item>| item.as_ref().map_or(0, |item| item.value.len());
-    OVERHEAD + change.key.len() + value(&change.new) + value(&change.old)
+/// Memory of a step, at most. The new item is mostly shared with the state and the old one with the
+/// step that made it, but either may outlive the other, so both count.
+fn weight(step: &Step) -> usize {
+    // The numbers and the allocation before key and value.
+    const SLOT: usize = 64;
+    let slot = |slot: &Option<Slot>| slot.as_ref().map_or(0, |it| SLOT + it.as_ref().len());
+    size_of::<Step>() + slot(&step.new) + slot(&step.old)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn change(revision: Revision, stamp_ms: u64) -> Arc<Change> {
-        let key = Bytes::from(format!("k{revision}"));
-        Arc::new(Change {
+    fn step(revision: Revision, stamp_ms: u64) -> Step {
+        Step {
             revision,
-            key,
+            stamp_ms,
             new: None,
             old: None,
-            stamp_ms,
-        })
+        }
     }
 
     fn filled(bytes_max: usize, age_max_ms: u64, stamps: &[u64]) -> History {
         let mut history = History::new(10, bytes_max, age_max_ms);
         for (n, stamp) in stamps.iter().enumerate() {
-            history.push(change(11 + n as u64, *stamp));
+            history.push(step(11 + n as u64, *stamp));
         }
         history
     }
@@ -185,7 +211,10 @@ mod tests {
             );
             assert_eq!(history.last(), 13);
             assert_eq!(history.after(oldest, 9).unwrap().len() as u64, 13 - oldest);
-            assert_eq!(history.after(oldest - 1, 9), Err(Compacted { oldest }));
+            assert_eq!(
+                history.after(oldest - 1, 9).map(|steps| steps.len()),
+                Err(Compacted { oldest })
+            );
             assert!(history.after(99, 9).unwrap().is_empty());
         }
     }

@@ -4,13 +4,13 @@
 //!
 //! The store never hears of a task, a kind or a schema: keys and values are bytes, preconditions are
 //! revisions, and an old log replays after any change above. `apply` reads nothing but the log: no
-//! clock, no randomness, no disk. sled is a materialisation for fast restarts, never the only copy.
+//! clock, no randomness, no disk. Checkpoints are for fast restarts, never the only copy.
 //!
 //! Start with `txn.rs` (the only write), then `state.rs` (what a log entry does), `history.rs` and
 //! `snapshot.rs` (what readers see). `edge/` holds everything that touches disk, network, time or
 //! the runtime; `edge/handle.rs` is what the rest of Stoa uses.
 //!
-//! The cores are tested by tables; the log by openraft's storage conformance suite; sled by damage;
+//! The cores are tested by tables; the log by openraft's storage conformance suite; state files by damage;
 //! the whole by `tests/cluster.rs`: replicas over real TLS that are killed, wiped and rejoined.
 
 // The tests within share their cluster with those outside, which knows this crate by its name.
@@ -30,20 +30,28 @@ mod state;
 pub mod history;
 pub mod snapshot;
 
+mod archive;
 mod image;
+mod marks;
 mod raft;
+mod wal;
 mod wire;
 
 pub mod error;
 pub mod faults;
+pub mod health;
 pub mod member;
 
 pub mod edge;
 
+pub use edge::backup;
+#[doc(hidden)]
+pub use edge::bench;
 pub use edge::handle::{Cursor, LeaderHandler, Service, Store};
 pub use edge::options::{Bootstrap, Limits, Options, PEER_SERVER_NAME, PeerTls};
 pub use error::{StartError, TooNew, TxnError};
 pub use faults::Faults;
+pub use health::{Check, Health};
 pub use history::{Change, Compacted};
 pub use item::{Item, NodeId, Revision};
 pub use member::{Leadership, Member, NewMember, Node, Role, Status};

@@ -1,14 +1,9 @@
 //! The replicated state machine: a pure function of the log. Same log, same bytes on every replica.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
-
-use crate::command::{Command, Response};
 use crate::dedupe::{Dedupe, Remembered, Request};
 use crate::digest;
-use crate::history::Change;
-use crate::item::{Item, NodeId, Revision, Slot, Stored};
+use crate::history::Step;
+use crate::item::{Item, NodeId, Numbers, Revision, Slot};
 use crate::snapshot::View;
 use crate::txn::{Guard, Op, Txn, TxnOutcome};
 
@@ -19,6 +14,8 @@ pub(crate) struct State {
     items_digest: u128,
     dedupe: Dedupe,
     next_node: NodeId,
+    /// Reused memory, empty between two calls.
+    scratch: Vec<u8>,
 }
 
 /// The counters of a state, apart from its items and remembered requests.
@@ -37,29 +34,42 @@ impl Default for State {
             dedupe: Dedupe::default(),
             // 0 is never a member, so that it can mean "none".
             next_node: 1,
+            scratch: Vec::new(),
         }
     }
 }
 
 impl State {
-    /// Applies one command of an entry proposed in `term`; its changes are appended in order.
+    /// Applies one transaction of an entry proposed in `term`, unless its request id was applied
+    /// before; its changes are appended in order.
     pub(crate) fn apply(
         &mut self,
         term: u64,
-        command: Command,
-        changes: &mut Vec<Change>,
-    ) -> Response {
-        match command {
-            Command::Txns(txns) => Response::Txns(
-                txns.into_iter()
-                    .map(|txn| self.apply_once(term, txn, changes))
-                    .collect(),
-            ),
-            Command::AllocateNode => {
-                self.next_node += 1;
-                Response::Node(self.next_node - 1)
-            }
+        txn: &Txn<&[u8]>,
+        steps: &mut Vec<Step>,
+    ) -> TxnOutcome {
+        if txn.request_id == 0 {
+            return self.apply_txn(term, txn, steps);
         }
+        if let Some(remembered) = self.dedupe.get(txn.request_id) {
+            return self.recall(remembered, txn);
+        }
+        let outcome = self.apply_txn(term, txn, steps);
+        // Without operations it only asks, and what it asks about may yet happen under its id.
+        if !txn.ops.is_empty() {
+            self.dedupe.insert(Request {
+                id: txn.request_id,
+                stamp_ms: txn.stamp_ms,
+                outcome: Remembered::from(&outcome),
+            });
+        }
+        outcome
+    }
+
+    /// A node id that was never used.
+    pub(crate) fn allocate_node(&mut self) -> NodeId {
+        self.next_node += 1;
+        self.next_node - 1
     }
 
     /// Learns that this id is in use, so that it is never allocated.
@@ -99,16 +109,13 @@ impl State {
     }
 
     /// Puts an item back as a snapshot or checkpoint recorded it.
-    pub(crate) fn restore_item(&mut self, item: Item) {
-        let digest = digest::item(&item);
-        self.items_digest = self.items_digest.wrapping_add(digest);
-        if let Some(Slot(old)) = self
-            .view
-            .slots
-            .insert(Slot(Arc::new(Stored { item, digest })))
-        {
-            self.items_digest = self.items_digest.wrapping_sub(old.digest);
-        }
+    pub(crate) fn restore_item(&mut self, item: &Item) {
+        let numbers = Numbers {
+            create_revision: item.create_revision,
+            mod_revision: item.mod_revision,
+            version: item.version,
+        };
+        self.insert(&item.key, &item.value, numbers);
     }
 
     pub(crate) fn restore_request(&mut self, request: Request) {
@@ -121,53 +128,26 @@ impl State {
         self.dedupe.restore_newest_ms(counters.newest_ms);
     }
 
-    fn apply_once(&mut self, term: u64, txn: Txn, changes: &mut Vec<Change>) -> TxnOutcome {
-        if txn.request_id == 0 {
-            return self.apply_txn(term, txn, changes);
-        }
-        if let Some(remembered) = self.dedupe.get(txn.request_id) {
-            return self.recall(remembered, &txn);
-        }
-        let (id, stamp_ms) = (txn.request_id, txn.stamp_ms);
-        // Without operations it only asks, and what it asks about may yet happen under its id.
-        let asks = txn.ops.is_empty();
-        let outcome = self.apply_txn(term, txn, changes);
-        if asks {
-            return outcome;
-        }
-        self.dedupe.insert(Request {
-            id,
-            stamp_ms,
-            outcome: Remembered::from(&outcome),
-        });
-        outcome
-    }
-
-    fn apply_txn(&mut self, term: u64, txn: Txn, changes: &mut Vec<Change>) -> TxnOutcome {
+    fn apply_txn(&mut self, term: u64, txn: &Txn<&[u8]>, steps: &mut Vec<Step>) -> TxnOutcome {
         if let Some(guard) = txn.guards.iter().position(|guard| !self.holds(term, guard)) {
-            let current = self.guarded(&txn, guard);
             return TxnOutcome::Refused {
                 guard,
-                current,
+                current: self.guarded(txn, guard),
                 revision: self.view.revision,
             };
         }
         let stamp_ms = txn.stamp_ms;
-        let revisions = txn
-            .ops
-            .into_iter()
-            .map(|op| match op {
-                Op::Put { key, value } => self.put(key, value, stamp_ms, changes),
-                Op::Delete { key } => self.delete(&key, stamp_ms, changes),
-            })
-            .collect();
+        let ops = txn.ops.iter().map(|op| match op {
+            Op::Put { key, value } => self.put(key, value, stamp_ms, steps),
+            Op::Delete { key } => self.delete(key, stamp_ms, steps),
+        });
         TxnOutcome::Applied {
+            revisions: ops.collect(),
             revision: self.view.revision,
-            revisions,
         }
     }
 
-    fn recall(&self, remembered: Remembered, txn: &Txn) -> TxnOutcome {
+    fn recall(&self, remembered: Remembered, txn: &Txn<&[u8]>) -> TxnOutcome {
         match remembered {
             Remembered::Applied {
                 revision,
@@ -184,20 +164,20 @@ impl State {
         }
     }
 
-    fn guarded(&self, txn: &Txn, guard: usize) -> Option<Item> {
+    fn guarded(&self, txn: &Txn<&[u8]>, guard: usize) -> Option<Item> {
         txn.guards
             .get(guard)
             .and_then(Guard::key)
             .and_then(|key| self.view.get(key))
     }
 
-    fn holds(&self, term: u64, guard: &Guard) -> bool {
+    fn holds(&self, term: u64, guard: &Guard<&[u8]>) -> bool {
         match guard {
             Guard::Exists(key) => self.slot(key).is_some(),
             Guard::Absent(key) => self.slot(key).is_none(),
             Guard::Revision { key, revision } => self
                 .slot(key)
-                .is_some_and(|slot| slot.item().mod_revision == *revision),
+                .is_some_and(|slot| slot.numbers().mod_revision == *revision),
             Guard::Epoch(epoch) => *epoch == term,
         }
     }
@@ -206,54 +186,60 @@ impl State {
         self.view.slots.get(key)
     }
 
-    fn put(
-        &mut self,
-        key: Bytes,
-        value: Bytes,
-        stamp_ms: u64,
-        changes: &mut Vec<Change>,
-    ) -> Revision {
-        let old = self.slot(&key).map(|slot| slot.item().clone());
-        if let Some(same) = old.as_ref().filter(|item| item.value == value) {
-            return same.mod_revision;
+    fn put(&mut self, key: &[u8], value: &[u8], stamp_ms: u64, steps: &mut Vec<Step>) -> Revision {
+        let old = self.slot(key);
+        if let Some(same) = old.filter(|slot| slot.value() == value) {
+            return same.numbers().mod_revision;
         }
+        let old = old.map(Slot::numbers);
         self.view.revision += 1;
         let revision = self.view.revision;
-        let item = Item {
-            key: key.clone(),
-            value,
-            create_revision: old.as_ref().map_or(revision, |item| item.create_revision),
+        let numbers = Numbers {
+            create_revision: old.map_or(revision, |old| old.create_revision),
             mod_revision: revision,
-            version: old.as_ref().map_or(1, |item| item.version + 1),
+            version: old.map_or(1, |old| old.version + 1),
         };
-        self.restore_item(item.clone());
-        changes.push(Change {
+        let (new, old) = self.insert(key, value, numbers);
+        steps.push(Step {
             revision,
-            key,
-            new: Some(item),
-            old,
             stamp_ms,
+            new: Some(new),
+            old,
         });
         revision
     }
 
-    fn delete(&mut self, key: &Bytes, stamp_ms: u64, changes: &mut Vec<Change>) -> Revision {
-        let Some(Slot(old)) = self.view.slots.remove::<[u8]>(key) else {
+    fn delete(&mut self, key: &[u8], stamp_ms: u64, steps: &mut Vec<Step>) -> Revision {
+        let Some(old) = self.view.slots.remove::<[u8]>(key) else {
             return 0;
         };
-        self.items_digest = self.items_digest.wrapping_sub(old.digest);
+        self.items_digest = self.items_digest.wrapping_sub(digest_of(&old));
         self.view.revision += 1;
         let revision = self.view.revision;
-        let old = Some(old.item.clone());
-        changes.push(Change {
+        steps.push(Step {
             revision,
-            key: key.clone(),
-            new: None,
-            old,
             stamp_ms,
+            new: None,
+            old: Some(old),
         });
         revision
     }
+
+    /// The slot now in the map, and the one it took the place of.
+    fn insert(&mut self, key: &[u8], value: &[u8], numbers: Numbers) -> (Slot, Option<Slot>) {
+        let slot = Slot::new(key, value, numbers, &mut self.scratch);
+        self.items_digest = self.items_digest.wrapping_add(digest_of(&slot));
+        let old = self.view.slots.insert(slot.clone());
+        if let Some(old) = &old {
+            self.items_digest = self.items_digest.wrapping_sub(digest_of(old));
+        }
+        (slot, old)
+    }
+}
+
+/// Computed again rather than kept: at a million small objects the sums would be a tenth of the state.
+fn digest_of(slot: &Slot) -> u128 {
+    digest::item(slot.key(), slot.value(), slot.numbers())
 }
 
 #[cfg(test)]

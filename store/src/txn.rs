@@ -5,17 +5,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::item::{Item, Revision};
 
-/// A condition that must hold when the transaction is applied.
+/// A condition that must hold when the transaction is applied. `B` holds a key: owned bytes for
+/// proposers, borrowed ones while an entry of the log is applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Guard {
+pub enum Guard<B = Bytes> {
     /// The key exists.
-    Exists(Bytes),
+    Exists(B),
     /// The key does not exist.
-    Absent(Bytes),
+    Absent(B),
     /// The key exists and was last changed at exactly this revision.
     Revision {
         /// The guarded key.
-        key: Bytes,
+        key: B,
         /// Its expected `mod_revision`.
         revision: Revision,
     },
@@ -24,9 +25,9 @@ pub enum Guard {
     Epoch(u64),
 }
 
-impl Guard {
+impl<B> Guard<B> {
     /// The key this guard looks at; an epoch looks at none.
-    pub fn key(&self) -> Option<&Bytes> {
+    pub fn key(&self) -> Option<&B> {
         match self {
             Self::Exists(key) | Self::Absent(key) | Self::Revision { key, .. } => Some(key),
             Self::Epoch(_) => None,
@@ -36,33 +37,33 @@ impl Guard {
 
 /// One change to one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Op {
+pub enum Op<B = Bytes> {
     /// Stores the value. Identical bytes change nothing: the old revision stays.
     Put {
         /// The key.
-        key: Bytes,
+        key: B,
         /// Its new value.
-        value: Bytes,
+        value: B,
     },
     /// Removes the key. Removing an absent key changes nothing.
     Delete {
         /// The key.
-        key: Bytes,
+        key: B,
     },
 }
 
 /// Guards and operations that apply atomically.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Txn {
+pub struct Txn<B = Bytes> {
     /// Chosen at random by the proposer; a retry carries the same one and applies once. The table of
     /// remembered ids is bounded (see `state.rs`). 0 means "no id": every arrival applies.
     pub request_id: u128,
     /// The proposer's wall clock in milliseconds since 1970. Apply never reads a clock.
     pub stamp_ms: u64,
     /// All must hold. They are checked in order; the first that fails is reported.
-    pub guards: Vec<Guard>,
+    pub guards: Vec<Guard<B>>,
     /// Applied in order. A later operation sees the earlier ones.
-    pub ops: Vec<Op>,
+    pub ops: Vec<Op<B>>,
 }
 
 /// What became of a transaction.

@@ -11,6 +11,7 @@ use crate::dedupe::Request as Remembered;
 use crate::error::TxnError;
 use crate::image::Header;
 use crate::item::{Item, NodeId};
+use crate::marks::Mark;
 use crate::member::{NewMember, Node, Status};
 use crate::raft::{Types, Vote};
 use crate::txn::TxnOutcome;
@@ -41,6 +42,8 @@ pub(crate) enum Ask {
     Call(Bytes),
     Change(MemberChange),
     Probe(Probe),
+    /// Digests of the state at known indexes.
+    Marks,
 }
 
 /// Snapshots in both directions.
@@ -83,6 +86,7 @@ pub(crate) enum Answer {
     Probed(Probed),
     /// The question could not be answered at all.
     Failed(String),
+    Marks(Vec<Mark>),
 }
 
 /// Why the leader did not do what it was asked.
@@ -97,11 +101,13 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// What a leader's refusal means to another replica: that the leader itself has stopped, or its
-    /// disk is full, is no answer there, since whoever leads next may give one.
+    /// What a leader's refusal means to another replica: that the leader itself has stopped, is wrong, or
+    /// its disk is full, is no answer there, since whoever leads next may give one.
     pub(crate) fn heard_afar(self) -> Self {
         match self {
-            Self::Error(TxnError::Stopped(_) | TxnError::DiskFull) => Self::Unknown,
+            Self::Error(TxnError::Stopped(_) | TxnError::DiskFull | TxnError::Diverged(_)) => {
+                Self::Unknown
+            }
             Self::NotLeader | Self::Unknown | Self::Error(_) => self,
         }
     }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::info::{self, Target};
-use super::{ambient, answer, documents, health, join, resources};
+use super::{ambient, answer, documents, health, join, metrics, resources};
 use crate::authn;
 use crate::authorize;
 use crate::pki::Certified;
@@ -198,9 +198,9 @@ async fn fixed(
         Target::Root => documents::root(context),
         Target::Version => health::version(),
         Target::Health(kind, check) => {
-            health::health(context, &kind, check.as_deref(), query).await
+            health::health(context, user, &kind, check.as_deref(), query).await
         }
-        Target::Metrics => health::metrics(context),
+        Target::Metrics => metrics::metrics(context),
         Target::CoreVersions => documents::groups(context, true, headers)?,
         Target::Groups => documents::groups(context, false, headers)?,
         Target::Group(name) => documents::group(context, &name),

@@ -1,4 +1,4 @@
-//! `/version`, `/healthz`, `/livez`, `/readyz`, `/metrics`.
+//! `/version`, `/healthz`, `/livez`, `/readyz`.
 
 use std::time::Duration;
 
@@ -7,7 +7,9 @@ use serde_json::json;
 
 use super::answer;
 use super::context::Context;
+use crate::authorize;
 use crate::keys;
+use crate::user::User;
 
 /// How long a readiness check may wait for a linearizable read point.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,98 +28,128 @@ pub(crate) fn version() -> Response {
     answer::value(200, &value)
 }
 
+/// One line of a verbose answer.
 struct Check {
     name: &'static str,
-    passed: bool,
+    failure: Option<String>,
 }
 
-/// `GET /healthz` and the like; `check` narrows it to one, `query` may exclude some.
+impl Check {
+    fn passes(name: &'static str) -> Self {
+        let failure = None;
+        Self { name, failure }
+    }
+
+    fn of(name: &'static str, passed: bool, why: &str) -> Self {
+        let failure = (!passed).then(|| why.to_owned());
+        Self { name, failure }
+    }
+}
+
+/// `GET /healthz` and the like; `check` narrows it to one, `query` may exclude some. Why a check fails
+/// is told to those who may read the figures.
 pub(crate) async fn health(
     context: &Context,
+    user: Option<&User>,
     kind: &str,
     check: Option<&str>,
     query: &str,
 ) -> Response {
-    let checks = checks(context, kind == "readyz").await;
-    if let Some(name) = check {
-        let found = checks.iter().find(|one| one.name == name);
-        return match found {
-            Some(one) if one.passed => answer::text(200, "ok"),
-            Some(one) => answer::text(500, format!("internal server error: {} failed\n", one.name)),
-            None => answer::unknown_path(),
-        };
+    let mut checks = match kind {
+        "readyz" => ready(context).await,
+        "livez" => live(context),
+        _ => vec![Check::passes("ping")],
+    };
+    if authorize::authorize_path(user, "/metrics").is_err() {
+        for failure in checks.iter_mut().filter_map(|one| one.failure.as_mut()) {
+            "reason withheld".clone_into(failure);
+        }
     }
+    match check {
+        Some(name) => single(&checks, name),
+        None => all(&checks, kind, query),
+    }
+}
+
+fn single(checks: &[Check], name: &str) -> Response {
+    match checks.iter().find(|one| one.name == name) {
+        None => answer::unknown_path(),
+        Some(Check { failure: None, .. }) => answer::text(200, "ok"),
+        Some(Check {
+            name,
+            failure: Some(why),
+        }) => answer::text(
+            500,
+            format!("internal server error: {name} failed: {why}\n"),
+        ),
+    }
+}
+
+fn all(checks: &[Check], kind: &str, query: &str) -> Response {
     let pairs: Vec<(&str, &str)> = query
         .split('&')
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .collect();
     let excluded = |name: &str| pairs.contains(&("exclude", name));
-    let failed = checks.iter().any(|one| !one.passed && !excluded(one.name));
+    let fails = |one: &Check| one.failure.is_some() && !excluded(one.name);
+    let failed = checks.iter().any(fails);
     if !failed && !pairs.iter().any(|(key, _)| *key == "verbose") {
         return answer::text(200, "ok");
     }
     let mut text = String::new();
-    for one in &checks {
-        text += &match (excluded(one.name), one.passed) {
+    for one in checks {
+        text += &match (excluded(one.name), &one.failure) {
             (true, _) => format!("[+]{} excluded: ok\n", one.name),
-            (false, true) => format!("[+]{} ok\n", one.name),
-            (false, false) => format!("[-]{} failed: reason withheld\n", one.name),
+            (false, None) => format!("[+]{} ok\n", one.name),
+            (false, Some(why)) => format!("[-]{} failed: {why}\n", one.name),
         };
     }
-    text += &format!(
-        "{kind} check {}\n",
-        if failed { "failed" } else { "passed" }
-    );
+    let outcome = if failed { "failed" } else { "passed" };
+    text += &format!("{kind} check {outcome}\n");
     answer::text(if failed { 500 } else { 200 }, text)
 }
 
-/// Alive means answering; ready means that a linearizable read works here: there is a leader, and
-/// this replica has applied what it committed, the objects that every cluster has among it.
-async fn checks(context: &Context, ready: bool) -> Vec<Check> {
-    let mut checks = vec![Check {
-        name: "ping",
-        passed: true,
-    }];
-    if ready {
-        let store = context.store();
-        let leader = store.leadership().borrow().leader.is_some();
-        let barrier = tokio::time::timeout(PATIENCE, store.barrier()).await;
-        checks.push(Check {
-            name: "store-leader",
-            passed: leader,
-        });
-        checks.push(Check {
-            name: "store-caught-up",
-            passed: matches!(barrier, Ok(Ok(_))),
-        });
-        // The first leader makes them; until then every namespaced create would be refused.
-        let default = keys::object("", "namespaces", None, "default");
-        checks.push(Check {
-            name: "system-objects",
-            passed: store.view().get(&default).is_some(),
-        });
-        checks.push(Check {
-            name: "shutdown",
-            passed: !context.shutdown.is_cancelled(),
-        });
-    }
+/// Alive means answering, over a store that has not ended: only a restart helps against the contrary.
+fn live(context: &Context) -> Vec<Check> {
+    let health = context.store().health();
+    let vital = health.checks.into_iter().filter(|check| check.vital);
+    std::iter::once(Check::passes("ping"))
+        .chain(vital.map(of_store))
+        .collect()
+}
+
+/// Ready means that requests are well sent here: the store is well, a linearizable read works, and the
+/// objects are there that every cluster has.
+async fn ready(context: &Context) -> Vec<Check> {
+    let store = context.store();
+    let barrier = tokio::time::timeout(PATIENCE, store.barrier()).await;
+    let caught_up = match barrier {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_elapsed) => Some(format!("no linearizable read within {PATIENCE:?}")),
+    };
+    let mut checks = vec![Check::passes("ping")];
+    checks.extend(store.health().checks.into_iter().map(of_store));
+    checks.push(Check {
+        name: "store-caught-up",
+        failure: caught_up,
+    });
+    // The first leader makes them; until then every namespaced create would be refused.
+    let default = keys::object("", "namespaces", None, "default");
+    let made = store.view().get(&default).is_some();
+    checks.push(Check::of(
+        "system-objects",
+        made,
+        "the first leader has not made them yet",
+    ));
+    let stays = !context.shutdown.is_cancelled();
+    checks.push(Check::of("shutdown", stays, "the server is stopping"));
     checks
 }
 
-/// `GET /metrics`: the few figures that tell how this replica is.
-pub(crate) fn metrics(context: &Context) -> Response {
-    let status = context.store().status();
-    let leads = u8::from(context.store().leadership().borrow().is_local);
-    let figures = [
-        ("stoa_store_revision", status.revision),
-        (
-            "stoa_store_applied_index",
-            status.applied_index.unwrap_or(0),
-        ),
-        ("stoa_store_epoch", status.epoch),
-        ("stoa_store_leading", u64::from(leads)),
-        ("stoa_watchers", context.hub.watchers() as u64),
-    ];
-    let lines = figures.map(|(name, value)| format!("# TYPE {name} gauge\n{name} {value}\n"));
-    answer::bytes(200, "text/plain; version=0.0.4", lines.concat())
+fn of_store(check: store::Check) -> Check {
+    Check {
+        name: check.name,
+        failure: check.failure,
+    }
 }

@@ -216,6 +216,51 @@ async fn agents_reach_their_own_and_nothing_else() {
     rig.stop().await;
 }
 
+/// In a form that whoever reads Prometheus' text understands.
+async fn assert_figures(client: &kube::Client) {
+    let (code, figures) = raw(client, "GET", "/metrics", &[], "").await;
+    let figures = figures.as_str().unwrap();
+    assert_eq!(code, 200);
+    let value = |name: &str| -> f64 {
+        let mut lines = figures.lines();
+        let found = lines.find_map(|line| line.strip_prefix(&format!("{name} ")));
+        let found = found.unwrap_or_else(|| panic!("no {name} in\n{figures}"));
+        found.parse().unwrap()
+    };
+    for positive in [
+        "stoa_store_proposals_total{outcome=\"applied\"}",
+        "stoa_store_propose_seconds_count",
+        "stoa_store_commit_seconds_count",
+        "stoa_store_apply_seconds_count",
+        "stoa_store_read_index_seconds_count",
+        "stoa_store_watch_behind_revisions_count",
+        "stoa_store_items",
+        "stoa_store_value_bytes",
+        "stoa_store_history_bytes",
+        "stoa_store_applied_index",
+        "stoa_store_committed_index",
+        "stoa_store_log_last_index",
+        "stoa_store_revision",
+        "stoa_store_term",
+        "stoa_store_leader_changes_total",
+        "process_resident_memory_bytes",
+        "process_cpu_seconds_total",
+        "process_open_fds",
+        "process_start_time_seconds",
+    ] {
+        assert!(value(positive) > 0.0, "{positive}");
+    }
+    assert_eq!(value("stoa_store_is_leader"), 1.0);
+    for none in [
+        "stoa_store_stopped",
+        "stoa_store_diverged",
+        "stoa_store_log_space_level",
+    ] {
+        assert_eq!(value(none), 0.0, "{none}");
+    }
+    assert!(figures.ends_with("# EOF\n"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn health_discovery_and_documents() {
     let rig = Rig::start().await;
@@ -231,6 +276,21 @@ async fn health_discovery_and_documents() {
     ] {
         assert_eq!(raw(&client, "GET", path, &[], "").await.0, 200, "{path}");
     }
+    let (_, verbose) = raw(&client, "GET", "/readyz?verbose", &[], "").await;
+    let lines = [
+        "ping",
+        "store-running",
+        "store-leader",
+        "store-applied",
+        "store-agreement",
+        "store-log-space",
+        "store-caught-up",
+        "system-objects",
+        "shutdown",
+    ];
+    let expected = lines.map(|name| format!("[+]{name} ok\n")).concat();
+    assert_eq!(verbose, format!("{expected}readyz check passed\n"));
+    assert_figures(&client).await;
     let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
     let (_, groups) = raw(&client, "GET", "/apis", &[("accept", accept)], "").await;
     let stoa = groups["items"].as_array().unwrap();

@@ -5,7 +5,7 @@
 
 use crate::check::claims::{Claims, Index, Writers};
 use crate::check::floor::{Floor, is_exact, told};
-use crate::check::history::{History, Revision};
+use crate::check::history::{History, Op, Revision};
 use crate::check::model::{Change, Decision, Model};
 use crate::check::requests::{Request, Verdict};
 use crate::check::truth::{Stands, Truth};
@@ -45,6 +45,7 @@ pub(super) fn replay<'h>(
     let replay = Replay {
         last: history.end.snapshot.revision,
         borders: borders(history),
+        deleted: deleted(requests),
         truth: Truth::of(history, requests),
         model: Model::new(&history.base),
         sights: Sights::of(history, requests),
@@ -108,6 +109,19 @@ fn borders(history: &History) -> Vec<Revision> {
     borders
 }
 
+fn deleted(requests: &[Request<'_>]) -> Vec<Revision> {
+    let mut deleted = Vec::new();
+    for request in requests {
+        if let Verdict::Applied { revisions, .. } = request.verdict {
+            let told = request.txn.ops.iter().zip(revisions);
+            let deletions = told.filter(|(op, _)| matches!(op, Op::Delete { .. }));
+            deleted.extend(deletions.map(|(_, revision)| *revision));
+        }
+    }
+    deleted.sort_unstable();
+    deleted
+}
+
 /// A request and the changes it makes next.
 type Move = (Index, Vec<Change>);
 
@@ -117,6 +131,8 @@ struct Replay<'r, 'h> {
     floor: &'r Floor<'h>,
     /// Revisions between transactions, as far as anybody saw them, ascending.
     borders: Vec<Revision>,
+    /// Revisions of deletions that somebody was told to have made, ascending.
+    deleted: Vec<Revision>,
     truth: Truth<'h>,
     model: Model,
     sights: Sights<'h>,
@@ -318,7 +334,14 @@ impl<'h> Replay<'_, 'h> {
         indices
             .into_iter()
             .filter_map(|request| self.would_move(request))
-            .partition(|next| self.is_likely(next))
+            .partition(|next| self.is_likely(next) && !self.takes_deletion(next))
+    }
+
+    /// It would need a deletion that another request was told to have made.
+    fn takes_deletion(&self, (_, changes): &Move) -> bool {
+        let revisions = changes.iter().map(|change| &change.revision);
+        let mut deleted = revisions.filter(|revision| self.deleted.binary_search(revision).is_ok());
+        deleted.next().is_some()
     }
 
     /// It had begun before anybody saw the changes, and nobody saw only some of them.

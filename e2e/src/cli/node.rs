@@ -21,6 +21,9 @@ pub struct Args {
     /// HOST:PORT for clients.
     #[arg(long)]
     client_addr: String,
+    /// HOST:PORT for clients that speak etcd's gRPC; without it nobody listens for them.
+    #[arg(long)]
+    grpc_addr: Option<String>,
     /// All first members, `a=HOST:PORT,b=HOST:PORT`.
     #[arg(long, required_unless_present = "join")]
     initial: Option<String>,
@@ -59,6 +62,7 @@ pub fn run(args: Args) -> Outcome<ExitCode> {
         dir: args.dir,
         peer_addr: args.peer_addr,
         client_addr: args.client_addr,
+        grpc_addr: args.grpc_addr,
         bootstrap,
         pki: args.pki,
         faults: args.faults,

@@ -21,6 +21,8 @@ pub struct Options {
     pub peer_addr: String,
     /// `host:port` for clients.
     pub client_addr: String,
+    /// `host:port` for clients that speak etcd's gRPC, if there are any.
+    pub grpc_addr: Option<String>,
     /// How an empty directory becomes a member.
     pub bootstrap: Bootstrap,
     /// Where `pki::create` left the certificates.

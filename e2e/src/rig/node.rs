@@ -103,6 +103,9 @@ fn command_line(plan: &Plan, site: &Site, program: PathBuf) -> (PathBuf, Vec<OsS
             .into_iter()
             .flat_map(|(flag, value)| [flag.into(), value]),
     );
+    if let Some(addr) = &site.grpc_addr {
+        flags.extend(["--grpc-addr".into(), addr.into()]);
+    }
     for limit in &plan.limits {
         flags.extend(["--limit".into(), limit.into()]);
     }

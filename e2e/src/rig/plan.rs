@@ -25,6 +25,8 @@ pub struct Plan {
     pub faults: String,
     /// Whether the network between the nodes can be cut.
     pub partitions: bool,
+    /// Whether the nodes also take etcd's gRPC.
+    pub grpc: bool,
 }
 
 /// Where one node is found.
@@ -34,6 +36,7 @@ pub(super) struct Site {
     pub(super) dir: PathBuf,
     pub(super) peer_addr: String,
     pub(super) client_addr: String,
+    pub(super) grpc_addr: Option<String>,
 }
 
 impl Plan {
@@ -49,6 +52,7 @@ impl Plan {
             limits: Vec::new(),
             faults: String::new(),
             partitions: false,
+            grpc: false,
         }
     }
 
@@ -80,6 +84,13 @@ impl Plan {
         self
     }
 
+    /// With a door for etcd's gRPC at each node, on loopback.
+    #[must_use]
+    pub fn grpc(mut self) -> Self {
+        self.grpc = true;
+        self
+    }
+
     pub(super) fn pki(&self) -> PathBuf {
         self.root.join("pki")
     }
@@ -102,6 +113,7 @@ impl Plan {
                 dir: elsewhere.unwrap_or_else(|| self.root.join(name)),
                 peer_addr,
                 client_addr,
+                grpc_addr: self.grpc.then(loopback).transpose()?,
             })
         };
         self.names.iter().map(site).collect()

@@ -1,4 +1,4 @@
-//! Histograms of `u64` samples for the metrics of openraft and its log: counts in four buckets per
+//! Histograms of `u64` samples for the metrics of openraft: counts in four buckets per
 //! power of two, so a percentile is off by an eighth at most, in two kilobytes at most.
 //!
 //! It offers only what those crates call, under the name they call it by (`[patch]` in the root

@@ -6,16 +6,21 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use crate::edge::sled::{Doubt, Materialised, SledDir};
-use crate::history::Change;
+use crate::edge::state::{Doubt, Materialised, StateDir};
+use crate::faults::Faults;
+use crate::history::Step;
 use crate::image::Image;
 use crate::raft::LogId;
+
+/// The directories of the generations, in the data directory.
+pub(crate) const GENERATIONS: [&str; 2] = ["state-a", "state-b"];
 
 /// Writes checkpoints and knows the latest durable one.
 pub(crate) struct Checkpointer {
@@ -42,6 +47,14 @@ struct Tracked {
     announced: Option<Arc<Image>>,
 }
 
+/// What one write brings to one generation.
+struct Batch {
+    target: usize,
+    changed: Option<BTreeSet<Bytes>>,
+    entries: u64,
+    bytes: u64,
+}
+
 impl std::fmt::Debug for Checkpointer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Checkpointer").finish_non_exhaustive()
@@ -49,12 +62,12 @@ impl std::fmt::Debug for Checkpointer {
 }
 
 impl Checkpointer {
-    /// Two sled directories below `dir`.
-    pub(crate) fn in_dir(dir: &Path, cluster_id: u128) -> Self {
+    /// Two directories below `dir`.
+    pub(crate) fn in_dir(dir: &Path, cluster_id: u128, faults: &Faults) -> Self {
         let place = |name: &str| -> Arc<dyn Materialised> {
-            Arc::new(SledDir::new(dir.join(name), cluster_id))
+            Arc::new(StateDir::new(dir.join(name), cluster_id, faults.clone()))
         };
-        Self::new([place("state-a"), place("state-b")])
+        Self::new(GENERATIONS.map(place))
     }
 
     pub(crate) fn new(generations: [Arc<dyn Materialised>; 2]) -> Self {
@@ -93,13 +106,13 @@ impl Checkpointer {
     }
 
     /// Records what `apply` did.
-    pub(crate) fn note(&self, image: &Image, changes: &[Change], entries: u64, bytes: u64) {
+    pub(crate) fn note(&self, image: &Image, steps: &[Step], entries: u64, bytes: u64) {
         let mut tracked = self.tracked();
         tracked.latest = Some(image.clone());
         tracked.entries += entries;
         tracked.bytes += bytes;
         for keys in tracked.changed.iter_mut().flatten() {
-            keys.extend(changes.iter().map(|change| change.key.clone()));
+            keys.extend(steps.iter().map(|step| Bytes::copy_from_slice(step.key())));
         }
     }
 
@@ -149,18 +162,15 @@ impl Checkpointer {
     /// generation.
     pub(crate) async fn checkpoint(&self, fallback: Image) -> io::Result<Arc<Image>> {
         let writing = Arc::clone(&self.writing).lock_owned().await;
-        let (image, target, changed) = {
+        let (image, batch) = {
             let mut tracked = self.tracked();
             let image = tracked.latest.clone().unwrap_or(fallback);
             if tracked.durable.is_some() && tracked.durable == image.applied {
                 return Ok(Arc::new(image));
             }
-            let target = tracked.older();
-            (tracked.entries, tracked.bytes) = (0, 0);
-            let changed = tracked.changed[target].replace(BTreeSet::new());
-            (image, target, changed)
+            (image, tracked.begin())
         };
-        self.write(writing, target, image, changed).await
+        self.write(writing, image, batch).await
     }
 
     /// Waits until nothing is being written.
@@ -171,33 +181,35 @@ impl Checkpointer {
     /// Makes this image, which did not come from the log, the state. Durable on return.
     pub(crate) async fn replace(&self, image: Image) -> io::Result<()> {
         let writing = Arc::clone(&self.writing).lock_owned().await;
-        let target = {
+        let batch = {
             let mut tracked = self.tracked();
             let target = tracked.older();
             tracked.latest = Some(image.clone());
-            (tracked.entries, tracked.bytes) = (0, 0);
             tracked.changed = [None, None];
             tracked.holds = [None, None];
-            tracked.changed[target] = Some(BTreeSet::new());
-            target
+            tracked.begin_at(target)
         };
-        self.write(writing, target, image, None).await.map(drop)
+        self.write(writing, image, batch).await.map(drop)
     }
 
     async fn write(
         &self,
         writing: OwnedMutexGuard<()>,
-        target: usize,
         image: Image,
-        changed: Option<BTreeSet<Bytes>>,
+        batch: Batch,
     ) -> io::Result<Arc<Image>> {
         let image = Arc::new(image);
-        let generation = Arc::clone(&self.generations[target]);
+        let generation = Arc::clone(&self.generations[batch.target]);
         let tracked = Arc::clone(&self.tracked);
         let written = tokio::task::spawn_blocking(move || {
-            let result = write_or_rewrite(&*generation, &image, changed.as_ref());
+            let write = || generation.write(&image, batch.changed.as_ref());
+            let result = catch_unwind(AssertUnwindSafe(write))
+                .unwrap_or_else(|_| Err(io::Error::other("the writer of checkpoints panicked")));
             // Recorded before the next write may begin, and also when nobody waits any more.
-            lock(&tracked).written(target, &image, result.is_ok());
+            match &result {
+                Ok(()) => lock(&tracked).written(batch.target, &image),
+                Err(_) => lock(&tracked).failed(batch),
+            }
             drop(writing);
             result.map(|()| image)
         });
@@ -227,34 +239,39 @@ fn lock(tracked: &Mutex<Tracked>) -> MutexGuard<'_, Tracked> {
 }
 
 impl Tracked {
-    fn written(&mut self, target: usize, image: &Image, whole: bool) {
-        if whole {
-            self.holds[target] = image.applied_index();
-            self.durable = image.applied;
-        } else {
-            self.holds[target] = None;
-            self.changed[target] = None;
+    /// Takes what the next write must bring to the generation that is due.
+    fn begin(&mut self) -> Batch {
+        let target = self.older();
+        self.begin_at(target)
+    }
+
+    fn begin_at(&mut self, target: usize) -> Batch {
+        Batch {
+            target,
+            changed: self.changed[target].replace(BTreeSet::new()),
+            entries: std::mem::take(&mut self.entries),
+            bytes: std::mem::take(&mut self.bytes),
         }
+    }
+
+    fn written(&mut self, target: usize, image: &Image) {
+        self.holds[target] = image.applied_index();
+        self.durable = image.applied;
+    }
+
+    /// The generation still holds what it held, so what was to be brought to it is still owed.
+    fn failed(&mut self, batch: Batch) {
+        self.entries += batch.entries;
+        self.bytes += batch.bytes;
+        let since = self.changed[batch.target].take();
+        self.changed[batch.target] = batch.changed.map(|mut owed| {
+            owed.extend(since.into_iter().flatten());
+            owed
+        });
     }
 
     /// The generation to write next: never the one the current checkpoint is in.
     fn older(&self) -> usize {
         usize::from(self.holds[1] < self.holds[0])
     }
-}
-
-/// A generation in doubt is set aside and written in full, once; a second failure is the disk's.
-fn write_or_rewrite(
-    generation: &dyn Materialised,
-    image: &Image,
-    changed: Option<&BTreeSet<Bytes>>,
-) -> io::Result<()> {
-    let Err(doubt) = generation.write(image, changed) else {
-        return Ok(());
-    };
-    tracing::warn!(%doubt, "a checkpoint failed and is written anew in full");
-    generation
-        .set_aside()
-        .and_then(|()| generation.write(image, None))
-        .map_err(|doubt| io::Error::other(format!("the checkpoint cannot be written: {doubt}")))
 }

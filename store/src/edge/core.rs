@@ -6,18 +6,23 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
+use crate::edge::alarm::Alarm;
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::handle::LeaderHandler;
 use crate::edge::link::Link;
 use crate::edge::log::LogStore;
+use crate::edge::metrics::Metrics;
 use crate::edge::options::Limits;
 use crate::edge::peers::{Lane, Peers};
 use crate::edge::propose::Proposed;
 use crate::edge::published::Published;
 use crate::edge::reads::ReadIndex;
+use crate::edge::wal::pool::Space;
 use crate::error::TxnError;
 use crate::faults::Faults;
+use crate::health::{Condition, Health};
 use crate::item::NodeId;
 use crate::member::{Leadership, Node, Role, Status};
 use crate::raft::{Membership, RaftHandle};
@@ -40,15 +45,20 @@ pub(crate) struct Core {
     pub(crate) handler: RwLock<Option<LeaderHandler>>,
     pub(crate) fault: Arc<Fault>,
     pub(crate) faults: Faults,
+    pub(crate) alarm: Alarm,
+    pub(crate) metrics: Metrics,
 }
 
 /// Why the replica stopped, once it has.
 #[derive(Debug, Default)]
-pub(crate) struct Fault(Mutex<Option<TxnError>>);
+pub(crate) struct Fault {
+    cause: Mutex<Option<TxnError>>,
+    halted: CancellationToken,
+}
 
 impl Fault {
     pub(crate) fn set(&self, error: TxnError) {
-        let mut fault = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fault = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
         // The first cause stands, except that the log's writer may only learn that its other half
         // has failed, and a moment later, why.
         if fault.is_none() || error == TxnError::DiskFull {
@@ -56,8 +66,19 @@ impl Fault {
         }
     }
 
+    /// Stops the replica, for a cause that consensus itself would not stop for.
+    pub(crate) fn halt(&self, error: TxnError) {
+        self.set(error);
+        self.halted.cancel();
+    }
+
+    /// Resolves once the replica was told to halt.
+    pub(crate) async fn halted(&self) {
+        self.halted.cancelled().await;
+    }
+
     pub(crate) fn get(&self) -> Option<TxnError> {
-        self.0
+        self.cause
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -116,6 +137,23 @@ impl Core {
             epoch: metrics.vote.leader_id.term,
             leader: metrics.current_leader,
         }
+    }
+
+    /// What this replica is fit for.
+    pub(crate) fn health(&self) -> Health {
+        let metrics = self.raft.metrics();
+        let committed = {
+            let now = metrics.borrow_watched();
+            now.cluster_committed.max(now.local_committed)
+        };
+        Health::of(&Condition {
+            stopped: self.fault.get().map(|fault| fault.to_string()),
+            has_leader: self.leadership.borrow().leader.is_some(),
+            applied: self.published.progress().applied_next.saturating_sub(1),
+            committed: committed.map_or(0, |at| at.index),
+            differs: self.alarm.get().map(|difference| difference.to_string()),
+            log_space_exhausted: *self.log.space().borrow() == Space::Exhausted,
+        })
     }
 
     /// What to answer when consensus itself has failed.

@@ -1,5 +1,4 @@
-//! Small durable file operations: replace a file at once, make a directory's content durable, set
-//! something damaged aside.
+//! Small durable file operations: replace a file at once, make a directory, set something damaged aside.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -27,17 +26,13 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
-/// Makes every file below, and every directory entry, durable.
-pub(crate) fn sync_tree(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            sync_tree(&path)?;
-        } else {
-            File::open(&path)?.sync_all()?;
-        }
+/// Makes the directory unless it is there, so that it survives a crash.
+pub(crate) fn ensure_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
     }
-    sync_dir(dir)
+    fs::create_dir_all(dir)?;
+    sync_dir(parent(dir))
 }
 
 /// Renames the directory to `<name>.bad-N` and keeps only the latest few of those.
@@ -59,11 +54,13 @@ fn aside(dir: &Path, n: u32) -> PathBuf {
     dir.with_extension(format!("bad-{n}"))
 }
 
-fn sync_dir(dir: &Path) -> io::Result<()> {
+/// Makes the directory's entries durable.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-fn parent(path: &Path) -> &Path {
+/// The directory the path is in.
+pub(crate) fn parent(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))

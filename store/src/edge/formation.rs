@@ -13,6 +13,7 @@ use crate::edge::identity::Identity;
 use crate::edge::link::{Link, Target};
 use crate::edge::options::PeerTls;
 use crate::error::StartError;
+use crate::faults::{Faults, Point};
 use crate::item::NodeId;
 use crate::member::Node;
 use crate::wire::{Answer, Ask, Formed, Founder, Probe, Probed};
@@ -26,20 +27,26 @@ const PAUSE: Duration = Duration::from_millis(150);
 pub(crate) struct Door {
     node: Node,
     nonce: u128,
+    faults: Faults,
     formed: Mutex<Option<Formed>>,
 }
 
 impl Door {
-    pub(crate) fn new(node: Node, nonce: u128) -> Self {
+    pub(crate) fn new(node: Node, nonce: u128, faults: Faults) -> Self {
         Self {
             node,
             nonce,
+            faults,
             formed: Mutex::default(),
         }
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.node.name
+    }
+
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     pub(crate) fn set_formed(&self, formed: Formed) {
@@ -82,7 +89,12 @@ pub(crate) fn read_founders(dir: &Path) -> std::io::Result<Vec<Founder>> {
         .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, "not a founders file"))
 }
 
-pub(crate) fn write_founders(dir: &Path, founders: &[Founder]) -> std::io::Result<()> {
+pub(crate) fn write_founders(
+    dir: &Path,
+    founders: &[Founder],
+    faults: &Faults,
+) -> std::io::Result<()> {
+    faults.hit(Point::Identity)?;
     let line = |founder: &Founder| {
         let Founder { id, nonce, node } = founder;
         format!(
@@ -173,6 +185,7 @@ async fn ask(door: &Door, addr: &str, tls: &PeerTls) -> Option<Probed> {
         addr: addr.to_owned(),
         to: None,
         tls: tls.client.clone(),
+        faults: door.faults.clone(),
     });
     let probe = Probe {
         name: door.node.name.clone(),

@@ -10,14 +10,17 @@ use futures::future::{BoxFuture, join_all};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::command;
+use crate::edge::backup::Backup;
 use crate::edge::core::Core;
 use crate::edge::identity;
-use crate::edge::link::LinkError;
+use crate::edge::link::{LinkError, received};
+use crate::edge::metrics;
 use crate::edge::options::Options;
 use crate::edge::reads::final_error;
-use crate::edge::start::{OpenWal, start};
-use crate::edge::wal::DiskWal;
+use crate::edge::start::start;
 use crate::error::{StartError, TooNew, TxnError};
+use crate::health::Health;
 use crate::history::Compacted;
 use crate::item::{NodeId, Revision};
 use crate::member::{Leadership, Member, NewMember, Node, Role, Status};
@@ -57,8 +60,7 @@ impl Store {
     /// members returns once all of them have been reached. The service must be spawned: dropping
     /// it stops the replica.
     pub async fn start(options: Options) -> Result<(Store, Service), StartError> {
-        let open_wal: OpenWal = Box::new(|dir| Ok(Box::new(DiskWal::open(dir)?)));
-        Box::pin(start(options, open_wal)).await
+        Box::pin(start(options)).await
     }
 
     /// Applies the transaction, on whichever replica leads, and waits until this replica shows the result.
@@ -68,6 +70,7 @@ impl Store {
             txn.request_id = identity::random();
         }
         let bytes = encode(&txn)?;
+        drop(txn);
         let max = self.core.limits.txn_bytes_max;
         if bytes.len() > max {
             return Err(TxnError::TooLarge {
@@ -76,17 +79,14 @@ impl Store {
             });
         }
         let deadline = self.deadline();
-        let attempt = |leader| self.core.try_txn(leader, &txn, &bytes);
+        let attempt = |leader| self.core.try_txn(leader, bytes.clone());
         let outcome = self.core.retried(deadline, Repeat::Always, attempt).await?;
         let rest = deadline.saturating_duration_since(Instant::now());
-        match self
-            .core
-            .published
-            .wait_revision(outcome.revision(), rest)
-            .await
-        {
-            Ok(_) => Ok(outcome),
-            Err(TooNew { .. }) => Err(self.core.fault.get().unwrap_or(TxnError::Timeout)),
+        let published = &self.core.published;
+        if published.wait_revision(outcome.revision(), rest).await {
+            Ok(outcome)
+        } else {
+            Err(self.core.fault.get().unwrap_or(TxnError::Timeout))
         }
     }
 
@@ -122,7 +122,15 @@ impl Store {
 
     /// Waits until this replica is at the revision or later.
     pub async fn wait_revision(&self, at_least: Revision, limit: Duration) -> Result<View, TooNew> {
-        self.core.published.wait_revision(at_least, limit).await
+        let reached = self.core.published.wait_revision(at_least, limit).await;
+        let view = self.view();
+        if reached {
+            Ok(view)
+        } else {
+            Err(TooNew {
+                current: view.revision(),
+            })
+        }
     }
 
     /// All changes after the revision, as they happen.
@@ -133,6 +141,12 @@ impl Store {
     /// Who leads, now and at every change.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.core.leadership.clone()
+    }
+
+    /// Whether the log has room to go on.
+    #[cfg(test)]
+    pub(crate) fn space(&self) -> watch::Receiver<crate::edge::wal::pool::Space> {
+        self.core.log.space()
     }
 
     /// Asks the leader's handler. Only sent again when it certainly did not arrive.
@@ -199,6 +213,24 @@ impl Store {
     /// What this replica says of itself.
     pub fn status(&self) -> Status {
         self.core.status()
+    }
+
+    /// What this replica is fit for, by named checks.
+    pub fn health(&self) -> Health {
+        self.core.health()
+    }
+
+    /// Enters the store's figures as they are now. For one scrape: a registry that is kept would show
+    /// positions of the past.
+    pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
+        metrics::register(&self.core, registry);
+    }
+
+    /// The whole state of this replica as one file; see `backup`. For at least everything acknowledged so
+    /// far, call `barrier` before.
+    pub fn backup(&self) -> Backup {
+        let image = self.core.checkpointer.latest().unwrap_or_default();
+        Backup::new(image, self.core.cluster_id)
     }
 
     /// The cluster's id, which a joining replica must know.
@@ -270,16 +302,11 @@ impl Core {
             .map(|now| *now)
     }
 
-    async fn try_txn(
-        &self,
-        at: Leadership,
-        txn: &Txn,
-        bytes: &Bytes,
-    ) -> Result<TxnOutcome, Refusal> {
+    async fn try_txn(&self, at: Leadership, txn: Bytes) -> Result<TxnOutcome, Refusal> {
         if at.is_local {
-            return self.propose(txn.clone(), bytes.len()).await;
+            return self.propose(txn).await;
         }
-        let answer = self.ask_leader(at, Ask::Propose(bytes.clone())).await?;
+        let answer = self.ask_leader(at, Ask::Propose(txn)).await?;
         if let Answer::Outcome(outcome) = answer {
             outcome.map_err(Refusal::heard_afar)
         } else {
@@ -335,17 +362,20 @@ impl Core {
         }
     }
 
+    /// Every attempt has a time limit of its own (see `retried`), so there is none here.
     async fn ask_leader(&self, at: Leadership, ask: Ask) -> Result<Answer, Refusal> {
         let link = at
             .leader
             .and_then(|leader| self.control(leader))
             .ok_or(Refusal::NotLeader)?;
-        link.ask(ask, self.limits.request)
-            .await
-            .map_err(|error| match error {
-                LinkError::Unreachable => Refusal::NotLeader,
-                LinkError::Broken | LinkError::Timeout => Refusal::Unknown,
-            })
+        let answered = match link.send(ask).await {
+            Ok(pending) => received(pending.await),
+            Err(unsent) => Err(unsent),
+        };
+        answered.map_err(|error| match error {
+            LinkError::Unreachable => Refusal::NotLeader,
+            LinkError::Broken | LinkError::Timeout => Refusal::Unknown,
+        })
     }
 
     async fn member(&self, id: NodeId, node: &Node) -> Member {
@@ -378,10 +408,7 @@ impl Core {
 }
 
 fn encode(txn: &Txn) -> Result<Bytes, TxnError> {
-    let encoded = postcard::to_stdvec(txn);
-    encoded
-        .map(Bytes::from)
-        .map_err(|error| TxnError::Stopped(error.to_string()))
+    command::encode(txn).map_err(|error| TxnError::Stopped(error.to_string()))
 }
 
 /// The leader's replica could not even process the question, e.g. while it starts.

@@ -17,6 +17,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::edge::frame;
 use crate::edge::options::PEER_SERVER_NAME;
+use crate::faults::{Faults, Point};
 use crate::item::NodeId;
 use crate::wire::{Answer, Ask, Hello, PROTOCOL};
 
@@ -47,6 +48,7 @@ pub(crate) struct Target {
     pub(crate) addr: String,
     pub(crate) to: Option<(u128, NodeId)>,
     pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(crate) faults: Faults,
 }
 
 /// A handle; the link ends when the last one is dropped.
@@ -100,7 +102,7 @@ pub(crate) fn received(
 async fn run(target: Target, mut asked: mpsc::Receiver<Call>) {
     while let Some(first) = asked.recv().await {
         match tokio::time::timeout(CONNECT_MAX, connect(&target)).await {
-            Ok(Ok(stream)) => converse(stream, first, &mut asked).await,
+            Ok(Ok(stream)) => converse(stream, first, &mut asked, &target.faults).await,
             Ok(Err(error)) => {
                 tracing::debug!(addr = target.addr, %error, "cannot connect to a peer");
                 refuse(first, &mut asked);
@@ -119,6 +121,7 @@ fn refuse(first: Call, asked: &mut mpsc::Receiver<Call>) {
 
 /// A connection on which this replica has said whom it means to reach.
 pub(crate) async fn connect(target: &Target) -> io::Result<TlsStream<TcpStream>> {
+    target.faults.meet(Point::PeerConnect).await?;
     let tcp = TcpStream::connect(&target.addr).await?;
     tune(&tcp)?;
     let name = ServerName::try_from(PEER_SERVER_NAME).map_err(io::Error::other)?;
@@ -142,11 +145,16 @@ pub(crate) fn tune(tcp: &TcpStream) -> io::Result<()> {
 }
 
 /// Serves questions until the connection breaks or nobody is left to ask.
-async fn converse(stream: TlsStream<TcpStream>, first: Call, asked: &mut mpsc::Receiver<Call>) {
+async fn converse(
+    stream: TlsStream<TcpStream>,
+    first: Call,
+    asked: &mut mpsc::Receiver<Call>,
+    faults: &Faults,
+) {
     let (reader, writer) = tokio::io::split(stream);
     let waiting = Waiting::default();
     let reading = read_answers(reader, Arc::clone(&waiting));
-    let writing = write_questions(writer, first, asked, &waiting);
+    let writing = write_questions(writer, first, asked, &waiting, faults);
     let ended = tokio::select! {
         ended = reading => ended,
         ended = writing => ended,
@@ -181,6 +189,7 @@ async fn write_questions(
     first: Call,
     asked: &mut mpsc::Receiver<Call>,
     waiting: &Waiting,
+    faults: &Faults,
 ) -> io::Result<()> {
     let mut writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
     let mut next = Some(first);
@@ -211,6 +220,7 @@ async fn write_questions(
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(id, call.answer);
+        faults.meet(Point::PeerSend).await?;
         writer.write_all(&frame).await?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use openraft::ChangeMembers;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio_util::sync::CancellationToken;
 
-use crate::command::{Command, Response};
+use crate::command::{Proposal, Response};
 use crate::edge::core::Core;
 use crate::edge::propose::{refusal, write};
 use crate::error::TxnError;
@@ -50,7 +50,7 @@ impl Core {
             self.change_members(ChangeMembers::RemoveNodes(stale))
                 .await?;
         }
-        let id = match write(&self.raft, &self.fault, Command::AllocateNode).await? {
+        let id = match write(&self.raft, &self.fault, Proposal::allocate_node()).await? {
             Response::Node(id) => id,
             Response::None | Response::Txns(_) => return Err(Refusal::Unknown),
         };

@@ -13,10 +13,14 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, RaftNetworkV2};
+use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::edge::link::{Link, LinkError, received};
+use crate::edge::metrics::Metrics;
 use crate::edge::peers::{Lane, Peers};
 use crate::edge::transfer;
+use crate::faults::Faults;
 use crate::image::Image;
 use crate::item::NodeId;
 use crate::member::Node;
@@ -35,6 +39,8 @@ const APPEND_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Network {
     pub(crate) peers: Arc<Peers>,
     pub(crate) cluster_id: u128,
+    pub(crate) faults: Faults,
+    pub(crate) metrics: Metrics,
 }
 
 impl Network {
@@ -42,7 +48,10 @@ impl Network {
         Client {
             link: self.peers.link(lane, target, &node.peer_addr),
             control: self.peers.link(Lane::Control, target, &node.peer_addr),
+            target,
             cluster_id: self.cluster_id,
+            faults: self.faults.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 }
@@ -68,7 +77,10 @@ impl RaftNetworkFactory<Types> for Network {
 pub(crate) struct Client {
     link: Link,
     control: Link,
+    target: NodeId,
     cluster_id: u128,
+    faults: Faults,
+    metrics: Metrics,
 }
 
 impl Client {
@@ -77,6 +89,19 @@ impl Client {
             .ask(ask, option.hard_ttl())
             .await
             .map_err(rpc_error)
+    }
+
+    async fn push(
+        &self,
+        vote: Vote,
+        image: &Arc<Image>,
+    ) -> Result<SnapshotResponse<Types>, String> {
+        let (peer, index) = (self.target, image.applied_index());
+        let span = tracing::info_span!("send snapshot", peer, index);
+        let pushed = transfer::push(&self.link, vote, image, self.cluster_id, &self.faults);
+        let pushed = pushed.instrument(span).await;
+        self.metrics.snapshot_sent(pushed.is_ok());
+        pushed
     }
 }
 
@@ -103,14 +128,15 @@ impl RaftNetworkV2<Types> for Client {
     where
         S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
     {
-        let link = &self.link;
+        let (link, peer, metrics) = (&self.link, self.target, &self.metrics);
         // `then` queues one request at a time, in order; `buffered` awaits the answers, in order.
         let answers = input
             .then(move |rpc| async move {
                 let (prev, last) = ends(&rpc);
-                (prev, last, link.send(Ask::Append(rpc)).await)
+                let sent = Instant::now();
+                (prev, last, sent, link.send(Ask::Append(rpc)).await)
             })
-            .map(|(prev, last, sent)| async move {
+            .map(move |(prev, last, at, sent)| async move {
                 let answer = match sent {
                     Ok(pending) => match tokio::time::timeout(APPEND_MAX, pending).await {
                         Ok(answer) => received(answer),
@@ -118,7 +144,9 @@ impl RaftNetworkV2<Types> for Client {
                     },
                     Err(error) => Err(error),
                 };
-                appended(answer).map(|response| response.into_stream_result(prev, last))
+                let response = appended(answer)?;
+                metrics.replicated(peer, at.elapsed());
+                Ok(response.into_stream_result(prev, last))
             })
             .buffered(PIPELINE);
         let answers: BoxStream<'s, _> = Box::pin(answers);
@@ -148,7 +176,7 @@ impl RaftNetworkV2<Types> for Client {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        let push = transfer::push(&self.link, vote, &snapshot.snapshot, self.cluster_id);
+        let push = self.push(vote, &snapshot.snapshot);
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
             pushed = tokio::time::timeout(option.hard_ttl(), push) => match pushed {

@@ -93,6 +93,9 @@ pub struct Limits {
     pub checkpoint_entries: u64,
     /// Log bytes between two checkpoints.
     pub checkpoint_bytes: u64,
+    /// Length of a segment of the log, in whole pages of 4 KiB. It decides when a log is made; later it is as it
+    /// is on disk. A segment must hold the largest entry, and two more are kept ready.
+    pub segment_bytes: u64,
     /// Entries kept in the log behind a checkpoint, for followers that lag a little.
     pub keep_entries: u64,
     /// How long an installed snapshot may take end to end.
@@ -111,6 +114,7 @@ impl Default for Limits {
             txn_bytes_max: 8 << 20,
             checkpoint_entries: 20_000,
             checkpoint_bytes: 32 << 20,
+            segment_bytes: 16 << 20,
             keep_entries: 2_000,
             snapshot: Duration::from_secs(60),
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 
 use crate::edge::link::{Link, Target};
+use crate::faults::Faults;
 use crate::item::NodeId;
 
 /// What a link is used for.
@@ -22,6 +23,7 @@ pub(crate) enum Lane {
 pub(crate) struct Peers {
     cluster_id: u128,
     tls: Arc<rustls::ClientConfig>,
+    faults: Faults,
     /// Links live here, also those that a caller on another runtime is the first to need.
     engine: Handle,
     control: Mutex<BTreeMap<NodeId, (String, Link)>>,
@@ -35,10 +37,11 @@ impl std::fmt::Debug for Peers {
 
 impl Peers {
     /// To be called on the engine.
-    pub(crate) fn new(cluster_id: u128, tls: Arc<rustls::ClientConfig>) -> Self {
+    pub(crate) fn new(cluster_id: u128, tls: Arc<rustls::ClientConfig>, faults: Faults) -> Self {
         Self {
             cluster_id,
             tls,
+            faults,
             engine: Handle::current(),
             control: Mutex::default(),
         }
@@ -75,6 +78,7 @@ impl Peers {
             addr: addr.to_owned(),
             to: Some((self.cluster_id, id)),
             tls: Arc::clone(&self.tls),
+            faults: self.faults.clone(),
         }
     }
 }

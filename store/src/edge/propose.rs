@@ -1,16 +1,22 @@
 //! Proposals on the leader: transactions that arrive together share a log entry.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use openraft::errors::{ClientWriteError, RaftError};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+use tracing::Instrument;
 
-use crate::command::{Command, Proposal, Response};
+use crate::command::{Proposal, Response};
 use crate::edge::core::{Core, Fault};
+use crate::edge::metrics::Metrics;
 use crate::error::TxnError;
 use crate::raft::{RaftHandle, Types};
-use crate::txn::{Txn, TxnOutcome};
-use crate::wire::Refusal;
+use crate::txn::TxnOutcome;
+use crate::wire::{Answer, Refusal};
 
 /// Entries proposed and not yet applied. While all are taken, further transactions gather in the
 /// next entry: that is what turns load into larger batches instead of longer queues.
@@ -19,15 +25,44 @@ const BATCH_TXNS: usize = 512;
 const BATCH_BYTES: usize = 1 << 20;
 pub(crate) const QUEUE: usize = 4096;
 
-/// A transaction waiting to be proposed.
+/// An encoded transaction waiting to be proposed.
 pub(crate) struct Proposed {
-    pub(crate) txn: Txn,
-    pub(crate) size: usize,
-    pub(crate) answer: oneshot::Sender<Result<TxnOutcome, Refusal>>,
+    pub(crate) txn: Bytes,
+    pub(crate) asker: Asker,
+    pub(crate) came: Instant,
+}
+
+/// Who is told what became of it.
+pub(crate) enum Asker {
+    /// A caller in this process.
+    Here(oneshot::Sender<Result<TxnOutcome, Refusal>>),
+    /// Another replica, which is answered on its connection under this number.
+    Afar(mpsc::Sender<(u64, Answer)>, u64),
+}
+
+impl Asker {
+    /// An asker that gave up retries under the same request id, so nobody minds if it is gone. A
+    /// connection that cannot take the answer at once must not hold up the others of an entry.
+    pub(crate) fn answer(self, outcome: Result<TxnOutcome, Refusal>) {
+        match self {
+            Self::Here(answer) => drop(answer.send(outcome)),
+            Self::Afar(answers, id) => {
+                let told = answers.try_send((id, Answer::Outcome(outcome)));
+                if let Err(TrySendError::Full(answer)) = told {
+                    tokio::spawn(async move { answers.send(answer).await.ok() });
+                }
+            }
+        }
+    }
 }
 
 /// Proposes until the queue is closed.
-pub(crate) async fn run(raft: RaftHandle, fault: Arc<Fault>, mut queue: mpsc::Receiver<Proposed>) {
+pub(crate) async fn run(
+    raft: RaftHandle,
+    fault: Arc<Fault>,
+    metrics: Metrics,
+    mut queue: mpsc::Receiver<Proposed>,
+) {
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut gathered: Vec<Proposed> = Vec::new();
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
@@ -35,7 +70,9 @@ pub(crate) async fn run(raft: RaftHandle, fault: Arc<Fault>, mut queue: mpsc::Re
             return;
         }
         let batch: Vec<Proposed> = gathered.drain(..fitting(&gathered)).collect();
-        tokio::spawn(commit(raft.clone(), Arc::clone(&fault), batch, slot));
+        let span = tracing::debug_span!("propose", txns = batch.len());
+        let (raft, fault, metrics) = (raft.clone(), Arc::clone(&fault), metrics.clone());
+        tokio::spawn(commit(raft, fault, metrics, batch, slot).instrument(span));
     }
 }
 
@@ -43,7 +80,7 @@ pub(crate) async fn run(raft: RaftHandle, fault: Arc<Fault>, mut queue: mpsc::Re
 fn fitting(gathered: &[Proposed]) -> usize {
     let mut bytes = 0;
     let fits = gathered.iter().take_while(|proposed| {
-        bytes += proposed.size;
+        bytes += proposed.txn.len();
         bytes <= BATCH_BYTES
     });
     fits.count().max(1).min(gathered.len())
@@ -52,21 +89,34 @@ fn fitting(gathered: &[Proposed]) -> usize {
 async fn commit(
     raft: RaftHandle,
     fault: Arc<Fault>,
+    metrics: Metrics,
     batch: Vec<Proposed>,
-    _slot: OwnedSemaphorePermit,
+    slot: OwnedSemaphorePermit,
 ) {
-    let (txns, answers): (Vec<Txn>, Vec<_>) = batch
-        .into_iter()
-        .map(|proposed| (proposed.txn, proposed.answer))
-        .unzip();
-    let outcomes = match write(&raft, &fault, Command::Txns(txns)).await {
-        Ok(Response::Txns(outcomes)) => outcomes.into_iter().map(Ok).collect(),
-        Ok(Response::None | Response::Node(_)) => vec![Err(Refusal::Unknown); answers.len()],
-        Err(refusal) => vec![Err(refusal); answers.len()],
+    let entry = Proposal::txns(batch.iter().map(|proposed| &proposed.txn));
+    let started = Instant::now();
+    let written = write(&raft, &fault, entry).await;
+    metrics.committed(batch.len(), started.elapsed());
+    // The next entry need not wait until everybody has been told about this one.
+    drop(slot);
+    let mut outcomes = match written {
+        Ok(Response::Txns(outcomes)) => Ok(outcomes.into_iter()),
+        Ok(Response::None | Response::Node(_)) => Err(Refusal::Unknown),
+        Err(refusal) => Err(refusal),
     };
-    for (answer, outcome) in answers.into_iter().zip(outcomes) {
-        // A proposer that gave up retries with the same id.
-        answer.send(outcome).ok();
+    let now = Instant::now();
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for proposed in batch {
+        let outcome = match &mut outcomes {
+            Ok(outcomes) => outcomes.next().ok_or(Refusal::Unknown),
+            Err(refusal) => Err(refusal.clone()),
+        };
+        *counts.entry(label(&outcome)).or_default() += 1;
+        metrics.answered(now - proposed.came);
+        proposed.asker.answer(outcome);
+    }
+    for (outcome, txns) in counts {
+        metrics.proposed(outcome, txns);
     }
 }
 
@@ -74,10 +124,8 @@ async fn commit(
 pub(crate) async fn write(
     raft: &RaftHandle,
     fault: &Fault,
-    command: Command,
+    proposal: Proposal,
 ) -> Result<Response, Refusal> {
-    let proposal = Proposal::encode(&command)
-        .map_err(|error| Refusal::Error(TxnError::Stopped(error.to_string())))?;
     match raft.client_write(proposal).await {
         Ok(written) => Ok(written.data),
         Err(error) => Err(refusal(error, fault)),
@@ -101,15 +149,31 @@ pub(crate) fn refusal(error: RaftError<Types, ClientWriteError<Types>>, fault: &
     }
 }
 
+fn label(answer: &Result<TxnOutcome, Refusal>) -> &'static str {
+    match answer {
+        Ok(TxnOutcome::Applied { .. }) => "applied",
+        Ok(TxnOutcome::Refused { .. }) => "refused",
+        Err(Refusal::NotLeader) => "not-leader",
+        Err(Refusal::Unknown) => "unknown",
+        Err(Refusal::Error(_)) => "failed",
+    }
+}
+
 impl Core {
-    /// Proposes a transaction here; refused unless this replica leads.
-    pub(crate) async fn propose(&self, txn: Txn, size: usize) -> Result<TxnOutcome, Refusal> {
+    /// Proposes an encoded transaction here; refused unless this replica leads.
+    pub(crate) async fn propose(&self, txn: Bytes) -> Result<TxnOutcome, Refusal> {
         let (answer, wait) = oneshot::channel();
-        let stopped = || Refusal::Error(self.stopped(&"it is shutting down"));
-        self.proposals
-            .send(Proposed { txn, size, answer })
-            .await
-            .map_err(|_closed| stopped())?;
+        self.enqueue(txn, Asker::Here(answer)).await;
         wait.await.unwrap_or(Err(Refusal::Unknown))
+    }
+
+    /// Queues an encoded transaction; whoever asked is answered, now or later.
+    pub(crate) async fn enqueue(&self, txn: Bytes, asker: Asker) {
+        let came = Instant::now();
+        let proposed = Proposed { txn, asker, came };
+        if let Err(mpsc::error::SendError(unsent)) = self.proposals.send(proposed).await {
+            let stopped = Refusal::Error(self.stopped(&"it is shutting down"));
+            unsent.asker.answer(Err(stopped));
+        }
     }
 }

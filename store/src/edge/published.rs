@@ -1,15 +1,17 @@
 //! What readers see: the latest state, the recent history, and a signal when they move.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::error::TooNew;
-use crate::history::{Change, Compacted, History};
+use crate::edge::gate::Gate;
+use crate::edge::metrics::Metrics;
+use crate::history::{Change, Compacted, History, Step};
 use crate::image::Image;
 use crate::item::Revision;
+use crate::marks::{Mark, Marks};
 use crate::snapshot::View;
 
 /// Rebuilt views kept for the next page of the same list.
@@ -32,12 +34,28 @@ pub(crate) struct Published {
     latest: RwLock<Latest>,
     rebuilt: Mutex<VecDeque<View>>,
     progress: watch::Sender<Progress>,
+    /// Opens at revisions.
+    revisions: Gate,
+    /// Opens at applied indexes plus one.
+    applied: Gate,
+    marks: Mutex<Marks>,
+    metrics: Metrics,
 }
 
 #[derive(Debug)]
 struct Latest {
     view: View,
     history: History,
+    /// Changes that a failpoint keeps from watchers; empty but in tests.
+    concealed: BTreeSet<Revision>,
+}
+
+/// How much of the past is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HistorySize {
+    pub(crate) changes: usize,
+    pub(crate) bytes: usize,
+    pub(crate) oldest: Revision,
 }
 
 impl Published {
@@ -47,10 +65,20 @@ impl Published {
             latest: RwLock::new(Latest {
                 view: View::default(),
                 history,
+                concealed: BTreeSet::new(),
             }),
             rebuilt: Mutex::default(),
             progress: watch::Sender::default(),
+            revisions: Gate::default(),
+            applied: Gate::default(),
+            marks: Mutex::default(),
+            metrics: Metrics::default(),
         }
+    }
+
+    /// Has its figures shared.
+    pub(crate) fn counted(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The state jumped to this image; what led there is unknown.
@@ -59,20 +87,49 @@ impl Published {
             latest.view = image.state.view().clone();
             latest.history.reset(latest.view.revision());
         });
+        // Marks of another past would accuse a state that was put right.
+        *self.marks_mut() = Marks::default();
         self.forget_rebuilt();
         self.signal(image);
     }
 
     /// The state moved to this image by these changes.
-    pub(crate) fn advance(&self, image: &Image, changes: Vec<Change>) {
+    pub(crate) fn advance(&self, image: &Image, steps: Vec<Step>) {
         self.write(|latest| {
             latest.view = image.state.view().clone();
-            changes
-                .into_iter()
-                .for_each(|change| latest.history.push(Arc::new(change)));
+            steps.into_iter().for_each(|step| latest.history.push(step));
         });
         self.forget_rebuilt();
         self.signal(image);
+    }
+
+    /// Remembers the digest right after the image's last entry.
+    pub(crate) fn milestone(&self, image: &Image) {
+        if let Some(index) = image.applied_index() {
+            let digest = image.state.digest();
+            self.marks_mut().milestone(Mark { index, digest });
+        }
+    }
+
+    /// Digests at the indexes this replica still knows.
+    pub(crate) fn marks(&self) -> Vec<Mark> {
+        self.marks_mut().all()
+    }
+
+    /// Keeps the change from watchers, which is wrong on purpose.
+    pub(crate) fn conceal(&self, revision: Revision) {
+        self.write(|latest| {
+            latest.concealed.insert(revision);
+        });
+    }
+
+    pub(crate) fn history_size(&self) -> HistorySize {
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        HistorySize {
+            changes: latest.history.len(),
+            bytes: latest.history.bytes(),
+            oldest: latest.history.oldest(),
+        }
     }
 
     pub(crate) fn view(&self) -> View {
@@ -84,7 +141,7 @@ impl Published {
     }
 
     pub(crate) fn view_at(&self, revision: Revision) -> Result<View, Compacted> {
-        let (view, changes) = {
+        let (view, steps) = {
             let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
             if revision >= latest.view.revision() {
                 return Ok(latest.view.clone());
@@ -97,7 +154,7 @@ impl Published {
         if let Some(rebuilt) = self.recall(revision) {
             return Ok(rebuilt);
         }
-        let rebuilt = History::rewind(&view, revision, &changes);
+        let rebuilt = History::rewind(&view, revision, &steps);
         self.remember(rebuilt.clone());
         Ok(rebuilt)
     }
@@ -131,48 +188,37 @@ impl Published {
         })
     }
 
-    pub(crate) async fn wait_revision(
-        &self,
-        at_least: Revision,
-        limit: Duration,
-    ) -> Result<View, TooNew> {
-        let reached = self
-            .wait(limit, |progress| progress.revision >= at_least)
-            .await;
-        let view = self.view();
-        if reached {
-            Ok(view)
-        } else {
-            Err(TooNew {
-                current: view.revision(),
-            })
-        }
+    /// Waits until the revision is reached; false when the time is over.
+    pub(crate) async fn wait_revision(&self, at_least: Revision, limit: Duration) -> bool {
+        self.revisions.reached(at_least, limit).await
     }
 
     /// Waits until the entry is applied here; false when the time is over.
     pub(crate) async fn wait_applied(&self, index: u64, limit: Duration) -> bool {
-        self.wait(limit, |progress| progress.applied_next > index)
-            .await
-    }
-
-    async fn wait(&self, limit: Duration, reached: impl FnMut(&Progress) -> bool) -> bool {
-        let mut progress = self.progress.subscribe();
-        matches!(
-            tokio::time::timeout(limit, progress.wait_for(reached)).await,
-            Ok(Ok(_))
-        )
+        self.applied.reached(index + 1, limit).await
     }
 
     fn write(&self, change: impl FnOnce(&mut Latest)) {
         change(&mut self.latest.write().unwrap_or_else(PoisonError::into_inner));
     }
 
+    fn marks_mut(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn signal(&self, image: &Image) {
-        self.progress.send_replace(Progress {
+        let digest = image.state.digest();
+        if let Some(index) = image.applied_index() {
+            self.marks_mut().batch(Mark { index, digest });
+        }
+        let progress = Progress {
             applied_next: image.applied_index().map_or(0, |index| index + 1),
             revision: image.state.view().revision(),
-            digest: image.state.digest(),
-        });
+            digest,
+        };
+        self.progress.send_replace(progress);
+        self.revisions.raise(progress.revision);
+        self.applied.raise(progress.applied_next);
     }
 
     /// Lets go of rebuilt views nobody can ask for again: each keeps old values alive.
@@ -221,16 +267,8 @@ impl Cursor {
     pub async fn next(&mut self) -> Result<Vec<Arc<Change>>, Compacted> {
         loop {
             self.progress.borrow_and_update();
-            let changes = {
-                let latest = self
-                    .published
-                    .latest
-                    .read()
-                    .unwrap_or_else(PoisonError::into_inner);
-                latest.history.after(self.position, CHANGES_MAX)?
-            };
-            if let Some(last) = changes.last() {
-                self.position = last.revision;
+            let changes = self.take()?;
+            if !changes.is_empty() {
                 return Ok(changes);
             }
             if self.progress.changed().await.is_err() {
@@ -238,5 +276,26 @@ impl Cursor {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// What there is now; the position moves behind it.
+    fn take(&mut self) -> Result<Vec<Arc<Change>>, Compacted> {
+        let published = Arc::clone(&self.published);
+        let latest = published
+            .latest
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let found = latest.history.after(self.position, CHANGES_MAX);
+        let mut steps = found.inspect_err(|_compacted| published.metrics.cut())?;
+        if let Some(last) = steps.last() {
+            let behind = latest.view.revision().saturating_sub(self.position);
+            published.metrics.watched(behind);
+            self.position = last.revision;
+        }
+        if !latest.concealed.is_empty() {
+            steps.retain(|step| !latest.concealed.contains(&step.revision));
+        }
+        drop(latest);
+        Ok(steps.iter().map(|step| Arc::new(step.change())).collect())
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 use openraft::ReadPolicy;
 use openraft::errors::{LinearizableReadError, RaftError};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::edge::core::Core;
 use crate::edge::link::LinkError;
 use crate::error::TxnError;
+use crate::faults::{Point, Verdict};
 use crate::wire::{Answer, Ask, Refusal};
 
 const ROUND_READERS: usize = 1024;
@@ -23,7 +25,9 @@ pub(crate) type ReadIndex = oneshot::Sender<Result<u64, Refusal>>;
 pub(crate) async fn run(core: Arc<Core>, mut queue: mpsc::Receiver<ReadIndex>) {
     let mut readers = Vec::new();
     while queue.recv_many(&mut readers, ROUND_READERS).await > 0 {
+        let started = Instant::now();
         let index = core.read_index_round().await;
+        core.metrics.read(readers.len(), started.elapsed());
         for reader in readers.drain(..) {
             reader.send(index.clone()).ok();
         }
@@ -60,6 +64,13 @@ impl Core {
     /// Confirms with a quorum that this replica still leads. Reading twice does no harm, so
     /// everything but a stopped replica is worth a retry.
     async fn read_index_here(&self) -> Result<u64, Refusal> {
+        match self.faults.meet(Point::ReadIndex).await {
+            Ok(Verdict::Honest) => {}
+            Ok(Verdict::Lie) => {
+                return Ok(self.published.progress().applied_next.saturating_sub(1));
+            }
+            Err(_told) => return Err(Refusal::NotLeader),
+        }
         let confirmed = self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
         match confirmed {
             Ok(linearizer) => Ok(linearizer.read_log_id().index()),

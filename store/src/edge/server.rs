@@ -15,14 +15,16 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::command::is_txn;
 use crate::edge::core::Core;
 use crate::edge::formation::Door;
 use crate::edge::options::PEER_SERVER_NAME;
+use crate::edge::propose::Asker;
 use crate::edge::transfer::{Assembly, Cutter};
 use crate::edge::{frame, link};
+use crate::faults::{Faults, Point};
 use crate::image::Header;
 use crate::raft::{SnapshotMeta, Vote};
-use crate::txn::Txn;
 use crate::wire::{Answer, Ask, Hello, PROTOCOL, Piece, Refusal, SnapshotAsk};
 
 const CONNECTIONS_MAX: usize = 512;
@@ -38,6 +40,7 @@ type Answers = mpsc::Sender<(u64, Answer)>;
 pub(crate) struct Desk {
     pub(crate) door: Door,
     pub(crate) core: OnceLock<Arc<Core>>,
+    pub(crate) faults: Faults,
 }
 
 /// Accepts until stopped. Open connections end with their task, which `stop` also ends.
@@ -93,6 +96,9 @@ async fn converse(tcp: TcpStream, acceptor: TlsAcceptor, desk: Arc<Desk>) -> io:
         cutter: None,
     };
     let ended = loop {
+        if let Err(error) = conversation.desk.faults.meet(Point::PeerReceive).await {
+            break Err(error);
+        }
         let (id, body) = match frame::read(&mut reader).await {
             Ok(frame) => frame,
             Err(error) => break Err(error),
@@ -196,7 +202,22 @@ impl Conversation {
                 .unwrap_or_else(Answer::Failed);
             return self.say(id, answer).await;
         }
+        if let Ask::Propose(txn) = ask {
+            return self.propose(id, &core, txn).await;
+        }
         self.answer_later(id, core, ask).await;
+    }
+
+    /// Queues a transaction; whoever carries it out answers on this connection, so that none of the
+    /// many in flight costs a task here.
+    async fn propose(&self, id: u64, core: &Core, txn: bytes::Bytes) {
+        if is_txn(&txn) {
+            let asker = Asker::Afar(self.answers.clone(), id);
+            core.enqueue(txn, asker).await;
+        } else {
+            let answer = Answer::Failed("not a transaction".into());
+            self.say(id, answer).await;
+        }
     }
 
     /// Starts the answer here, so that appends reach the core in the order they came, and finishes
@@ -262,6 +283,8 @@ impl Conversation {
             last_log_id: image.applied,
             last_membership: image.membership.clone(),
         };
+        let told = core.faults.meet(Point::SnapshotInstall).await;
+        told.map_err(|error| error.to_string())?;
         let snapshot = Snapshot {
             meta,
             snapshot: Arc::new(image),
@@ -304,18 +327,17 @@ async fn answer(core: Arc<Core>, ask: Ask) -> Answer {
             Ok(response) => Answer::Transfer(response.map_err(|error| error.to_string())),
             Err(fatal) => failed(fatal.to_string()),
         },
-        Ask::Propose(bytes) => match postcard::from_bytes::<Txn>(&bytes) {
-            Ok(txn) => Answer::Outcome(core.propose(txn, bytes.len()).await),
-            Err(error) => failed(error.to_string()),
-        },
         // Never passed on: a chain of replicas that take each other for the leader must end.
         Ask::ReadIndex if core.leadership.borrow().is_local => {
             Answer::Index(core.read_index().await)
         }
         Ask::ReadIndex => Answer::Index(Err(Refusal::NotLeader)),
         Ask::Status => Answer::Status(core.status(), std::process::id()),
+        Ask::Marks => Answer::Marks(core.published.marks()),
         Ask::Call(payload) => Answer::Called(core.call_here(payload).await),
         Ask::Change(change) => Answer::Changed(core.change(change).await),
-        Ask::Probe(_) | Ask::Snapshot(_) => failed("answered by the connection itself".into()),
+        Ask::Probe(_) | Ask::Snapshot(_) | Ask::Propose(_) => {
+            failed("answered by the connection itself".into())
+        }
     }
 }

@@ -7,8 +7,11 @@ use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
+use crate::edge::alarm;
 use crate::edge::core::Core;
 use crate::edge::engine::Engine;
 use crate::edge::identity;
@@ -16,6 +19,7 @@ use crate::edge::membership;
 use crate::edge::propose::{self, Proposed};
 use crate::edge::reads::{self, ReadIndex};
 use crate::edge::vigil;
+use crate::edge::wal::pool::Space;
 use crate::error::TxnError;
 use crate::item::NodeId;
 use crate::member::Leadership;
@@ -114,21 +118,31 @@ impl Tasks {
         tasks.spawn(propose::run(
             core.raft.clone(),
             Arc::clone(&core.fault),
+            core.metrics.clone(),
             proposed,
         ));
         tasks.spawn(reads::run(Arc::clone(core), asked));
         tasks.spawn(watch_server(Arc::clone(core), leads));
         tasks.spawn(vigil::run(Arc::clone(core)));
+        tasks.spawn(alarm::run(Arc::clone(core)));
         tasks.spawn(checkpoints(Arc::clone(core)));
         tasks.spawn(announce(Arc::clone(core)));
+        tasks.spawn(warn_of_space(Arc::clone(core)));
         tasks.spawn(membership::steward(Arc::clone(core), stop));
         Self(tasks)
     }
 }
 
 impl Core {
-    /// Resolves when consensus has stopped by itself.
+    /// Resolves when consensus has stopped by itself, or this replica was told to halt.
     async fn failed(&self) -> TxnError {
+        tokio::select! {
+            () = self.fault.halted() => self.stopped(&"it was halted"),
+            reason = self.consensus_failed() => reason,
+        }
+    }
+
+    async fn consensus_failed(&self) -> TxnError {
         let mut metrics = self.raft.metrics();
         loop {
             let fatal = metrics.borrow_watched().running_state.clone().err();
@@ -170,10 +184,28 @@ impl Core {
     }
 }
 
+impl Core {
+    fn note_leadership(&self, now: Leadership, led_by: &mut Option<NodeId>) {
+        let Leadership {
+            epoch,
+            leader,
+            is_local,
+        } = now;
+        tracing::debug!(epoch, leader, is_local, "leadership");
+        // While nobody leads the last leader is remembered: it may only have been re-elected.
+        if leader.is_some() && *led_by != leader {
+            *led_by = leader;
+            self.metrics.leader_changed();
+            tracing::info!(epoch, leader, is_local, "a replica leads");
+        }
+    }
+}
+
 /// Publishes who leads, and keeps the peers' addresses on disk.
 async fn watch_server(core: Arc<Core>, leads: watch::Sender<Leadership>) {
     let mut metrics = core.raft.server_metrics();
     let mut peers = Vec::new();
+    let mut led_by = None;
     loop {
         let (now, members) = {
             let server = metrics.borrow_watched();
@@ -190,11 +222,13 @@ async fn watch_server(core: Arc<Core>, leads: watch::Sender<Leadership>) {
                 server.committed_membership_config.clone(),
             )
         };
-        leads.send_if_modified(|known| std::mem::replace(known, now) != now);
+        if leads.send_if_modified(|known| std::mem::replace(known, now) != now) {
+            core.note_leadership(now, &mut led_by);
+        }
         let others = members.nodes().filter(|(id, _)| **id != core.id);
         let others: Vec<String> = others.map(|(_, node)| node.peer_addr.clone()).collect();
         if !others.is_empty() && others != peers {
-            if let Err(error) = identity::write_peers(&core.data_dir, &others) {
+            if let Err(error) = identity::write_peers(&core.data_dir, &others, &core.faults) {
                 tracing::warn!(%error, "the peers' addresses cannot be saved");
             }
             peers = others;
@@ -205,13 +239,27 @@ async fn watch_server(core: Arc<Core>, leads: watch::Sender<Leadership>) {
     }
 }
 
+/// Says when the log runs out of disk, and when it has room again.
+async fn warn_of_space(core: Arc<Core>) {
+    let mut space = core.log.space();
+    while space.changed().await.is_ok() {
+        match *space.borrow_and_update() {
+            Space::Ample => tracing::info!("the log has room again"),
+            Space::Low => tracing::warn!("the disk is full: the log cannot grow much further"),
+            Space::Exhausted => {
+                tracing::error!("the disk is full: nothing is written until there is space");
+            }
+        }
+    }
+}
+
 /// Writes checkpoints by entries and bytes, and forgets the log behind two of them.
 async fn checkpoints(core: Arc<Core>) {
     let mut progress = core.published.subscribe();
     loop {
         let (entries, bytes) = core.checkpointer.pending();
         if entries >= core.limits.checkpoint_entries || bytes >= core.limits.checkpoint_bytes {
-            if let Err(error) = checkpoint(&core).await {
+            if let Err(error) = measured_checkpoint(&core, entries, bytes).await {
                 tracing::error!(%error, "no checkpoint; the log keeps growing until one succeeds");
                 tokio::time::sleep(CHECKPOINT_RETRY).await;
             }
@@ -219,6 +267,15 @@ async fn checkpoints(core: Arc<Core>) {
             return;
         }
     }
+}
+
+async fn measured_checkpoint(core: &Core, entries: u64, bytes: u64) -> std::io::Result<()> {
+    let started = Instant::now();
+    let span = tracing::debug_span!("checkpoint", entries, bytes);
+    let written = checkpoint(core).instrument(span).await;
+    let took = started.elapsed();
+    core.metrics.checkpointed(written.is_ok(), bytes, took);
+    written
 }
 
 async fn checkpoint(core: &Core) -> std::io::Result<()> {

@@ -127,7 +127,9 @@ impl SledDir {
         let mut image = header.begin();
         for record in db.scan_prefix([ITEMS]) {
             let (key, value) = record.map_err(doubt)?;
-            image.state.restore_item(read_item(&db, &key[1..], &value)?);
+            image
+                .state
+                .restore_item(&read_item(&db, &key[1..], &value)?);
         }
         for record in db.scan_prefix([REQUESTS]) {
             let requests: Vec<Request> = unseal(&record.map_err(doubt)?.1)?;

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::edge::alarm::{self, Alarm};
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::core::{Core, Fault};
 use crate::edge::engine::Engine;
@@ -20,16 +21,16 @@ use crate::edge::formation::{self, Door};
 use crate::edge::handle::Store;
 use crate::edge::identity::{self, Identity};
 use crate::edge::link::{Link, Target};
-use crate::edge::log::{self, LogStore};
+use crate::edge::log::LogStore;
 use crate::edge::machine::Machine;
+use crate::edge::metrics::Metrics;
 use crate::edge::network::Network;
 use crate::edge::options::{Bootstrap, Limits, Options, PeerTls};
 use crate::edge::peers::Peers;
 use crate::edge::published::Published;
 use crate::edge::server::{Desk, serve};
 use crate::edge::service::{Running, Service, Tasks};
-use crate::edge::wal::Wal;
-use crate::edge::{propose, reads, transfer};
+use crate::edge::{propose, reads, transfer, wal};
 use crate::error::StartError;
 use crate::faults::Faults;
 use crate::image::Image;
@@ -42,14 +43,12 @@ use crate::wire::{Formed, Founder};
 const RECOVER_ROUNDS: usize = 20;
 const RECOVER_PAUSE: Duration = Duration::from_millis(500);
 
-/// Opens the log in a directory. Blocks.
-pub(crate) type OpenWal = Box<dyn FnOnce(&Path) -> io::Result<Box<dyn Wal>> + Send>;
+/// What a log entry has beside its transactions: their number, the kind of entry.
+const ENTRY_EXTRA: u64 = 64;
+const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 16 << 10..=1 << 30;
 
 /// Starts a replica on an engine of its own. See `Store::start`.
-pub(crate) async fn start(
-    options: Options,
-    open_wal: OpenWal,
-) -> Result<(Store, Service), StartError> {
+pub(crate) async fn start(options: Options) -> Result<(Store, Service), StartError> {
     check(&options)?;
     let dir = options.data_dir.clone();
     let engine = Engine::start().map_err(at(&dir))?;
@@ -61,7 +60,7 @@ pub(crate) async fn start(
             peer_listener,
             ..options
         };
-        run(options, open_wal).await
+        run(options).await
     };
     let running = engine.run(started).await.map_err(at(&dir))??;
     Ok((
@@ -70,18 +69,22 @@ pub(crate) async fn start(
     ))
 }
 
-async fn run(options: Options, open_wal: OpenWal) -> Result<Running, StartError> {
+async fn run(options: Options) -> Result<Running, StartError> {
     let dir = options.data_dir.clone();
     fs::create_dir_all(&dir).map_err(at(&dir))?;
+    alarm::ensure_agreed(&dir)?;
     let me = Node {
         name: options.name.clone(),
         peer_addr: options.peer_addr.clone(),
         api_addr: options.api_addr.clone(),
     };
-    let door = Door::new(me.clone(), identity::nonce(&dir).map_err(at(&dir))?);
+    let faults = options.faults.clone();
+    let nonce = identity::nonce(&dir, &faults).map_err(at(&dir))?;
+    let door = Door::new(me.clone(), nonce, faults.clone());
     let desk = Arc::new(Desk {
         door,
         core: OnceLock::new(),
+        faults,
     });
     let stop = CancellationToken::new();
     // From here on an early return must end the listener.
@@ -94,14 +97,24 @@ async fn run(options: Options, open_wal: OpenWal) -> Result<Running, StartError>
     );
     tokio::spawn(listening);
 
-    let identity = ensure_identity(&dir, &options.bootstrap, &options.tls, &desk.door).await?;
+    let identity = ensure_identity(
+        &dir,
+        &options.bootstrap,
+        &options.tls,
+        options.limits.segment_bytes,
+        &desk.door,
+    )
+    .await?;
     let founders = formation::read_founders(&dir).map_err(at(&dir))?;
     desk.door.set_formed(Formed {
         cluster_id: identity.cluster_id,
         founders: founders.clone(),
     });
 
-    let wal = open_log(&dir, open_wal).await?;
+    let fault = Arc::new(Fault::default());
+    let metrics = Metrics::default();
+    let log = open_log(&dir, &options.faults, &fault, &metrics).await?;
+    let closing = log.closing();
     let opened = Opened {
         dir,
         me,
@@ -109,10 +122,12 @@ async fn run(options: Options, open_wal: OpenWal) -> Result<Running, StartError>
         limits: options.limits,
         tls: options.tls,
         faults: options.faults,
+        metrics,
     };
-    let (core, tasks) = opened.run(wal, &founders, stop.clone()).await?;
+    let (core, tasks) = opened.run(log, fault, &founders, stop.clone()).await?;
     desk.core.set(Arc::clone(&core)).ok();
     guard.disarm();
+    closing.keep_open();
     Ok(Running { core, tasks, stop })
 }
 
@@ -126,6 +141,25 @@ fn check(options: &Options) -> Result<(), StartError> {
             "name, peer address and API address must not be empty or contain blanks".into(),
         ));
     }
+    let Limits {
+        segment_bytes,
+        txn_bytes_max,
+        ..
+    } = options.limits;
+    if !SEGMENT_BYTES.contains(&segment_bytes) || segment_bytes % 4096 != 0 {
+        return Err(StartError::Invalid(format!(
+            "a log segment cannot have {segment_bytes} bytes: whole pages of 4096 bytes, from {} to {} bytes",
+            SEGMENT_BYTES.start(),
+            SEGMENT_BYTES.end()
+        )));
+    }
+    let entry_max = crate::wal::writer::entry_max(segment_bytes);
+    if txn_bytes_max as u64 + ENTRY_EXTRA > entry_max {
+        return Err(StartError::Invalid(format!(
+            "a transaction of {txn_bytes_max} bytes does not fit a log segment of {segment_bytes} bytes: \
+             allow larger segments or smaller transactions"
+        )));
+    }
     Ok(())
 }
 
@@ -134,6 +168,7 @@ async fn ensure_identity(
     dir: &Path,
     bootstrap: &Bootstrap,
     tls: &PeerTls,
+    segment_bytes: u64,
     door: &Door,
 ) -> Result<Identity, StartError> {
     let name = door.name().to_owned();
@@ -147,10 +182,16 @@ async fn ensure_identity(
         }
         return Ok(identity);
     }
+    if identity::is_restoring(dir) {
+        return Err(StartError::Invalid(format!(
+            "{} holds an unfinished restore: restore again, or empty it to begin without",
+            dir.display()
+        )));
+    }
     let identity = match bootstrap {
         Bootstrap::Static { initial } => {
             let (identity, founders) = formation::form(door, initial, tls).await?;
-            formation::write_founders(dir, &founders).map_err(at(dir))?;
+            formation::write_founders(dir, &founders, door.faults()).map_err(at(dir))?;
             identity
         }
         Bootstrap::Join {
@@ -158,7 +199,7 @@ async fn ensure_identity(
             cluster_id,
             peers,
         } => {
-            identity::write_peers(dir, peers).map_err(at(dir))?;
+            identity::write_peers(dir, peers, door.faults()).map_err(at(dir))?;
             Identity {
                 cluster_id: *cluster_id,
                 node_id: *node_id,
@@ -166,18 +207,28 @@ async fn ensure_identity(
             }
         }
     };
-    // The log's directory exists before the identity does: an identity without a log means that the
-    // log was deleted, and with it votes this replica must not forget.
-    fs::create_dir_all(log_dir(dir)).map_err(at(dir))?;
-    identity.write(dir).map_err(at(dir))?;
+    // The log exists before the identity does: an identity without a log means that the log was
+    // deleted, and with it votes this replica must not forget.
+    let log = log_dir(dir);
+    let made = tokio::task::spawn_blocking(move || wal::ensure(&log, segment_bytes, None));
+    made.await
+        .map_err(io::Error::other)
+        .flatten()
+        .map_err(at(dir))?;
+    identity.write(dir, door.faults()).map_err(at(dir))?;
     Ok(identity)
 }
 
-fn log_dir(dir: &Path) -> PathBuf {
+pub(crate) fn log_dir(dir: &Path) -> PathBuf {
     dir.join("log")
 }
 
-async fn open_log(dir: &Path, open_wal: OpenWal) -> Result<Box<dyn Wal>, StartError> {
+async fn open_log(
+    dir: &Path,
+    faults: &Faults,
+    fault: &Arc<Fault>,
+    metrics: &Metrics,
+) -> Result<LogStore, StartError> {
     let dir = log_dir(dir);
     let damaged = |detail: String| StartError::LogDamaged {
         dir: dir.clone(),
@@ -188,19 +239,25 @@ async fn open_log(dir: &Path, open_wal: OpenWal) -> Result<Box<dyn Wal>, StartEr
             "the directory is gone, and with it this replica's votes".into(),
         ));
     }
-    let open = dir.clone();
+    let (path, faults) = (dir.clone(), faults.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        std::panic::catch_unwind(AssertUnwindSafe(|| open_wal(&open)))
+        std::panic::catch_unwind(AssertUnwindSafe(|| wal::open(&path, &faults)))
             .unwrap_or_else(|_| Err(io::Error::other("its reader panicked")))
     });
     let opened = opened.await.map_err(|error| damaged(error.to_string()))?;
-    opened.map_err(|error| {
+    let opened = opened.map_err(|error| {
         if error.kind() == io::ErrorKind::WouldBlock {
             StartError::InUse { dir: dir.clone() }
         } else {
             damaged(error.to_string())
         }
-    })
+    })?;
+    let fault = Arc::clone(fault);
+    let on_fault = Arc::new(move |error: &io::Error| {
+        tracing::error!(%error, "the log cannot be written; this replica stops");
+        fault.set(Fault::of_io(error));
+    });
+    LogStore::new(opened, on_fault, metrics.clone()).map_err(at(&dir))
 }
 
 /// Everything known once identity and log are there.
@@ -211,31 +268,26 @@ struct Opened {
     limits: Limits,
     tls: PeerTls,
     faults: Faults,
+    metrics: Metrics,
 }
 
 impl Opened {
     async fn run(
         self,
-        mut wal: Box<dyn Wal>,
+        log: LogStore,
+        fault: Arc<Fault>,
         founders: &[Founder],
         stop: CancellationToken,
     ) -> Result<(Arc<Core>, Tasks), StartError> {
-        let checkpointer = Arc::new(Checkpointer::in_dir(&self.dir, self.identity.cluster_id));
-        let image = self.image(&checkpointer, &mut *wal).await?;
-        let fault = Arc::new(Fault::default());
-        let on_fault = {
-            let fault = Arc::clone(&fault);
-            Arc::new(move |error: &io::Error| {
-                tracing::error!(%error, "the log cannot be written; this replica stops");
-                fault.set(Fault::of_io(error));
-            })
-        };
-        let log = LogStore::new(wal, on_fault).map_err(at(&self.dir))?;
-        let published = Arc::new(Published::new(
-            self.limits.history_bytes,
-            self.limits.history_age_ms,
-        ));
-        let machine = Machine::new(image, Arc::clone(&published), Arc::clone(&checkpointer));
+        let cluster_id = self.identity.cluster_id;
+        let checkpointer = Checkpointer::in_dir(&self.dir, cluster_id, &self.faults);
+        let checkpointer = Arc::new(checkpointer);
+        let image = self.image(&checkpointer, &log).await?;
+        let published = Published::new(self.limits.history_bytes, self.limits.history_age_ms)
+            .counted(self.metrics.clone());
+        let published = Arc::new(published);
+        let machine = Machine::new(image, Arc::clone(&published), Arc::clone(&checkpointer))
+            .under(self.faults.clone(), self.metrics.clone());
         let raft = self.raft(log.clone(), machine).await?;
         ensure_initialized(&raft, founders).await?;
         Ok(self.core(raft, log, published, checkpointer, fault, stop))
@@ -243,17 +295,27 @@ impl Opened {
 
     async fn raft(&self, log: LogStore, machine: Machine) -> Result<RaftHandle, StartError> {
         let cluster_id = self.identity.cluster_id;
-        let peers = Arc::new(Peers::new(cluster_id, self.tls.client.clone()));
+        let network = Network {
+            peers: Arc::new(self.peers()),
+            cluster_id,
+            faults: self.faults.clone(),
+            metrics: self.metrics.clone(),
+        };
         let config = config(&self.limits).validate().map_err(raft_error)?;
         RaftHandle::new(
             self.identity.node_id,
             Arc::new(config),
-            Network { peers, cluster_id },
+            network,
             log,
             machine,
         )
         .await
         .map_err(raft_error)
+    }
+
+    fn peers(&self) -> Peers {
+        let tls = Arc::clone(&self.tls.client);
+        Peers::new(self.identity.cluster_id, tls, self.faults.clone())
     }
 
     fn core(
@@ -265,6 +327,7 @@ impl Opened {
         fault: Arc<Fault>,
         stop: CancellationToken,
     ) -> (Arc<Core>, Tasks) {
+        let peers = self.peers();
         let (proposals, proposed) = mpsc::channel(propose::QUEUE);
         let (reads, asked) = mpsc::channel(reads::QUEUE);
         let (leads, leadership) = watch::channel(Leadership::default());
@@ -272,9 +335,9 @@ impl Opened {
             id: self.identity.node_id,
             me: self.me,
             cluster_id: self.identity.cluster_id,
+            peers,
             data_dir: self.dir,
             limits: self.limits,
-            peers: Peers::new(self.identity.cluster_id, self.tls.client),
             raft,
             log,
             published,
@@ -285,6 +348,8 @@ impl Opened {
             handler: RwLock::default(),
             fault,
             faults: self.faults,
+            alarm: Alarm::default(),
+            metrics: self.metrics,
         });
         let tasks = Tasks::spawn(&core, proposed, asked, leads, stop);
         (core, tasks)
@@ -294,9 +359,9 @@ impl Opened {
     async fn image(
         &self,
         checkpointer: &Arc<Checkpointer>,
-        wal: &mut dyn Wal,
+        log: &LogStore,
     ) -> Result<Image, StartError> {
-        let purged = wal.state().purged.map(|(_, index)| index);
+        let purged = log.state().purged.map(|(_, index)| index);
         let loader = Arc::clone(checkpointer);
         let loaded = tokio::task::spawn_blocking(move || loader.load(purged));
         let lost = |detail: String| StartError::StateLost {
@@ -311,7 +376,7 @@ impl Opened {
             Err(doubt) => return Err(lost(doubt.to_string())),
         }
         let image = self.pull(purged).await.map_err(lost)?;
-        log::align(wal, image.applied).map_err(at(&self.dir))?;
+        log.align(image.applied).await.map_err(at(&self.dir))?;
         checkpointer
             .replace(image.clone())
             .await
@@ -345,6 +410,7 @@ impl Opened {
             addr: addr.to_owned(),
             to: None,
             tls,
+            faults: self.faults.clone(),
         });
         transfer::pull(&link, self.identity.cluster_id).await
     }

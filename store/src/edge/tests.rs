@@ -1,6 +1,7 @@
 //! openraft's own conformance suite over our log, state machine and checkpoints; failing disks.
 
 mod faults;
+mod log;
 #[path = "../../tests/cluster/support.rs"]
 mod support;
 
@@ -13,10 +14,15 @@ use tempfile::TempDir;
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::log::LogStore;
 use crate::edge::machine::Machine;
+use crate::edge::metrics::Metrics;
 use crate::edge::published::Published;
-use crate::edge::wal::DiskWal;
+use crate::edge::wal;
+use crate::faults::Faults;
 use crate::image::Image;
 use crate::raft::Types;
+
+/// So small that segments fill up and are recycled.
+const SEGMENT_BYTES: u64 = 16 << 10;
 
 struct Builder;
 
@@ -34,10 +40,10 @@ impl StoreBuilder<Types, LogStore, Machine, Guard> for Builder {
     async fn build(&self) -> Result<(Guard, LogStore, Machine), StorageError<Types>> {
         let dir = TempDir::new().unwrap();
         let log_dir = dir.path().join("log");
-        std::fs::create_dir(&log_dir).unwrap();
-        let log =
-            LogStore::new(Box::new(DiskWal::open(&log_dir).unwrap()), Arc::new(|_| {})).unwrap();
-        let checkpointer = Arc::new(Checkpointer::in_dir(dir.path(), 1));
+        wal::ensure(&log_dir, SEGMENT_BYTES, None).unwrap();
+        let opened = wal::open(&log_dir, &Faults::default()).unwrap();
+        let log = LogStore::new(opened, Arc::new(|_| {}), Metrics::default()).unwrap();
+        let checkpointer = Arc::new(Checkpointer::in_dir(dir.path(), 1, &Faults::default()));
         let published = Arc::new(Published::new(1 << 20, 1 << 20));
         let machine = Machine::new(Image::default(), published, checkpointer);
         Ok((Guard(log.clone(), dir), log, machine))

@@ -7,6 +7,7 @@ use openraft::raft::SnapshotResponse;
 
 use crate::dedupe::Request;
 use crate::edge::link::{Link, LinkError, Pending, received};
+use crate::faults::{Faults, Point};
 use crate::image::{Header, Image};
 use crate::item::Item;
 use crate::raft::{Types, Vote};
@@ -93,7 +94,7 @@ impl Assembly {
     pub(crate) fn add(&mut self, piece: Piece) {
         match piece {
             Piece::Items(items) => items
-                .into_iter()
+                .iter()
                 .for_each(|item| self.image.state.restore_item(item)),
             Piece::Requests(requests) => {
                 requests
@@ -115,12 +116,15 @@ pub(crate) async fn push(
     vote: Vote,
     image: &Arc<Image>,
     cluster_id: u128,
+    faults: &Faults,
 ) -> Result<SnapshotResponse<Types>, String> {
     let begin = link
         .send(Ask::Snapshot(SnapshotAsk::Begin(image.header(cluster_id))))
         .await;
     let mut ahead = std::collections::VecDeque::from([begin.map_err(text)?]);
     for piece in Cutter::new(Arc::clone(image)) {
+        let told = faults.meet(Point::SnapshotSend).await;
+        told.map_err(|error| error.to_string())?;
         let ask = Ask::Snapshot(SnapshotAsk::Piece(piece));
         ahead.push_back(link.send(ask).await.map_err(text)?);
         if ahead.len() > AHEAD {

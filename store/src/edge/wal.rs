@@ -1,210 +1,142 @@
-//! The write-ahead log behind a small trait, and raft-log behind that trait.
-//!
-//! Everything written is readable at once and durable after the next `sync`. Records are checksummed
-//! by raft-log; a damaged log refuses to open, it is never shortened silently.
+//! The log's directory: its files, who holds them, and how it is made and opened.
 
-use std::io::{self, Read};
+pub(crate) mod files;
+pub(crate) mod group;
+pub(crate) mod pool;
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 
-use bytes::Bytes;
-use raft_log::api::raft_log_writer::RaftLogWriter;
-use raft_log::codeq::{Decode, Encode};
-use raft_log::{Config, RaftLog, Types};
+use crate::edge::files::sync_dir;
+use crate::faults::{Faults, Point};
+use crate::wal::commit::resume;
+use crate::wal::replay::{PEEK_BYTES, Replay};
+use crate::wal::writer::{Writer, first_bytes};
+use crate::wal::{self, FIRST, Position};
+use files::{Disk, Files, named};
+use pool::Pool;
 
-/// Term, then index: the order of log ids.
-pub(crate) type Position = (u64, u64);
+const LOCK: &str = "lock";
+/// Segments under other names: not yet made, no longer used.
+const FRESH: &str = "new";
+const SPARE: &str = "spare-";
 
-/// A chunk is pinned in memory until the next begins, so its size is also the log's memory.
-const CHUNK_BYTES: usize = 4 << 20;
-/// Payloads kept in memory for followers that lag a little and for `apply`.
-const CACHE_BYTES: usize = 4 << 20;
-/// For the sequential replay of one chunk at start.
-const READ_BUFFER_BYTES: usize = 1 << 20;
-/// Writers wait above this; far more than one batch of entries.
-const QUEUE_BYTES: usize = 256 << 20;
-
-/// A durable vote: term, voted for, granted by a quorum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
-pub(crate) struct WalVote {
-    pub(crate) term: u64,
-    pub(crate) committed: bool,
-    pub(crate) node: u64,
-}
-
-/// The ends of the log and what is saved beside it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct WalState {
-    pub(crate) vote: Option<WalVote>,
-    pub(crate) committed: Option<Position>,
-    pub(crate) purged: Option<Position>,
-    pub(crate) last: Option<Position>,
-}
-
-/// What the log store needs of a write-ahead log.
-pub(crate) trait Wal: Send + 'static {
-    /// The present ends.
-    fn state(&self) -> WalState;
-    /// Entries with `from <= index < to`, in order, stopping after about `bytes_max` but never
-    /// before the first.
-    fn read(&self, from: u64, to: u64, bytes_max: usize) -> io::Result<Vec<(Position, Bytes)>>;
-    fn append(&mut self, entries: Vec<(Position, Bytes)>) -> io::Result<()>;
-    /// Removes entries at and after the index.
-    fn truncate(&mut self, from: u64) -> io::Result<()>;
-    /// Forgets entries up to and including the position, which may lie beyond the end.
-    fn purge(&mut self, upto: Position) -> io::Result<()>;
-    fn save_vote(&mut self, vote: WalVote) -> io::Result<()>;
-    /// Best effort: durable with the next sync that happens anyway.
-    fn save_committed(&mut self, committed: Position) -> io::Result<()>;
-    /// Starts making everything written so far durable and reports once.
-    fn sync(&mut self, done: SyncSender<io::Result<()>>) -> io::Result<()>;
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct LogTypes;
-
-/// Payload bytes; raft-log wants a codec of its own.
-#[derive(Clone, Debug)]
-struct Payload(Bytes);
-
-impl Types for LogTypes {
-    type LogId = Position;
-    type LogPayload = Payload;
-    type Vote = WalVote;
-    type Callback = SyncSender<io::Result<()>>;
-    type UserData = String;
-
-    fn log_index(log_id: &Position) -> u64 {
-        log_id.1
-    }
-
-    fn payload_size(payload: &Payload) -> u64 {
-        payload.0.len() as u64
-    }
-}
-
-impl Encode for Payload {
-    fn encode<W: io::Write>(&self, mut w: W) -> io::Result<usize> {
-        let len = u32::try_from(self.0.len()).map_err(io::Error::other)?;
-        w.write_all(&len.to_be_bytes())?;
-        w.write_all(&self.0)?;
-        Ok(4 + self.0.len())
-    }
-}
-
-impl Decode for Payload {
-    fn decode<R: io::Read>(mut r: R) -> io::Result<Self> {
-        let mut len = [0; 4];
-        r.read_exact(&mut len)?;
-        let len = u32::from_be_bytes(len);
-        // Grown by what is really there: a damaged length must not allocate gigabytes.
-        let mut bytes = Vec::new();
-        r.take(u64::from(len)).read_to_end(&mut bytes)?;
-        if bytes.len() != len as usize {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(Self(Bytes::from(bytes)))
-    }
-}
-
-impl Encode for WalVote {
-    fn encode<W: io::Write>(&self, mut w: W) -> io::Result<usize> {
-        w.write_all(&self.term.to_be_bytes())?;
-        w.write_all(&[u8::from(self.committed)])?;
-        w.write_all(&self.node.to_be_bytes())?;
-        Ok(17)
-    }
-}
-
-impl Decode for WalVote {
-    fn decode<R: io::Read>(mut r: R) -> io::Result<Self> {
-        let (mut term, mut committed, mut node) = ([0; 8], [0; 1], [0; 8]);
-        r.read_exact(&mut term)?;
-        r.read_exact(&mut committed)?;
-        r.read_exact(&mut node)?;
-        Ok(Self {
-            term: u64::from_be_bytes(term),
-            committed: committed[0] != 0,
-            node: u64::from_be_bytes(node),
-        })
-    }
-}
-
-/// raft-log in one directory.
+/// An open log. The directory is free again when it is dropped.
 #[derive(Debug)]
-pub(crate) struct DiskWal(RaftLog<LogTypes>);
+pub(crate) struct Opened {
+    pub(crate) writer: Writer,
+    pub(crate) disk: Disk,
+    lock: File,
+}
 
-impl DiskWal {
-    /// Opens or creates the log. Blocks while it replays its chunks.
-    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
-        let mut config = Config::new(dir.display());
-        config.log_cache_capacity = Some(CACHE_BYTES);
-        config.wal.chunk_max_size = Some(CHUNK_BYTES);
-        config.wal.read_buffer_size = Some(READ_BUFFER_BYTES);
-        config.wal.flush_queue_max_bytes = Some(QUEUE_BYTES);
-        // With no linger raft-log syncs every request by itself; `log.rs` groups them before.
-        config.wal.flush_batch_wait = Some(std::time::Duration::ZERO);
-        RaftLog::open(Arc::new(config)).map(Self)
+/// Makes an empty log unless there is one. With `purged` it goes on behind that position. Blocks.
+pub(crate) fn ensure(dir: &Path, segment_bytes: u64, purged: Option<Position>) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    if segments(dir)?.is_empty() {
+        pool::make(
+            dir,
+            FIRST,
+            segment_bytes,
+            &first_bytes(segment_bytes, purged),
+            || false,
+        )?;
+    }
+    match dir.parent() {
+        Some(parent) => sync_dir(parent),
+        None => Ok(()),
     }
 }
 
-impl Wal for DiskWal {
-    fn state(&self) -> WalState {
-        let state = self.0.log_state();
-        WalState {
-            vote: state.vote().copied(),
-            committed: state.committed().copied(),
-            purged: state.purged().copied(),
-            last: state.last().copied(),
+/// Opens a log, and fails with `WouldBlock` when somebody has it open. Blocks while every record is read.
+pub(crate) fn open(dir: &Path, faults: &Faults) -> io::Result<Opened> {
+    let lock = lock(dir)?;
+    remove_leftovers(dir)?;
+    let seqs = segments(dir)?;
+    let mut replay = Replay::new();
+    let mut buffer = Vec::new();
+    for seq in &seqs {
+        faults.hit(Point::WalOpen)?;
+        let len = read(dir, *seq, replay.has_ended(), &mut buffer).map_err(named(*seq))?;
+        let taken = replay.take(*seq, len, &buffer);
+        taken.map_err(|damage| io::Error::new(io::ErrorKind::InvalidData, damage))?;
+    }
+    drop(buffer);
+    let recovered = replay
+        .finish()
+        .map_err(|damage| io::Error::new(io::ErrorKind::InvalidData, damage))?;
+    let (end, segment_bytes) = (recovered.seq, recovered.segment_bytes);
+
+    let (begun, ready): (Vec<u64>, Vec<u64>) = seqs.into_iter().partition(|seq| *seq <= end);
+    let files = Arc::new(Files::open(dir, &begun)?);
+    let pool = Pool::open(dir, segment_bytes, faults.clone(), end, &ready)?;
+    let mut disk = Disk::new(Arc::clone(&files), Arc::new(pool), Faults::default());
+    let writer = resume(recovered, &mut disk)?;
+    disk.faults = faults.clone();
+    Ok(Opened { writer, disk, lock })
+}
+
+fn lock(dir: &Path) -> io::Result<File> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(dir.join(LOCK))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// What a crash may leave when a segment was being made or removed.
+fn remove_leftovers(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let spare = name.to_string_lossy().starts_with(SPARE);
+        if spare || entry.path().extension().is_some_and(|it| it == FRESH) {
+            fs::remove_file(entry.path())?;
         }
     }
+    Ok(())
+}
 
-    fn read(&self, from: u64, to: u64, bytes_max: usize) -> io::Result<Vec<(Position, Bytes)>> {
-        let (mut entries, mut bytes) = (Vec::new(), 0);
-        for entry in self.0.read(from, to) {
-            let (position, Payload(payload)) = entry?;
-            bytes += payload.len();
-            entries.push((position, payload));
-            if bytes >= bytes_max {
-                break;
-            }
+/// The numbers of all segments, in order.
+fn segments(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut seqs = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        seqs.extend(entry?.file_name().to_str().and_then(wal::seq));
+    }
+    seqs.sort_unstable();
+    Ok(seqs)
+}
+
+/// Reads the segment, or only its beginning, and returns its length.
+fn read(dir: &Path, seq: u64, peek: bool, buffer: &mut Vec<u8>) -> io::Result<u64> {
+    let mut file = File::open(dir.join(wal::name(seq)))?;
+    let len = file.metadata()?.len();
+    buffer.clear();
+    if peek {
+        file.take(PEEK_BYTES as u64).read_to_end(buffer)?;
+    } else {
+        buffer.reserve_exact(usize::try_from(len).unwrap_or(0));
+        file.read_to_end(buffer)?;
+    }
+    Ok(len)
+}
+
+/// Writes zeros from the present position on.
+fn write_zeros(mut file: impl Write, mut bytes: u64, ended: impl Fn() -> bool) -> io::Result<()> {
+    let zeros = vec![0; 1 << 20];
+    while bytes > 0 {
+        if ended() {
+            return Err(io::Error::other("the log is closed"));
         }
-        Ok(entries)
+        let part = bytes.min(zeros.len() as u64);
+        file.write_all(&zeros[..part as usize])?;
+        bytes -= part;
     }
-
-    fn append(&mut self, entries: Vec<(Position, Bytes)>) -> io::Result<()> {
-        self.0
-            .append(entries.into_iter().map(|(at, bytes)| (at, Payload(bytes))))
-            .map(drop)
-    }
-
-    fn truncate(&mut self, from: u64) -> io::Result<()> {
-        // raft-log refuses to truncate where nothing is.
-        if self.state().last.is_none_or(|(_, last)| last < from) {
-            return Ok(());
-        }
-        self.0.truncate(from).map(drop)
-    }
-
-    fn purge(&mut self, upto: Position) -> io::Result<()> {
-        self.0.purge(upto).map(drop)
-    }
-
-    fn save_vote(&mut self, vote: WalVote) -> io::Result<()> {
-        self.0.save_vote(vote).map(drop)
-    }
-
-    fn save_committed(&mut self, committed: Position) -> io::Result<()> {
-        // A snapshot may have moved the commit beyond the log; the checkpoint then remembers it.
-        let state = self.state();
-        if state.last < Some(committed) || state.committed >= Some(committed) {
-            return Ok(());
-        }
-        self.0.commit(committed).map(drop)
-    }
-
-    fn sync(&mut self, done: SyncSender<io::Result<()>>) -> io::Result<()> {
-        self.0.flush(true, Some(done))
-    }
+    Ok(())
 }

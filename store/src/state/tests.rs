@@ -2,36 +2,36 @@
 
 use super::*;
 
-fn key(text: &str) -> Bytes {
-    Bytes::copy_from_slice(text.as_bytes())
+type Write<'a> = Txn<&'a [u8]>;
+
+fn key(text: &str) -> &[u8] {
+    text.as_bytes()
 }
 
-fn put(name: &str, value: &str) -> Op {
+fn put<'a>(name: &'a str, value: &'a str) -> Op<&'a [u8]> {
     Op::Put {
         key: key(name),
         value: key(value),
     }
 }
 
-fn delete(name: &str) -> Op {
+fn delete(name: &str) -> Op<&[u8]> {
     Op::Delete { key: key(name) }
 }
 
-fn txn(id: u128, guards: Vec<Guard>, ops: Vec<Op>) -> Command {
-    Command::Txns(vec![Txn {
+fn txn<'a>(id: u128, guards: Vec<Guard<&'a [u8]>>, ops: Vec<Op<&'a [u8]>>) -> Write<'a> {
+    Txn {
         request_id: id,
         stamp_ms: 7,
         guards,
         ops,
-    }])
+    }
 }
 
-fn apply(state: &mut State, command: Command) -> (TxnOutcome, Vec<Change>) {
-    let mut changes = Vec::new();
-    match state.apply(3, command, &mut changes) {
-        Response::Txns(mut outcomes) => (outcomes.remove(0), changes),
-        other @ (Response::None | Response::Node(_)) => panic!("{other:?}"),
-    }
+fn apply(state: &mut State, txn: Write<'_>) -> (TxnOutcome, Vec<Step>) {
+    let mut steps = Vec::new();
+    let outcome = state.apply(3, &txn, &mut steps);
+    (outcome, steps)
 }
 
 /// Revision 1 is `a`, revision 2 is `b`.
@@ -82,10 +82,12 @@ fn operations_take_revisions_only_for_changes() {
 
 #[test]
 fn guards_hold_or_refuse_everything() {
-    let at = |name: &str, revision| Guard::Revision {
-        key: key(name),
-        revision,
-    };
+    fn at(name: &str, revision: u64) -> Guard<&[u8]> {
+        Guard::Revision {
+            key: key(name),
+            revision,
+        }
+    }
     let cases = [
         (vec![Guard::Exists(key("a")), Guard::Absent(key("x"))], None),
         (vec![at("a", 1), at("b", 2), Guard::Epoch(3)], None),
@@ -159,11 +161,11 @@ fn versions_count_from_creation() {
 fn a_request_id_applies_once_and_a_retry_gets_the_first_answer() {
     let mut state = two_keys();
     let write = txn(77, vec![Guard::Absent(key("c"))], vec![put("c", "1")]);
-    let first = apply(&mut state, write.clone());
+    let first = apply(&mut state, write.clone()).0;
     apply(&mut state, txn(78, vec![], vec![delete("c")]));
     let digest = state.digest();
-    let again = apply(&mut state, write);
-    assert_eq!((first.0, vec![]), again);
+    let (again, steps) = apply(&mut state, write);
+    assert_eq!((first, 0), (again, steps.len()));
     assert_eq!(state.digest(), digest);
 
     let refused = txn(79, vec![Guard::Exists(key("z"))], vec![put("z", "1")]);
@@ -205,7 +207,7 @@ fn the_digest_depends_on_the_content_alone() {
         .into_iter()
         .rev()
     {
-        copy.restore_item(item);
+        copy.restore_item(&item);
     }
     copy.restore_counters(state.counters());
     assert_eq!(copy.digest(), state.digest());
@@ -218,18 +220,9 @@ fn the_digest_depends_on_the_content_alone() {
 fn node_ids_are_never_reused() {
     let mut state = State::default();
     state.note_node(3);
-    let mut changes = Vec::new();
-    for id in [4, 5] {
-        assert_eq!(
-            state.apply(1, Command::AllocateNode, &mut changes),
-            Response::Node(id)
-        );
-    }
+    assert_eq!([4, 5], [(); 2].map(|()| state.allocate_node()));
     state.note_node(2);
-    assert_eq!(
-        state.apply(1, Command::AllocateNode, &mut changes),
-        Response::Node(6)
-    );
+    assert_eq!(state.allocate_node(), 6);
 }
 
 #[test]
@@ -245,9 +238,7 @@ fn history_rewinds_a_view() {
         vec![put("b", "1")],
     ] {
         let (_, changes) = apply(&mut state, txn(0, vec![], ops));
-        changes
-            .into_iter()
-            .for_each(|change| history.push(Arc::new(change)));
+        changes.into_iter().for_each(|step| history.push(step));
         views.push(state.view().clone());
     }
     for view in &views {

@@ -1,6 +1,8 @@
 //! The whole store: replicas over real TLS that are written to, killed, wiped, damaged and rejoined.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod alarm;
+mod backup;
 mod support;
 
 use std::ops::Bound;
@@ -158,13 +160,25 @@ async fn a_damaged_log_is_diagnosed() -> Test {
     }
     replica.shutdown().await;
     let log = cluster.data_dir("a").join("log");
-    let chunk = files_below(&log)
+    let segment = files_below(&log)
         .into_iter()
-        .find(|file| file.extension().is_some_and(|it| it == "wal"))
+        .find(|file| file.extension().is_some_and(|it| it == "seg"))
         .unwrap();
-    let mut bytes = std::fs::read(&chunk)?;
-    bytes.extend_from_slice(&[0xa5; 100]);
-    std::fs::write(&chunk, bytes)?;
+    let whole = std::fs::read(&segment)?;
+    let longer = [&whole[..], &[0xa5; 100]].concat();
+    let mut flipped = whole.clone();
+    flipped[300] ^= 1;
+    for damaged in [longer, flipped, whole[..whole.len() - 1].to_vec()] {
+        std::fs::write(&segment, damaged)?;
+        let refused = cluster.try_start("a", cluster.static_bootstrap()).await;
+        assert!(matches!(
+            refused.map(drop),
+            Err(StartError::LogDamaged { .. })
+        ));
+    }
+    std::fs::write(&segment, whole)?;
+    cluster.start("a").await.shutdown().await;
+    std::fs::remove_file(&segment)?;
     let refused = cluster.try_start("a", cluster.static_bootstrap()).await;
     assert!(matches!(
         refused.map(drop),

@@ -65,6 +65,8 @@ struct Simulation {
     /// Index into the boundaries of what each replica shows.
     shown: Vec<usize>,
     fresh: u64,
+    /// Whether the client at hand will be told. What nobody was told of is known by its value alone.
+    is_told: bool,
 }
 
 pub(super) fn simulate(plan: Plan) -> Run {
@@ -79,6 +81,7 @@ pub(super) fn simulate(plan: Plan) -> Run {
         untold: BTreeMap::new(),
         shown: Vec::new(),
         fresh: 0,
+        is_told: true,
     };
     let base = simulation.fill();
     simulation.run();
@@ -116,6 +119,7 @@ impl Simulation {
     }
 
     fn begin(&mut self, client: Client, began: Nanos) {
+        self.is_told = !self.dice.percent(self.plan.unknown_percent);
         let deed = if self.dice.percent(60) {
             self.write(client)
         } else {
@@ -142,7 +146,7 @@ impl Simulation {
     fn fate(&mut self, mut call: Call, mut effect: Nanos) {
         let index = self.calls.len();
         let mut happens = true;
-        if self.dice.percent(self.plan.unknown_percent) {
+        if !self.is_told {
             happens = self.dice.percent(60);
             if self.dice.percent(30) {
                 effect += self.dice.below(400);
@@ -316,7 +320,7 @@ impl Simulation {
             return Op::Delete { key };
         }
         // A wrong store is found out by its values, so they are nobody else's.
-        let copies = self.plan.bug == Bug::None && self.dice.percent(10);
+        let copies = self.is_told && self.plan.bug == Bug::None && self.dice.percent(10);
         let same = self.store.get(&key).filter(|_| copies);
         let value = same
             .map(|item| Value::clone(&item.value))

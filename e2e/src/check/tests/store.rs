@@ -74,10 +74,12 @@ impl Store {
         }
         let revision = self.revision;
         let outcome = self.decide(txn, now);
-        let puts = self
+        let mut made = self
             .log
             .iter()
-            .any(|event| event.revision > revision && event.new.is_some());
+            .rev()
+            .take_while(|event| event.revision > revision);
+        let puts = made.any(|event| event.new.is_some());
         self.is_wrong |= before.is_some() && puts;
         if !txn.ops.is_empty() {
             self.decided.insert(id, outcome.clone());

@@ -1,103 +1,19 @@
 //! A replica whose disk fails stops and says why; the others carry on; what was acknowledged is kept.
+//! A full disk is no fault: the replica waits for space.
 
 use std::io;
-use std::path::Path;
-use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use bytes::Bytes;
 
 use super::support::{Cluster, Replica, leader, must_put, put, until};
-use crate::edge::start::{OpenWal, start};
-use crate::edge::wal::{DiskWal, Position, Wal, WalState, WalVote};
+use crate::Store;
+use crate::edge::wal::pool::Space;
 use crate::error::TxnError;
+use crate::faults::{Action, Faults, Point};
 use crate::member::Role;
 
-/// Where the next write to the disk fails.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Stage {
-    /// The write itself.
-    Append,
-    /// The sync cannot be started.
-    Sync,
-    /// The sync was started and fails.
-    Synced,
-}
-
-/// A disk that can be told to fail, for good.
-#[derive(Clone, Debug, Default)]
-struct Disk(Arc<Mutex<Option<(Stage, io::ErrorKind)>>>);
-
-impl Disk {
-    fn fail(&self, stage: Stage, kind: io::ErrorKind) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((stage, kind));
-    }
-
-    fn check(&self, stage: Stage) -> io::Result<()> {
-        let failing = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match failing.filter(|(failing, _)| *failing == stage) {
-            Some((_, kind)) => Err(io::Error::new(kind, "the disk was told to fail")),
-            None => Ok(()),
-        }
-    }
-
-    fn opener(&self) -> OpenWal {
-        let disk = self.clone();
-        Box::new(move |dir: &Path| {
-            let log = DiskWal::open(dir)?;
-            Ok(Box::new(FailingWal { log, disk }) as Box<dyn Wal>)
-        })
-    }
-}
-
-/// The real log on a disk that may fail.
-struct FailingWal {
-    log: DiskWal,
-    disk: Disk,
-}
-
-impl Wal for FailingWal {
-    fn state(&self) -> WalState {
-        self.log.state()
-    }
-
-    fn read(&self, from: u64, to: u64, bytes_max: usize) -> io::Result<Vec<(Position, Bytes)>> {
-        self.log.read(from, to, bytes_max)
-    }
-
-    fn append(&mut self, entries: Vec<(Position, Bytes)>) -> io::Result<()> {
-        self.disk.check(Stage::Append)?;
-        self.log.append(entries)
-    }
-
-    fn truncate(&mut self, from: u64) -> io::Result<()> {
-        self.log.truncate(from)
-    }
-
-    fn purge(&mut self, upto: Position) -> io::Result<()> {
-        self.log.purge(upto)
-    }
-
-    fn save_vote(&mut self, vote: WalVote) -> io::Result<()> {
-        self.log.save_vote(vote)
-    }
-
-    fn save_committed(&mut self, committed: Position) -> io::Result<()> {
-        self.log.save_committed(committed)
-    }
-
-    fn sync(&mut self, done: SyncSender<io::Result<()>>) -> io::Result<()> {
-        self.disk.check(Stage::Sync)?;
-        match self.disk.check(Stage::Synced) {
-            Ok(()) => self.log.sync(done),
-            Err(error) => done.send(Err(error)).map_err(io::Error::other),
-        }
-    }
-}
-
-async fn start_on(disk: &Disk, cluster: &Cluster, name: &str) -> Replica {
-    let options = cluster.options(name, cluster.static_bootstrap()).await;
-    let (store, service) = start(options, disk.opener()).await.unwrap();
+async fn start_with(faults: &Faults, cluster: &Cluster, name: &str) -> Replica {
+    let mut options = cluster.options(name, cluster.static_bootstrap()).await;
+    options.faults = faults.clone();
+    let (store, service) = Store::start(options).await.unwrap();
     Replica::run(store, service)
 }
 
@@ -109,35 +25,42 @@ fn is_explained(error: &TxnError) -> bool {
     matches!(error, TxnError::Stopped(why) if why.contains("told to fail"))
 }
 
+fn is_panic(error: &TxnError) -> bool {
+    matches!(error, TxnError::Stopped(why) if why.contains("panicked"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_disk_stops_the_replica_and_is_named() {
-    let full = io::ErrorKind::StorageFull;
-    let broken = io::ErrorKind::Other;
-    for (stage, kind, expected) in [
-        (Stage::Append, full, is_full as fn(&TxnError) -> bool),
-        (Stage::Append, broken, is_explained),
-        (Stage::Sync, full, is_full),
-        (Stage::Synced, full, is_full),
-        (Stage::Synced, broken, is_explained),
+    let full = Action::Fail(io::ErrorKind::StorageFull);
+    let broken = Action::Fail(io::ErrorKind::Other);
+    for (point, action, expected) in [
+        (Point::WalWrite, full, is_full as fn(&TxnError) -> bool),
+        (Point::WalWrite, broken, is_explained),
+        (Point::WalWrite, Action::Panic, is_panic),
+        (Point::WalSync, full, is_full),
+        (Point::WalSync, broken, is_explained),
+        (Point::WalMark, broken, is_explained),
     ] {
         let cluster = Cluster::new(&["a"]).await;
-        let disk = Disk::default();
-        let replica = start_on(&disk, &cluster, "a").await;
+        let faults = Faults::default();
+        let replica = start_with(&faults, &cluster, "a").await;
         must_put(&replica.store, "before", "kept").await;
-        disk.fail(stage, kind);
+        faults.arm(point, action, None);
         let store = replica.store.clone();
         for attempt in ["the write that meets the fault", "a later one"] {
             let failed = store.txn(put("after", "lost")).await.unwrap_err();
-            assert!(expected(&failed), "{stage:?} {kind:?}, {attempt}: {failed}");
+            assert!(expected(&failed), "{point} {action:?}, {attempt}: {failed}");
         }
         let ended = replica.ended().await.unwrap_err();
-        assert!(expected(&ended), "{stage:?} {kind:?}, the service: {ended}");
+        assert!(expected(&ended), "{point} {action:?}, the service: {ended}");
         assert_eq!(store.status().role, Role::Stopped);
         assert!(expected(&store.barrier().await.unwrap_err()));
 
         let replica = cluster.start("a").await;
+        // How far was committed is known again once this replica leads.
+        replica.store.barrier().await.unwrap();
         let kept = replica.store.view().get(b"before").map(|item| item.value);
-        assert_eq!(kept, Some("kept".into()), "{stage:?} {kind:?}");
+        assert_eq!(kept, Some("kept".into()), "{point} {action:?}");
         replica.shutdown().await;
     }
 }
@@ -145,15 +68,16 @@ async fn a_failed_disk_stops_the_replica_and_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_with_a_failed_disk_is_succeeded() {
     let cluster = Cluster::new(&["a", "b", "c"]).await;
-    let disks = [Disk::default(), Disk::default(), Disk::default()];
+    let disks = [Faults::default(), Faults::default(), Faults::default()];
     let starting = ["a", "b", "c"]
         .iter()
         .zip(&disks)
-        .map(|(name, disk)| start_on(disk, &cluster, name));
+        .map(|(name, faults)| start_with(faults, &cluster, name));
     let mut replicas = futures::future::join_all(starting).await;
     let leading = leader(&replicas).await;
     must_put(&replicas[leading].store, "k", "before").await;
-    disks[leading].fail(Stage::Append, io::ErrorKind::StorageFull);
+    let full = Action::Fail(io::ErrorKind::StorageFull);
+    disks[leading].arm(Point::WalWrite, full, None);
     let failed = replicas.remove(leading);
     // What the leader meets is no answer to a write that came through another replica. Here its own
     // write may still be committed by the others; it only knows that it must stop.
@@ -172,4 +96,46 @@ async fn a_leader_with_a_failed_disk_is_succeeded() {
             .then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_waited_for() {
+    let mut cluster = Cluster::new(&["a"]).await;
+    cluster.limits.segment_bytes = 64 << 10;
+    cluster.limits.txn_bytes_max = 32 << 10;
+    let faults = Faults::default();
+    let full = Action::Fail(io::ErrorKind::StorageFull);
+    faults.arm(Point::WalSegment, full, None);
+    let replica = start_with(&faults, &cluster, "a").await;
+    let mut space = replica.store.space();
+    let store = replica.store.clone();
+    let writing = tokio::spawn(async move {
+        for n in 0..8 {
+            must_put(&store, format!("k{n}"), vec![n; 20 << 10]).await;
+        }
+    });
+    space.wait_for(|it| *it == Space::Exhausted).await.unwrap();
+    assert!(!writing.is_finished());
+    assert_eq!(replica.store.status().role, Role::Leader);
+    faults.disarm(Point::WalSegment);
+    writing.await.unwrap();
+    space.wait_for(|it| *it == Space::Ample).await.unwrap();
+
+    // One that waits can be stopped.
+    faults.arm(Point::WalSegment, full, None);
+    let store = replica.store.clone();
+    let writing = tokio::spawn(async move {
+        let mut written = Ok(());
+        while written.is_ok() {
+            written = store.txn(put("k", vec![0; 20 << 10])).await.map(drop);
+        }
+    });
+    space.wait_for(|it| *it == Space::Exhausted).await.unwrap();
+    replica.shutdown().await;
+    writing.await.unwrap();
+    let replica = cluster.start("a").await;
+    replica.store.barrier().await.unwrap();
+    let kept = replica.store.view().get(b"k7").map(|item| item.value);
+    assert_eq!(kept, Some(vec![7; 20 << 10].into()));
+    replica.shutdown().await;
 }

@@ -1,0 +1,82 @@
+//! The two systems, started and stopped alike.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::Outcome;
+use crate::peer::Etcd;
+use crate::rig::{Plan, Stores};
+
+/// Replicas of ours, as many as etcd has members.
+const REPLICAS: u8 = 3;
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// The peer.
+    Etcd,
+    /// Our store.
+    Stoa,
+}
+
+impl System {
+    /// Both, in the order in which they take turns.
+    pub const BOTH: [Self; 2] = [Self::Etcd, Self::Stoa];
+}
+
+impl fmt::Display for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Etcd => "etcd",
+            Self::Stoa => "stoa",
+        })
+    }
+}
+
+/// Three members that answer.
+#[derive(Debug)]
+pub(super) enum Running {
+    Etcd(Etcd),
+    Stoa(Stores),
+}
+
+impl Running {
+    /// Starts three members with their data below `root` and waits until they answer.
+    pub(super) async fn start(system: System, root: &Path) -> Outcome<Self> {
+        match system {
+            System::Etcd => Ok(Self::Etcd(Etcd::start(root).await?)),
+            System::Stoa => {
+                let plan = Plan::new(REPLICAS, root).grpc();
+                Ok(Self::Stoa(Stores::start(plan).await?))
+            }
+        }
+    }
+
+    /// Where each member takes gRPC.
+    pub(super) fn addrs(&self) -> Outcome<Vec<SocketAddr>> {
+        match self {
+            Self::Etcd(etcd) => Ok(etcd.addrs().to_vec()),
+            Self::Stoa(stores) => stores.grpc_addrs(),
+        }
+    }
+
+    pub(super) fn pids(&self) -> Vec<u32> {
+        match self {
+            Self::Etcd(etcd) => etcd.pids(),
+            Self::Stoa(stores) => stores.pids(),
+        }
+    }
+
+    pub(super) async fn stop(self) -> Outcome<()> {
+        match self {
+            Self::Etcd(etcd) => etcd.stop().await,
+            Self::Stoa(mut stores) => {
+                for name in stores.live() {
+                    stores.stop(&name).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+}

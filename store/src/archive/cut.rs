@@ -1,0 +1,179 @@
+//! An image cut into the blocks of a file, straight from the persistent map.
+
+use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Unbounded};
+
+use bytes::Bytes;
+
+use crate::archive::block::{self, Kind};
+use crate::archive::{Totals, Trailer, record};
+use crate::dedupe::Request;
+use crate::image::Image;
+use crate::item::Item;
+
+/// A block grows until it has this much: large enough that its head costs nothing, small enough to
+/// say where a file is damaged and to be held in memory many times over.
+const BLOCK_BYTES: usize = 256 << 10;
+const BLOCK_REQUESTS: usize = 4096;
+
+/// The prologue and then every block of one file. What it holds in memory is one block and the
+/// requests; the image is shared.
+#[derive(Debug)]
+pub(crate) struct Blocks<'a> {
+    image: Image,
+    cluster_id: u128,
+    /// Only these keys; all when none.
+    changed: Option<&'a BTreeSet<Bytes>>,
+    next: Next,
+    totals: Totals,
+}
+
+/// What the next block holds.
+#[derive(Debug)]
+enum Next {
+    Prologue,
+    /// Items behind this key, or from the first.
+    Items(Option<Bytes>),
+    Deleted(Option<Bytes>),
+    Requests(std::vec::IntoIter<Request>),
+    End,
+    Nothing,
+}
+
+impl<'a> Blocks<'a> {
+    /// Of a file with the whole image, or with what holds now under the changed keys.
+    pub(crate) fn new(
+        image: Image,
+        cluster_id: u128,
+        changed: Option<&'a BTreeSet<Bytes>>,
+    ) -> Self {
+        Self {
+            image,
+            cluster_id,
+            changed,
+            next: Next::Prologue,
+            totals: Totals::default(),
+        }
+    }
+
+    fn items<'b>(&'b self, after: Option<&'b [u8]>) -> Box<dyn Iterator<Item = Item> + 'b> {
+        let view = self.image.state.view();
+        match self.changed {
+            None => Box::new(view.range(after.map_or(Unbounded, Excluded), Unbounded)),
+            Some(keys) => Box::new(behind(keys, after).filter_map(|key| view.get(key))),
+        }
+    }
+
+    fn items_block(&mut self, after: Option<&Bytes>) -> Option<(Vec<u8>, Bytes)> {
+        let (mut block, mut count, mut last) = (block::begin(BLOCK_BYTES), 0, None);
+        for item in self.items(after.map(|key| &key[..])) {
+            let size = record::ITEM_BYTES + item.key.len() + item.value.len();
+            if count > 0 && block.len() + size > BLOCK_BYTES {
+                break;
+            }
+            record::put_item(&mut block, &item);
+            count += 1;
+            last = Some(item.key);
+        }
+        self.totals.items += u64::from(count);
+        Some((self.sealed(block, Kind::Items, count), last?))
+    }
+
+    fn deleted_block(&mut self, after: Option<&Bytes>) -> Option<(Vec<u8>, Bytes)> {
+        let (mut block, mut count, mut last) = (block::begin(0), 0, None);
+        let keys = behind(self.changed?, after.map(|key| &key[..]));
+        for key in keys.filter(|key| self.image.state.view().get(key).is_none()) {
+            if count > 0 && block.len() + record::KEY_BYTES + key.len() > BLOCK_BYTES {
+                break;
+            }
+            record::put_key(&mut block, key);
+            count += 1;
+            last = Some(key.clone());
+        }
+        self.totals.deleted += u64::from(count);
+        Some((self.sealed(block, Kind::Deleted, count), last?))
+    }
+
+    fn requests_block(&mut self, requests: &[Request]) -> Vec<u8> {
+        let count = u32::try_from(requests.len()).expect("a block holds few thousand requests");
+        self.totals.requests += u64::from(count);
+        let block = with_value(requests);
+        self.sealed(block, Kind::Requests, count)
+    }
+
+    fn end_block(&self) -> Vec<u8> {
+        let mut block = with_value(&Trailer {
+            header: self.image.header(self.cluster_id),
+            whole: self.changed.is_none(),
+            totals: self.totals,
+        });
+        block::seal(&mut block, self.totals.blocks, Kind::End, 1);
+        block
+    }
+
+    fn sealed(&self, mut block: Vec<u8>, kind: Kind, count: u32) -> Vec<u8> {
+        block::seal(&mut block, self.totals.blocks, kind, count);
+        block
+    }
+
+    /// The block that is due, if this step has one, and the step after it.
+    fn step(&mut self, due: Next) -> (Option<Vec<u8>>, Next) {
+        match due {
+            Next::Prologue => (Some(block::prologue()), Next::Items(None)),
+            Next::Items(after) => match self.items_block(after.as_ref()) {
+                Some((block, last)) => (Some(block), Next::Items(Some(last))),
+                None => (None, Next::Deleted(None)),
+            },
+            Next::Deleted(after) => match self.deleted_block(after.as_ref()) {
+                Some((block, last)) => (Some(block), Next::Deleted(Some(last))),
+                None => (None, Next::Requests(self.requests())),
+            },
+            Next::Requests(mut rest) => {
+                let chunk: Vec<Request> = rest.by_ref().take(BLOCK_REQUESTS).collect();
+                if chunk.is_empty() {
+                    (None, Next::End)
+                } else {
+                    (Some(self.requests_block(&chunk)), Next::Requests(rest))
+                }
+            }
+            Next::End => (Some(self.end_block()), Next::Nothing),
+            Next::Nothing => (None, Next::Nothing),
+        }
+    }
+
+    fn requests(&self) -> std::vec::IntoIter<Request> {
+        let requests: Vec<Request> = self.image.state.dedupe().requests().collect();
+        requests.into_iter()
+    }
+}
+
+impl Iterator for Blocks<'_> {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        while !matches!(self.next, Next::Nothing) {
+            let due = std::mem::replace(&mut self.next, Next::Nothing);
+            let is_block = !matches!(due, Next::Prologue);
+            let (block, next) = self.step(due);
+            self.next = next;
+            if let Some(block) = block {
+                self.totals.blocks += u64::from(is_block);
+                self.totals.bytes += block.len() as u64;
+                return Some(block);
+            }
+        }
+        None
+    }
+}
+
+/// The keys after this one.
+fn behind<'a>(
+    keys: &'a BTreeSet<Bytes>,
+    after: Option<&[u8]>,
+) -> impl Iterator<Item = &'a Bytes> + use<'a> {
+    keys.range::<[u8], _>((after.map_or(Unbounded, Excluded), Unbounded))
+}
+
+fn with_value<T: serde::Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, block::begin(0)).expect("plain data is encodable")
+}
