@@ -8,8 +8,13 @@
 //! promise: whatever is killed, every task runs exactly once), then `bench.rs` (the figures).
 //! `check.rs` judges recorded histories of the store.
 //!
-//! `tests/cluster` holds the tests, one file per promise, each with a cluster of its own;
-//! `tests/referee.rs` checks the tree itself. `cargo run -p stoa-e2e -- bench` measures.
+//! The store has a proof of its own, without the API above it: `node.rs` (a bare replica as a process),
+//! `rig.rs` (several of them), `nemesis.rs` (networks that are cut, disks that lose power), `ordeal.rs`
+//! (what they must stand) and `check.rs` (the judge of recorded histories).
+//!
+//! `tests/cluster` holds the tests, one file per promise, each with a cluster of its own; `tests/store`
+//! runs the ordeals at small size; `tests/referee.rs` checks the tree itself. `cargo run -p stoa-e2e --
+//! bench` measures, and `stoa-e2e store` runs the ordeals at length.
 #![expect(
     clippy::disallowed_methods,
     reason = "the proof is all edge: real processes and clocks"

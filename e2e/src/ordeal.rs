@@ -11,6 +11,10 @@ pub mod catchup;
 pub mod kills;
 pub mod power;
 pub mod rolling;
+pub mod votes;
+
+pub mod linear;
+pub mod mutants;
 
 use crate::bench::Figure;
 

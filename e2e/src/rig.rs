@@ -278,6 +278,24 @@ impl Stores {
         .map_err(|fault| self.blame(name, fault))
     }
 
+    /// Waits until a node that was taken in anew is a member like the others: it votes, and the one
+    /// it replaces is gone. Until then the old members decide too, and one of them is missing.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub async fn voting(&self, name: &str) -> Outcome<()> {
+        let client = self.client(name)?;
+        wait::until(&format!("the vote of `{name}`"), AGREE_MAX, async || {
+            let members = client.members().await?;
+            let votes = |role| matches!(role, Role::Leader | Role::Follower | Role::Candidate);
+            let all_vote = members.iter().all(|member| votes(member.role));
+            fault::ensure(all_vote && members.len() == self.nodes.len(), || {
+                format!("the members are {members:?}")
+            })
+        })
+        .await
+    }
+
     /// Waits until every running node serves.
     ///
     /// # Errors

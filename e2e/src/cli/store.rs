@@ -7,8 +7,11 @@
 
 mod catchup;
 mod kills;
+mod linear;
+mod mutants;
 mod power;
 mod rolling;
+mod votes;
 
 use std::process::ExitCode;
 
@@ -28,6 +31,12 @@ pub enum Command {
     Power(power::Args),
     /// Restart and rejoin replicas of a large store.
     Catchup(catchup::Args),
+    /// Break off elections, and see that no vote is forgotten.
+    Votes(votes::Args),
+    /// Call, watch, kill, pause and cut at random, and judge the history.
+    Linear(linear::Args),
+    /// Put bugs into the store, and see that each is caught.
+    Mutants(mutants::Args),
 }
 
 /// Runs one ordeal and prints its verdict.
@@ -40,6 +49,9 @@ pub async fn run(command: &Command) -> Outcome<ExitCode> {
         Command::Rolling(args) => args.to_string(),
         Command::Power(args) => args.to_string(),
         Command::Catchup(args) => args.to_string(),
+        Command::Votes(args) => args.to_string(),
+        Command::Linear(args) => args.to_string(),
+        Command::Mutants(args) => args.to_string(),
     };
     println!("stoa-e2e store {again}");
     let stood = match command {
@@ -47,6 +59,9 @@ pub async fn run(command: &Command) -> Outcome<ExitCode> {
         Command::Rolling(args) => args.run().await,
         Command::Power(args) => args.run().await,
         Command::Catchup(args) => args.run().await,
+        Command::Votes(args) => args.run().await,
+        Command::Linear(args) => args.run().await,
+        Command::Mutants(args) => args.run().await,
     };
     let repeat =
         |fault: Fault| Fault::new(format!("FAILED: {fault}\nagain: stoa-e2e store {again}"));

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use e2e::machine::alone;
 use e2e::nemesis;
-use e2e::ordeal::{catchup, kills, power, rolling};
+use e2e::ordeal::linear::{self, Trouble};
+use e2e::ordeal::{catchup, kills, power, rolling, votes};
 
 #[test]
 fn kills_of_the_leader_lose_nothing() {
@@ -58,5 +59,29 @@ fn a_wiped_replica_catches_up_under_load() {
             quiet: Duration::from_secs(1),
         };
         catchup::run(&options).await.map(drop)
+    });
+}
+
+#[test]
+fn votes_are_not_forgotten() {
+    alone(async || {
+        let options = votes::Options {
+            elections: 2,
+            faults: String::new(),
+        };
+        votes::run(&options).await.map(drop)
+    });
+}
+
+#[test]
+fn a_random_history_is_linearizable() {
+    alone(async || {
+        let options = linear::Options {
+            seed: 1,
+            seconds: 10,
+            trouble: Trouble::Everything,
+            faults: String::new(),
+        };
+        linear::run(&options).await.map(drop)
     });
 }

@@ -62,6 +62,7 @@ fn nodes_serve_and_come_back() {
         assert_eq!(value(&stores, &other, "k").await?.unwrap(), "2");
         let status = stores.converged().await?;
         assert_eq!(status.revision, 2);
+        stores.voting(&other).await?;
 
         let leader = stores.leader().await?;
         stores.pause(&leader)?;

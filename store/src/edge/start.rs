@@ -449,6 +449,10 @@ fn config(limits: &Limits) -> Config {
         max_in_snapshot_log_to_keep: u64::MAX,
         broadcast_submitted_on_append: Some(true),
         enable_pre_vote: Some(true),
+        // A leader sends entries while it writes them, so after a power failure its followers may
+        // hold some that it lost. Leading on in the same epoch it would give their places away again,
+        // and nobody would notice: two entries under one log id. After a new election all notice.
+        enable_leader_restore: Some(false),
         ..Config::default()
     }
 }
