@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::support::{Cluster, Replica, leader, must_put, put, txn, until};
+use super::support::{Cluster, PATIENCE, Replica, leader, must_put, put, txn, until};
 use crate::Store;
 use crate::edge::wal::pool::Space;
 use crate::error::TxnError;
@@ -106,60 +106,67 @@ async fn a_full_disk_is_waited_for() {
     cluster.limits.txn_bytes_max = 32 << 10;
     let faults = Faults::default();
     let full = Action::Fail(io::ErrorKind::StorageFull);
-    faults.arm(Point::WalSegment, full, None);
     let replica = start_with(&faults, &cluster, "a").await;
-    let mut space = replica.store.space();
-    let mut kept = 0;
+    let store = &replica.store;
+    for key in ["kept", "gone"] {
+        must_put(store, key, vec![0; 20 << 10]).await;
+    }
+    faults.arm(Point::WalSegment, full, None);
     // Objects are refused in time; changes that need no room still fit.
+    let mut taken = 2;
     let refused = loop {
-        match replica
-            .store
-            .txn(put(format!("k{kept}"), vec![1; 20 << 10]))
-            .await
-        {
-            Ok(_) => kept += 1,
+        let object = put(format!("k{taken}"), vec![1; 20 << 10]);
+        match store.txn(object).await {
+            Ok(_) => taken += 1,
             Err(refused) => break refused,
         }
     };
     assert_eq!(refused, TxnError::LowSpace);
-    assert!(kept > 0);
-    let delete = Op::Delete { key: "k0".into() };
-    let deleted = replica.store.txn(txn(vec![], vec![delete])).await.unwrap();
+    let delete = Op::Delete { key: "gone".into() };
+    let deleted = store.txn(txn(vec![], vec![delete])).await.unwrap();
     assert!(matches!(deleted, TxnOutcome::Applied { .. }));
-    assert_eq!(replica.store.barrier().await.unwrap(), kept + 1);
+    assert_eq!(store.barrier().await.unwrap(), taken + 1);
     // Until even they do not; the log waits, and so do they.
-    let store = replica.store.clone();
+    let writer = store.clone();
     let writing = tokio::spawn(async move {
-        for n in 0..8 {
-            must_put(&store, "k1", vec![n; 20 << 10]).await;
+        for n in 1..=16 {
+            must_put(&writer, "kept", vec![n; 20 << 10]).await;
         }
     });
-    space.wait_for(|it| *it == Space::Exhausted).await.unwrap();
+    reached(store, Space::Exhausted).await;
     assert!(!writing.is_finished());
-    assert_eq!(replica.store.status().role, Role::Leader);
+    assert_eq!(store.status().role, Role::Leader);
     faults.disarm(Point::WalSegment);
     writing.await.unwrap();
-    space.wait_for(|it| *it == Space::Ample).await.unwrap();
-    must_put(&replica.store, "k0", vec![7; 20 << 10]).await;
+    reached(store, Space::Ample).await;
+    must_put(store, "gone", vec![7; 20 << 10]).await;
 
     // One that waits can be stopped.
     faults.arm(Point::WalSegment, full, None);
-    let store = replica.store.clone();
+    let writer = store.clone();
     let writing = tokio::spawn(async move {
-        let mut written = Ok(());
-        for n in 0.. {
-            written = store.txn(put("k0", vec![n; 20 << 10])).await.map(drop);
-            if written.is_err() {
+        for n in (0..=u8::MAX).cycle() {
+            let change = put("kept", vec![n; 20 << 10]);
+            if writer.txn(change).await.is_err() {
                 return;
             }
         }
     });
-    space.wait_for(|it| *it == Space::Exhausted).await.unwrap();
+    reached(store, Space::Exhausted).await;
     replica.shutdown().await;
     writing.await.unwrap();
     let replica = cluster.start("a").await;
     replica.store.barrier().await.unwrap();
-    let kept = replica.store.view().get(b"k1").map(|item| item.value);
+    let kept = replica.store.view().get(b"gone").map(|item| item.value);
     assert_eq!(kept, Some(vec![7; 20 << 10].into()));
     replica.shutdown().await;
+}
+
+async fn reached(store: &Store, level: Space) {
+    let mut space = store.space();
+    let reached = space.wait_for(|it| *it == level);
+    tokio::time::timeout(PATIENCE, reached)
+        .await
+        .unwrap()
+        .unwrap();
 }
