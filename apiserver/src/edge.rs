@@ -22,6 +22,8 @@ pub(crate) mod metrics;
 
 pub(crate) mod process;
 
+pub(crate) mod snapshot;
+
 pub(crate) mod resources;
 
 pub(crate) mod watch;

@@ -83,6 +83,8 @@ pub mod edge;
 
 pub mod service;
 
+pub mod backup;
+
 pub use service::{
     Bootstrap, EnlistError, Handle, Leadership, Limits, Options, RunError, Service, StartError,
 };

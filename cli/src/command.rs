@@ -24,6 +24,8 @@ pub(crate) mod cordon;
 
 pub(crate) mod member;
 
+pub(crate) mod snapshot;
+
 pub(crate) mod resources;
 
 pub(crate) mod token;
@@ -55,6 +57,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Cordon(args) => Box::pin(cordon::run(args, &outer, true)).await,
         Command::Uncordon(args) => Box::pin(cordon::run(args, &outer, false)).await,
         Command::Member(args) => Box::pin(member::run(args, &outer)).await,
+        Command::Snapshot(args) => Box::pin(snapshot::run(args, &outer)).await,
         Command::ApiResources(args) => Box::pin(resources::run(args, &outer)).await,
         Command::Server(args) => Box::pin(server::run(*args)).await,
         Command::Agent(args) => Box::pin(agent::run(*args)).await,

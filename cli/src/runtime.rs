@@ -129,6 +129,7 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::ApiResources(_)
         | Command::Token(_)
         | Command::Completion(_)
+        | Command::Snapshot(_)
         | Command::Version(_) => return Builder::new_current_thread().enable_all().build(),
     };
     Builder::new_multi_thread()

@@ -168,16 +168,21 @@ fn bootstrap(args: &Args) -> Outcome<Bootstrap> {
     if args.initial_cluster.is_empty() {
         return Ok(Bootstrap::Alone);
     }
-    let initial = args.initial_cluster.iter().map(|member| peer(member));
+    members(&args.initial_cluster, &args.name).map(Bootstrap::Initial)
+}
+
+/// The replicas of `--initial-cluster`, among which `name` must be.
+pub(crate) fn members(initial_cluster: &[String], name: &str) -> Outcome<Vec<(String, String)>> {
+    let initial = initial_cluster.iter().map(|member| peer(member));
     let initial = initial.collect::<Outcome<Vec<_>>>()?;
-    if !initial.iter().any(|(name, _)| *name == args.name) {
+    if !initial.iter().any(|(known, _)| *known == *name) {
         return Err(
-            Failure::usage(format!("--initial-cluster does not name {}", args.name)).hint(
+            Failure::usage(format!("--initial-cluster does not name {name}")).hint(
                 "list every replica, this one included, under the names they are started with",
             ),
         );
     }
-    Ok(Bootstrap::Initial(initial))
+    Ok(initial)
 }
 
 /// `name=host:port`, with or without a scheme in front of the host.

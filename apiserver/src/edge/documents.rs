@@ -29,6 +29,7 @@ pub(crate) fn root(context: &Context) -> Response {
         "/openapi/v2",
         "/openapi/v3",
         "/readyz",
+        "/stoa/v1/snapshot",
         "/version",
     ];
     paths.extend(fixed.map(String::from));

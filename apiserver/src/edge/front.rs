@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::info::{self, Target};
-use super::{ambient, answer, documents, health, join, metrics, resources};
+use super::{ambient, answer, documents, health, join, metrics, resources, snapshot};
 use crate::authn;
 use crate::authorize;
 use crate::pki::Certified;
@@ -200,6 +200,7 @@ async fn fixed(
         Target::Health(kind, check) => {
             health::health(context, user, &kind, check.as_deref(), query).await
         }
+        Target::Snapshot => snapshot::snapshot(context, &head.method).await?,
         Target::Metrics => metrics::metrics(context),
         Target::CoreVersions => documents::groups(context, true, headers)?,
         Target::Groups => documents::groups(context, false, headers)?,

@@ -13,6 +13,8 @@ pub(crate) enum Target {
     Health(String, Option<String>),
     /// `/metrics`.
     Metrics,
+    /// `/stoa/v1/snapshot`.
+    Snapshot,
     /// `/api`.
     CoreVersions,
     /// `/apis`.
@@ -62,6 +64,7 @@ pub(crate) fn target(path: &str) -> Target {
         [] => Target::Root,
         ["version"] => Target::Version,
         ["metrics"] => Target::Metrics,
+        ["stoa", "v1", "snapshot"] => Target::Snapshot,
         [kind @ ("healthz" | "livez" | "readyz")] => Target::Health(kind.to_owned(), None),
         [kind @ ("healthz" | "livez" | "readyz"), check] => {
             Target::Health(kind.to_owned(), Some(check.to_owned()))
@@ -182,6 +185,8 @@ mod tests {
             ("/version/", "Version"),
             ("/livez/ping", "Health(\"livez\", Some(\"ping\"))"),
             ("/api", "CoreVersions"),
+            ("/stoa/v1/snapshot", "Snapshot"),
+            ("/stoa/v1", "Unknown"),
             ("/api/v1/", "Resources(\"\", \"v1\")"),
             ("/apis/stoa.dev", "Group(\"stoa.dev\")"),
             ("/apis/stoa.dev/v1", "Resources(\"stoa.dev\", \"v1\")"),

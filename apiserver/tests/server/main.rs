@@ -8,4 +8,5 @@ mod joins;
 mod kubectl;
 mod logs;
 mod rig;
+mod snapshots;
 mod watches;

@@ -11,10 +11,12 @@ const TASKS: &str = "/apis/stoa.dev/v1/namespaces/default/tasks";
 const JSON: (&str, &str) = ("content-type", "application/json");
 const MERGE: (&str, &str) = ("content-type", "application/merge-patch+json");
 
-struct Lines(std::pin::Pin<Box<dyn futures::Stream<Item = std::io::Result<String>> + Send>>);
+pub(crate) struct Lines(
+    std::pin::Pin<Box<dyn futures::Stream<Item = std::io::Result<String>> + Send>>,
+);
 
 impl Lines {
-    async fn open(client: &kube::Client, path: &str) -> Self {
+    pub(crate) async fn open(client: &kube::Client, path: &str) -> Self {
         let request = http::Request::get(path)
             .body(kube::client::Body::empty())
             .unwrap();
@@ -37,7 +39,7 @@ impl Lines {
         Self(Box::pin(chunks.into_async_read().lines()))
     }
 
-    async fn next(&mut self) -> Option<Value> {
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         let line = tokio::time::timeout(PATIENCE, self.0.next())
             .await
             .expect("a line in time");
