@@ -19,6 +19,9 @@ const NO_LOG_FLUSH: u32 = 2;
 const RELEASE_MAX: Duration = Duration::from_secs(10);
 const RELEASE_PAUSE: Duration = Duration::from_millis(10);
 
+/// Mount points begin so, which is how leftovers are found.
+const PREFIX: &str = "stoa-e2e-disk-";
+
 /// A mounted image; unmounted when dropped.
 #[derive(Debug)]
 pub struct Disk {
@@ -27,14 +30,14 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// An empty file system of this size, mounted at `root/name`.
+    /// An empty file system of this size, mounted below the root.
     ///
     /// # Errors
     /// When this machine does not allow it: it takes root, `mkfs.ext4`, and loop devices.
     pub fn create(root: &Path, name: &str, mebibytes: u64) -> Outcome<Self> {
         let disk = Self {
             image: root.join(format!("{name}.ext4")),
-            mount: root.join(name),
+            mount: root.join(format!("{PREFIX}{name}")),
         };
         File::create(&disk.image)?.set_len(mebibytes << 20)?;
         let image = disk.image.display();
@@ -84,6 +87,21 @@ impl Disk {
         let (image, mount) = (self.image.display(), self.mount.display());
         tool(&format!("mount -o loop,noatime {image} {mount}")).map(drop)
     }
+}
+
+/// Unmounts what a run that was killed has left: only one proof runs at a time.
+pub fn sweep() {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let targets = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    for target in targets.filter(|target| is_ours(target)) {
+        // What is gone already needs no unmounting.
+        drop(tool(&format!("umount -l {target}")));
+    }
+}
+
+fn is_ours(target: &str) -> bool {
+    let name = Path::new(target).file_name();
+    name.is_some_and(|name| name.to_string_lossy().starts_with(PREFIX))
 }
 
 impl Drop for Disk {

@@ -149,7 +149,7 @@ fn figures(cold: Duration, took: Duration, quiet: &Log, busy: &Log) -> Vec<Figur
         milliseconds(percentile(&latencies.collect::<Vec<_>>(), 99))
     };
     let (quiet, busy) = (p99(quiet), p99(busy));
-    let bar = Bar::AtMost(quiet * SLOWER_MAX);
+    let bar = Bar::AtMost((quiet * SLOWER_MAX).round());
     vec![
         Figure::new(
             "start of a replica's process to its first read",

@@ -82,7 +82,7 @@ fn plan(options: &Options, root: &tempfile::TempDir) -> (Plan, bool) {
         Trouble::Everything => plan
             .limit("checkpoint-entries", 1_000)
             .limit("keep-entries", 200),
-        Trouble::KillAll | Trouble::IsolateLeader | Trouble::ForgetChanges => plan,
+        Trouble::KillAll | Trouble::IsolateLeader | Trouble::ForgetChanges | Trouble::Peace => plan,
     };
     match nemesis::obstacle() {
         _ if !options.trouble.cuts() => (plan, false),

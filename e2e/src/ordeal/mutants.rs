@@ -10,8 +10,6 @@ use crate::ordeal::{Verdict, votes};
 
 /// Rounds after which a mutant counts as not caught.
 pub const ROUNDS_MAX: u64 = 12;
-/// Seconds of one round.
-const SECONDS: u64 = 10;
 
 /// A lie of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -38,26 +36,25 @@ impl Mutant {
         Self::VoteReordered,
     ];
 
-    /// One round of the ordeal that should catch it.
+    /// One round of the ordeal that should catch it; without the lie, it must be stood.
     ///
     /// # Errors
-    /// With the violation, when it is caught.
-    pub async fn round(self, seed: u64, seconds: u64) -> Outcome<Verdict> {
+    /// With the violation, or with what kept the ordeal from its end.
+    pub async fn round(self, seed: u64, seconds: u64, lies: bool) -> Outcome<Verdict> {
+        let lie = |text: &'static str| if lies { text } else { "" };
         match self {
-            Self::AckBeforeFsync => linear(seed, seconds, Trouble::KillAll, "wal-write=lie").await,
-            Self::SkippedFsync => power(seed).await,
+            Self::AckBeforeFsync => {
+                linear(seed, seconds, Trouble::KillAll, lie("wal-write=lie")).await
+            }
+            Self::SkippedFsync => power(seed, lie("wal-sync=lie")).await,
             Self::StaleRead => {
-                linear(seed, seconds, Trouble::IsolateLeader, "read-index=lie").await
+                let trouble = Trouble::IsolateLeader;
+                linear(seed, seconds, trouble, lie("read-index=lie")).await
             }
             // Armed for single changes, now and then.
-            Self::LostWatchEvent => linear(seed, seconds, Trouble::ForgetChanges, "").await,
-            Self::VoteReordered => {
-                votes::run(&votes::Options {
-                    elections: 5,
-                    faults: "wal-vote=lie".to_owned(),
-                })
-                .await
-            }
+            Self::LostWatchEvent if lies => linear(seed, seconds, Trouble::ForgetChanges, "").await,
+            Self::LostWatchEvent => linear(seed, seconds, Trouble::Peace, "").await,
+            Self::VoteReordered => votes(lie("wal-vote=lie")).await,
         }
     }
 }
@@ -72,15 +69,23 @@ async fn linear(seed: u64, seconds: u64, trouble: Trouble, faults: &str) -> Outc
     Box::pin(linear::run(&options)).await
 }
 
-async fn power(seed: u64) -> Outcome<Verdict> {
+async fn power(seed: u64, faults: &str) -> Outcome<Verdict> {
     let options = power::Options {
         trials: 3,
         nodes: Hit::All,
         rate: 500,
-        faults: "wal-sync=lie".to_owned(),
+        faults: faults.to_owned(),
         seed,
     };
     power::run(&options).await
+}
+
+async fn votes(faults: &str) -> Outcome<Verdict> {
+    let options = votes::Options {
+        elections: 5,
+        faults: faults.to_owned(),
+    };
+    votes::run(&options).await
 }
 
 /// How a mutant fared.
@@ -95,22 +100,27 @@ pub struct Fate {
 }
 
 /// Runs rounds until the mutant is caught, with one seed after another.
-pub async fn hunt(mutant: Mutant, seed: u64) -> Fate {
+///
+/// # Errors
+/// When the honest store does not stand the same ordeal: then a failure proves nothing.
+pub async fn hunt(mutant: Mutant, seed: u64, seconds: u64) -> Outcome<Fate> {
+    let honest = Box::pin(mutant.round(seed, seconds, false)).await;
+    honest.map_err(|fault| fault.while_doing(&format!("{mutant:?}, without its lie")))?;
     for round in 1..=ROUNDS_MAX {
-        let stood = Box::pin(mutant.round(seed + round - 1, SECONDS)).await;
+        let stood = Box::pin(mutant.round(seed + round - 1, seconds, true)).await;
         if let Err(violation) = stood {
-            return Fate {
+            return Ok(Fate {
                 mutant,
                 rounds: round,
                 violation: Some(violation.to_string()),
-            };
+            });
         }
     }
-    Fate {
+    Ok(Fate {
         mutant,
         rounds: ROUNDS_MAX,
         violation: None,
-    }
+    })
 }
 
 impl fmt::Display for Fate {

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use crate::nemesis::Disk;
+use crate::nemesis::{Disk, disk};
 use crate::ordeal::Verdict;
 use crate::ordeal::ledger::{Ledger, dump};
 use crate::ordeal::load::{Load, Shape};
@@ -94,10 +94,11 @@ pub async fn run(options: &Options) -> Outcome<Verdict> {
 
 impl<'a> Ordeal<'a> {
     async fn start(options: &'a Options, root: &Path) -> Outcome<Self> {
+        disk::sweep();
         let mut plan = Plan::new(3, root).faults(&options.faults);
         let mut disks = BTreeMap::new();
         for name in plan.names.clone() {
-            let disk = Disk::create(root, &format!("disk-{name}"), DISK_MEBIBYTES)?;
+            let disk = Disk::create(root, &name, DISK_MEBIBYTES)?;
             plan = plan.dir(&name, disk.path().join("data"));
             disks.insert(name, disk);
         }

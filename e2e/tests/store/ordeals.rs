@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use e2e::fault;
 use e2e::machine::alone;
 use e2e::nemesis;
 use e2e::ordeal::linear::{self, Trouble};
+use e2e::ordeal::mutants::{Mutant, hunt};
 use e2e::ordeal::{catchup, kills, power, rolling, votes};
 
 #[test]
@@ -83,5 +85,21 @@ fn a_random_history_is_linearizable() {
             faults: String::new(),
         };
         linear::run(&options).await.map(drop)
+    });
+}
+
+#[test]
+fn bugs_that_are_put_in_are_caught() {
+    if let Some(obstacle) = nemesis::obstacle() {
+        println!("SKIPPED: {obstacle}");
+        return;
+    }
+    alone(async || {
+        for mutant in Mutant::ALL {
+            let fate = hunt(mutant, 1, 3).await?;
+            println!("{fate}");
+            fault::ensure(fate.violation.is_some(), || fate.to_string())?;
+        }
+        Ok(())
     });
 }

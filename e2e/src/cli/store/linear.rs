@@ -26,7 +26,7 @@ pub struct Args {
 impl Args {
     pub(super) async fn run(&self) -> Outcome<Verdict> {
         if let Some(mutant) = self.mutant {
-            return mutant.round(self.seed, self.seconds).await;
+            return mutant.round(self.seed, self.seconds, true).await;
         }
         let options = linear::Options {
             seed: self.seed,

@@ -14,6 +14,9 @@ pub struct Args {
     /// The first round's seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// How long each round of random calls lasts.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
     /// Only this one.
     #[arg(long, value_enum)]
     only: Option<Mutant>,
@@ -24,7 +27,7 @@ impl Args {
         let all = Mutant::ALL.into_iter();
         let mut fates = Vec::new();
         for mutant in all.filter(|mutant| self.only.is_none_or(|only| only == *mutant)) {
-            let fate = Box::pin(hunt(mutant, self.seed)).await;
+            let fate = Box::pin(hunt(mutant, self.seed, self.seconds)).await?;
             eprintln!("{fate}");
             fates.push(fate);
         }
@@ -41,7 +44,8 @@ impl Args {
 
 impl fmt::Display for Args {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mutants --seed {}", self.seed)?;
+        let Self { seed, seconds, .. } = self;
+        write!(f, "mutants --seed {seed} --seconds {seconds}")?;
         match self.only.and_then(|mutant| mutant.to_possible_value()) {
             None => Ok(()),
             Some(mutant) => write!(f, " --only {}", mutant.get_name()),

@@ -31,13 +31,15 @@ pub enum Trouble {
     IsolateLeader,
     /// Some replica leaves a change out of its history.
     ForgetChanges,
+    /// Nothing goes wrong.
+    Peace,
 }
 
 impl Trouble {
     pub(super) fn cuts(self) -> bool {
         match self {
             Self::Everything | Self::IsolateLeader => true,
-            Self::KillAll | Self::ForgetChanges => false,
+            Self::KillAll | Self::ForgetChanges | Self::Peace => false,
         }
     }
 }
@@ -78,6 +80,7 @@ impl<'a> Maker<'a> {
                 Trouble::KillAll => self.kill_all().await?,
                 Trouble::IsolateLeader => self.isolate_leader().await?,
                 Trouble::ForgetChanges => self.forget_a_change().await?,
+                Trouble::Peace => {}
             }
         }
         Ok(std::mem::take(&mut self.faults))
