@@ -14,6 +14,13 @@ const FIRST: Duration = Duration::from_secs(3);
 /// After work the text used by it is given back as well.
 const AGAIN: Duration = Duration::from_secs(60);
 
+/// Has the kernel back this process's memory with small pages: with huge ones an idle server takes tens of
+/// megabytes it never touched. Not for an agent, whose tasks would inherit it.
+pub(crate) fn small_pages() {
+    // A kernel without huge pages refuses, and nothing is lost.
+    rustix::thread::disable_transparent_huge_pages(true).ok();
+}
+
 /// Gives unused text back now and then, for as long as the runtime lives.
 pub(crate) async fn keep_small() {
     tokio::time::sleep(FIRST).await;

@@ -10,6 +10,7 @@ use manifests::duration::Span;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::{Failure, Outcome};
+use crate::resident;
 use crate::runtime::{self, Logging};
 
 /// Pause before controllers that failed are started again under the same leadership.
@@ -108,6 +109,7 @@ pub(crate) struct Args {
 
 /// Runs the replica until it is told to stop.
 pub(crate) async fn run(args: Args) -> Outcome {
+    resident::small_pages();
     args.logging.start()?;
     let shutdown = runtime::shutdown(args.exit_with_parent)?;
     let options = options(&args)?;

@@ -74,6 +74,13 @@ fn beside(name: &str) -> Outcome<Option<PathBuf>> {
     Ok(candidates.find(|path| path.is_file()))
 }
 
+/// Has the kernel back memory with small pages, as `stoa` does: with huge ones an idle replica takes
+/// tens of megabytes it never touched.
+pub fn give_small_pages() {
+    // A kernel without huge pages refuses, and nothing is lost.
+    rustix::thread::disable_transparent_huge_pages(true).ok();
+}
+
 /// The repository, for examples and clients.
 #[must_use]
 pub fn repository() -> PathBuf {

@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use e2e::{Outcome, cli, machine};
 
+/// As in `stoa` itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Benchmarks and fault campaigns against real clusters of the `stoa` binary beside this program.
 #[derive(Debug, Parser)]
 #[command(name = "stoa-e2e")]
@@ -30,6 +34,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    machine::give_small_pages();
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(fault) => {

@@ -14,6 +14,10 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use store::Store;
 use support::{Cluster, Replica, converged, leader, must_put};
 
@@ -36,9 +40,16 @@ async fn main() {
         let leading = leader(&replicas).await;
         rss("idle");
         let follower = (leading + 1) % replicas.len();
-        for writers in [1, 64, 256] {
+        for writers in std::env::args()
+            .nth(2)
+            .map_or(vec![1, 64, 256], |w| vec![w.parse().unwrap()])
+        {
             measure("leader", names.len(), &replicas[leading].store, writers).await;
             measure("follower", names.len(), &replicas[follower].store, writers).await;
+        }
+        stages(&replicas[leading].store);
+        if only == Some(9) {
+            return;
         }
         barriers(&replicas[follower].store).await;
         rss("loaded");
@@ -149,4 +160,18 @@ async fn barriers(store: &Store) {
         "barriers one by one: {:.0}/s",
         f64::from(count) / started.elapsed().as_secs_f64()
     );
+}
+
+/// The store's own figures, means only.
+fn stages(store: &Store) {
+    let mut registry = prometheus_client::registry::Registry::default();
+    store.register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for line in text
+        .lines()
+        .filter(|l| !l.starts_with('#') && (l.contains("_sum") || l.contains("_count")))
+    {
+        println!("  {line}");
+    }
 }

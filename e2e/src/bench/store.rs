@@ -12,6 +12,7 @@ pub mod memory;
 mod row;
 mod system;
 mod usage;
+mod wire;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::grpc::Consistency;
 
 pub use row::{Row, Sides};
 pub use system::System;
+pub use wire::Wire;
 
 use load::{Lanes, Load, Shape, Work};
 use system::Running;
@@ -35,6 +37,8 @@ const READERS: [usize; 3] = [1, 64, 1_000];
 /// Sizes of a benchmark.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// How our store is reached.
+    pub wire: Wire,
     /// Where the data of both systems goes; it is their disk that is measured.
     pub root: PathBuf,
     /// Alternations between the systems.
@@ -97,7 +101,7 @@ async fn slot(
     let running = Running::start(system, folder.path()).await?;
     let mut loads = Vec::new();
     for shape in shapes {
-        let mut lanes = Lanes::connect(&running.addrs()?, shape.clients).await?;
+        let mut lanes = Lanes::connect(&running.doors(options.wire)?, shape.clients).await?;
         let load = lanes.drive(shape, &running.pids()).await?;
         progress(&format!("  {shape}: {load}"));
         loads.push(load);

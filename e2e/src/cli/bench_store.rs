@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::bench::store::{self, Options, Row, cost, facts, memory};
+use crate::bench::store::{self, Options, Row, Wire, cost, facts, memory};
 use crate::{Fault, Outcome, command, machine, peer};
 
 /// Flags of the benchmark.
@@ -28,6 +28,9 @@ pub struct Args {
     /// Writes of each floor.
     #[arg(long, default_value_t = 1_000)]
     floor_rounds: usize,
+    /// How clients reach our store; one table each.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Wire::Grpc, Wire::Frames])]
+    wires: Vec<Wire>,
     /// Parts to run.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Clients, Part::Cost, Part::Memory])]
     parts: Vec<Part>,
@@ -48,9 +51,10 @@ enum Part {
 }
 
 impl Args {
-    fn options(&self) -> Outcome<Options> {
+    fn options(&self, wire: Wire) -> Outcome<Options> {
         let seconds = |seconds| Ok::<_, Fault>(Duration::try_from_secs_f64(seconds)?);
         Ok(Options {
+            wire,
             root: self.dir.clone(),
             rounds: self.rounds.max(1),
             warm_up: seconds(self.warm_up)?,
@@ -84,20 +88,33 @@ pub fn run(args: &Args) -> Outcome<ExitCode> {
 
 /// True when no bar is missed.
 async fn measure(args: &Args) -> Outcome<bool> {
-    let options = args.options()?;
+    let first = args.wires.first().copied().unwrap_or(Wire::Grpc);
+    let options = args.options(first)?;
     print(&facts::lines(&options).await?);
     let mut good = true;
+    for wire in &args.wires {
+        good &= over(args, *wire).await?;
+    }
+    if args.parts.contains(&Part::Memory) {
+        good &= table(&memory::measure(&options, &mut tell).await?);
+    }
+    Ok(good)
+}
+
+/// What depends on how our store is reached.
+async fn over(args: &Args, wire: Wire) -> Outcome<bool> {
+    let options = args.options(wire)?;
+    let mut good = true;
     if args.parts.contains(&Part::Clients) {
-        good &= table(&store::compare(&options, &mut tell).await?);
+        let rows = store::compare(&options, &mut tell).await?;
+        print(&[String::new(), format!("== {wire}")]);
+        good &= table(&rows);
     }
     if args.parts.contains(&Part::Cost) {
         let rows = cost::measure(&options).await?;
         good &= rows.iter().all(cost::Row::is_good);
-        print(&[String::new(), cost::Row::heading()]);
+        print(&[String::new(), format!("== {wire}"), cost::Row::heading()]);
         print(&rows);
-    }
-    if args.parts.contains(&Part::Memory) {
-        good &= table(&memory::measure(&options, &mut tell).await?);
     }
     Ok(good)
 }

@@ -83,6 +83,12 @@ impl Client {
         }
     }
 
+    /// Another client of the same node, on a connection of its own.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self::new(self.shared.addr.clone())
+    }
+
     /// Asks, and waits for the answer at most `limit` long.
     ///
     /// # Errors

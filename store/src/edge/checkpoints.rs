@@ -13,20 +13,16 @@ use crate::edge::wal::pool::Space;
 
 /// After a checkpoint failed, e.g. for lack of space.
 const RETRY: Duration = Duration::from_secs(10);
-/// How often a replica that is short of space looks for entries to get rid of.
-const SHORT: Duration = Duration::from_secs(1);
+/// How often is looked whether a checkpoint is due. Not at every batch: that would wake a task as often as
+/// the state machine.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Writes checkpoints by entries and bytes, and whenever the log is short of space.
 pub(crate) async fn run(core: Arc<Core>) {
-    let mut progress = core.published.subscribe();
     take_reserve(&core).await;
     loop {
-        if !is_due(&core) {
-            let look = tokio::time::timeout(SHORT, progress.changed());
-            if matches!(look.await, Ok(Err(_ended))) {
-                return;
-            }
-            continue;
+        while !is_due(&core) {
+            tokio::time::sleep(LOOK).await;
         }
         match measured(&core).await {
             Ok(()) => take_reserve(&core).await,

@@ -22,7 +22,7 @@ use crate::wire::{Answer, Refusal};
 
 /// Entries proposed and not yet applied. While all are taken, further transactions gather in the
 /// next entry: that is what turns load into larger batches instead of longer queues.
-const IN_FLIGHT: usize = 4;
+const IN_FLIGHT: usize = 2;
 const BATCH_TXNS: usize = 512;
 const BATCH_BYTES: usize = 1 << 20;
 pub(crate) const QUEUE: usize = 4096;

@@ -163,10 +163,6 @@ impl Published {
         *self.progress.borrow()
     }
 
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Progress> {
-        self.progress.subscribe()
-    }
-
     pub(crate) fn oldest(&self) -> Revision {
         self.latest
             .read()

@@ -49,7 +49,7 @@ async fn drive(options: &Options, system: System, rows: &mut [Row]) -> Outcome<(
             warm_up: options.warm_up,
             window: options.window,
         };
-        let mut lanes = Lanes::connect(&running.addrs()?, row.writers).await?;
+        let mut lanes = Lanes::connect(&running.doors(options.wire)?, row.writers).await?;
         *row.loads.of(system) = lanes.drive(&shape, &running.pids()).await?;
     }
     running.stop().await

@@ -1,7 +1,6 @@
 //! Clients in closed loops: each waits for its answer before it asks again.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +11,8 @@ use tokio::task::JoinSet;
 
 use crate::bench::figure::{milliseconds, number, percentile};
 use crate::bench::store::usage::{self, Usage};
-use crate::grpc::{Client, Consistency};
+use crate::bench::store::wire::{Client, Door};
+use crate::grpc::Consistency;
 use crate::{Fault, Outcome, wait};
 
 /// Connections that clients share at most, as with etcd's own benchmark.
@@ -168,11 +168,11 @@ impl Lane {
 
 impl Lanes {
     /// Connections spread over all members, and clients over all connections.
-    pub(super) async fn connect(addrs: &[SocketAddr], clients: usize) -> Outcome<Self> {
-        let count = clients.clamp(addrs.len(), CONNECTIONS_MAX);
+    pub(super) async fn connect(doors: &[Door], clients: usize) -> Outcome<Self> {
+        let count = clients.clamp(doors.len(), CONNECTIONS_MAX);
         let mut connections = Vec::new();
-        for addr in addrs.iter().cycle().take(count) {
-            connections.push(Client::connect(*addr).await?);
+        for door in doors.iter().cycle().take(count) {
+            connections.push(door.connect().await?);
         }
         let lane = |client: usize| Lane {
             connections: connections
@@ -256,14 +256,12 @@ async fn run(
 
 async fn call(client: &mut Client, work: Work, key: &[u8], value: &[u8]) -> Outcome<()> {
     match work {
-        Work::Put => wait::at_most("a put", CALL_MAX, client.put(key, value))
-            .await?
-            .map(drop),
+        Work::Put => wait::at_most("a put", CALL_MAX, client.put(key, value)).await?,
         Work::Get(consistency) => {
             let found = client.get(SHARED_KEY, consistency);
             let found = wait::at_most("a get", CALL_MAX, found).await??;
             match found {
-                Some(found) if found.value_bytes == VALUE_BYTES => Ok(()),
+                Some(VALUE_BYTES) => Ok(()),
                 Some(_) | None => Err(Fault::new("the shared key was not found whole")),
             }
         }

@@ -67,7 +67,7 @@ pub async fn measure(options: &Options, progress: Progress<'_>) -> Outcome<Vec<R
 async fn fill(options: &Options, system: System) -> Outcome<Filled> {
     let folder = options.folder(system)?;
     let running = Running::start(system, folder.path()).await?;
-    let lanes = Lanes::connect(&running.addrs()?, FILLERS).await?;
+    let lanes = Lanes::connect(&running.doors(options.wire)?, FILLERS).await?;
     let start = Instant::now();
     lanes.fill(options.keys).await?;
     let rate = number(options.keys) / start.elapsed().as_secs_f64();

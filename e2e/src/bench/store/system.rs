@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::Outcome;
+use crate::bench::store::wire::{Door, Wire};
 use crate::peer::Etcd;
 use crate::rig::{Plan, Stores};
 
@@ -53,11 +54,15 @@ impl Running {
         }
     }
 
-    /// Where each member takes gRPC.
-    pub(super) fn addrs(&self) -> Outcome<Vec<SocketAddr>> {
-        match self {
-            Self::Etcd(etcd) => Ok(etcd.addrs().to_vec()),
-            Self::Stoa(stores) => stores.grpc_addrs(),
+    /// Where clients reach each member.
+    pub(super) fn doors(&self, wire: Wire) -> Outcome<Vec<Door>> {
+        let grpc = |addrs: &[SocketAddr]| addrs.iter().copied().map(Door::Grpc).collect();
+        match (self, wire) {
+            (Self::Etcd(etcd), _) => Ok(grpc(etcd.addrs())),
+            (Self::Stoa(stores), Wire::Grpc) => Ok(grpc(&stores.grpc_addrs()?)),
+            (Self::Stoa(stores), Wire::Frames) => {
+                Ok(stores.clients().into_iter().map(Door::Frames).collect())
+            }
         }
     }
 
