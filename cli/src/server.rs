@@ -97,6 +97,12 @@ pub(crate) struct Args {
     /// Shortest silence of a leader after which others elect a new one [default: 500ms]
     #[arg(long, env = "STOA_ELECTION", value_name = "TIME")]
     election: Option<Span>,
+    /// How long a change can be watched from and read back [default: 5m]
+    #[arg(long, env = "STOA_HISTORY_AGE", value_name = "TIME")]
+    history_age: Option<Span>,
+    /// Memory for those changes at most, whatever their age [default: 50331648]
+    #[arg(long, env = "STOA_HISTORY_BYTES", value_name = "BYTES")]
+    history_bytes: Option<usize>,
     /// Flags from a YAML file, behind the command line and the environment
     #[arg(long, env = "STOA_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -153,6 +159,8 @@ fn options(args: &Args) -> Outcome<apiserver::Options> {
     };
     let limits = &mut options.store_limits;
     limits.heartbeat_ms = args.heartbeat.map_or(limits.heartbeat_ms, Span::ms);
+    limits.history_age_ms = args.history_age.map_or(limits.history_age_ms, Span::ms);
+    limits.history_bytes = args.history_bytes.unwrap_or(limits.history_bytes);
     if let Some(shortest) = args.election.map(Span::ms) {
         // The spread keeps two candidates from asking at the same time.
         limits.election_ms = (shortest, shortest + shortest / 2);

@@ -23,7 +23,8 @@ use crate::{Fault, Outcome, grpc};
 pub use client::{CallError, Client, Watch};
 pub use options::Options;
 
-/// Threads of a node; the machine's processors are shared by three nodes and their clients.
+/// Threads of a node beside the store's own; the machine's processors are shared by three nodes and their
+/// clients.
 const THREADS: usize = 2;
 
 /// Runs a node until SIGTERM, which stops it in order.

@@ -11,6 +11,7 @@ pub mod catchup;
 pub mod kills;
 pub mod power;
 pub mod rolling;
+pub mod rot;
 pub mod votes;
 
 pub mod linear;

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod handle;
 pub mod options;
 
+pub(crate) mod consensus;
 pub(crate) mod core;
 pub(crate) mod engine;
 pub(crate) mod service;

@@ -51,8 +51,8 @@ pub enum TxnError {
     LowSpace,
     /// This replica's state is not what a majority of the voters made of the same log.
     #[error(
-        "this replica has stopped: {0}. Keep its data directory for analysis under another name, rejoin the \
-         replica under its name (`stoa member add`) and start it with --join"
+        "this replica has stopped: {0}. Keep its data directory for analysis under another name, and start the \
+         replica on an empty one with --join and --token: it takes the place of its old self"
     )]
     Diverged(String),
 }
@@ -63,8 +63,8 @@ pub enum StartError {
     /// The data directory is empty but the cluster already exists.
     #[error(
         "{peer} already belongs to cluster {cluster_id:032x}, and this replica's data directory is empty: \
-         it must not come back under its old identity. Rejoin it: on a running replica ask for a join of \
-         name `{name}` (`stoa member add`), then start with --join"
+         it must not come back under its old identity. Start `{name}` with --join URL --token T instead (a token \
+         is in tokens/server of a running member): it takes the place of its old self"
     )]
     ClusterExists {
         /// The peer that said so.
@@ -85,8 +85,8 @@ pub enum StartError {
     },
     /// The log cannot be opened.
     #[error(
-        "the log in {dir} cannot be read: {detail}. The replica must not continue on it. Move {dir} away and rejoin \
-         this replica under its name (`stoa member add`), or restore the only replica from a snapshot"
+        "the log in {dir} cannot be read: {detail}. The replica must not continue on it. Move its whole data directory \
+         away and start it on an empty one with --join and --token, or restore the only replica from a snapshot"
     )]
     LogDamaged {
         /// Directory of the log.
@@ -96,7 +96,8 @@ pub enum StartError {
     },
     /// The state is lost here and no peer could supply it.
     #[error(
-        "the state in {dir} is damaged or missing and the log before entry {purged} is gone; no peer supplied it: {detail}"
+        "the state in {dir} is damaged or missing and the log before entry {purged} is gone; no peer supplied it: {detail}. \
+         Start it when another replica runs, or restore the only replica from a snapshot"
     )]
     StateLost {
         /// The data directory.
@@ -109,7 +110,7 @@ pub enum StartError {
     /// This replica stopped because its state differed from the majority's.
     #[error(
         "the state in {dir} is wrong: {detail}. The replica must not continue on it. Move {dir} away, keep it for \
-         analysis, and rejoin this replica under its name (`stoa member add`, then start with --join)"
+         analysis, and start this replica on an empty directory with --join and --token"
     )]
     Diverged {
         /// The data directory.

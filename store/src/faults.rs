@@ -161,13 +161,10 @@ impl Faults {
         let Some(action) = self.next(point) else {
             return Ok(Verdict::Honest);
         };
-        match action {
-            Action::Delay(delay) => {
-                std::thread::sleep(delay);
-                Ok(Verdict::Honest)
-            }
-            other => perform(point, other),
+        if let Action::Delay(delay) = action {
+            std::thread::sleep(delay);
         }
+        perform(point, action)
     }
 
     /// To be called at the point in async code.
@@ -175,13 +172,10 @@ impl Faults {
         let Some(action) = self.next(point) else {
             return Ok(Verdict::Honest);
         };
-        match action {
-            Action::Delay(delay) => {
-                tokio::time::sleep(delay).await;
-                Ok(Verdict::Honest)
-            }
-            other => perform(point, other),
+        if let Action::Delay(delay) = action {
+            tokio::time::sleep(delay).await;
         }
+        perform(point, action)
     }
 
     fn next(&self, point: Point) -> Option<Action> {
@@ -214,6 +208,7 @@ fn perform(point: Point, action: Action) -> io::Result<Verdict> {
         Action::Panic => panic!("{point} was told to panic"),
         Action::Abort => std::process::abort(),
         Action::Lie => Ok(Verdict::Lie),
+        // It is over.
         Action::Delay(_) => Ok(Verdict::Honest),
     }
 }

@@ -11,6 +11,7 @@ mod linear;
 mod mutants;
 mod power;
 mod rolling;
+mod rot;
 mod votes;
 
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ pub enum Command {
     Rolling(rolling::Args),
     /// Fail the power of disks at random moments under load. Needs root.
     Power(power::Args),
+    /// Flip bits in a replica's files and in backups.
+    Rot(rot::Args),
     /// Restart and rejoin replicas of a large store.
     Catchup(catchup::Args),
     /// Break off elections, and see that no vote is forgotten.
@@ -48,6 +51,7 @@ pub async fn run(command: &Command) -> Outcome<ExitCode> {
         Command::Kills(args) => args.to_string(),
         Command::Rolling(args) => args.to_string(),
         Command::Power(args) => args.to_string(),
+        Command::Rot(args) => args.to_string(),
         Command::Catchup(args) => args.to_string(),
         Command::Votes(args) => args.to_string(),
         Command::Linear(args) => args.to_string(),
@@ -58,6 +62,7 @@ pub async fn run(command: &Command) -> Outcome<ExitCode> {
         Command::Kills(args) => args.run().await,
         Command::Rolling(args) => args.run().await,
         Command::Power(args) => args.run().await,
+        Command::Rot(args) => args.run().await,
         Command::Catchup(args) => args.run().await,
         Command::Votes(args) => args.run().await,
         Command::Linear(args) => args.run().await,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use e2e::bench::store::{Options, compare, cost, facts, memory};
+use e2e::bench::store::{Options, Wire, compare, cost, facts, memory};
 use e2e::machine::alone;
 use e2e::{command, peer};
 
@@ -15,6 +15,7 @@ fn both_systems_are_measured() {
     }
     alone(async || {
         let options = Options {
+            wire: Wire::Grpc,
             root: std::env::temp_dir(),
             rounds: 1,
             warm_up: Duration::from_millis(200),

@@ -8,7 +8,7 @@ use e2e::machine::alone;
 use e2e::nemesis;
 use e2e::ordeal::linear::{self, Trouble};
 use e2e::ordeal::mutants::{Mutant, hunt};
-use e2e::ordeal::{catchup, kills, power, rolling, votes};
+use e2e::ordeal::{catchup, kills, power, rolling, rot, votes};
 
 #[test]
 fn kills_of_the_leader_lose_nothing() {
@@ -30,6 +30,14 @@ fn a_rolling_restart_fails_nobody() {
             rate: 200,
         };
         rolling::run(&options).await.map(drop)
+    });
+}
+
+#[test]
+fn flipped_bits_are_found_or_harmless() {
+    alone(async || {
+        let options = rot::Options { flips: 60, seed: 1 };
+        rot::run(&options).await.map(drop)
     });
 }
 

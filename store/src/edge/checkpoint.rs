@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use crate::edge::state::{Doubt, Materialised, StateDir};
+use crate::edge::state::{Doubt, Materialised, Pace, StateDir};
 use crate::faults::Faults;
 use crate::history::Step;
 use crate::image::Image;
@@ -25,6 +25,7 @@ pub(crate) const GENERATIONS: [&str; 2] = ["state-a", "state-b"];
 /// Writes checkpoints and knows the latest durable one.
 pub(crate) struct Checkpointer {
     generations: [Arc<dyn Materialised>; 2],
+    pace: Pace,
     /// Held while a generation is written, by the writing thread itself: it cannot be cancelled.
     writing: Arc<AsyncMutex<()>>,
     tracked: Arc<Mutex<Tracked>>,
@@ -70,15 +71,15 @@ impl std::fmt::Debug for Checkpointer {
 impl Checkpointer {
     /// Two directories below `dir`.
     pub(crate) fn in_dir(dir: &Path, cluster_id: u128, faults: &Faults) -> Self {
+        let pace = Pace::default();
         let place = |name: &str| -> Arc<dyn Materialised> {
-            Arc::new(StateDir::new(dir.join(name), cluster_id, faults.clone()))
+            let place = StateDir::new(dir.join(name), cluster_id, faults.clone());
+            Arc::new(place.paced(pace.clone()))
         };
-        Self::new(GENERATIONS.map(place))
-    }
-
-    pub(crate) fn new(generations: [Arc<dyn Materialised>; 2]) -> Self {
+        let generations = GENERATIONS.map(place);
         Self {
             generations,
+            pace,
             writing: Arc::default(),
             tracked: Arc::default(),
             owed: Arc::default(),
@@ -182,8 +183,9 @@ impl Checkpointer {
         self.write(writing, image, batch).await
     }
 
-    /// Waits until nothing is being written.
+    /// Waits until nothing is being written, and has what is being written finished soon.
     pub(crate) async fn idle(&self) {
+        self.pace.hurry();
         drop(self.writing.lock().await);
     }
 

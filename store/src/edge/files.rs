@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// Damaged directories kept for a look at them; older ones are removed so they cannot fill the disk.
 const ASIDE_MAX: u32 = 2;
 
+/// What comes before the checksum of a sealed text.
+const SEAL: &str = "crc32 = ";
+
 /// Replaces the file so that a crash leaves either the old or the new content.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("new");
@@ -24,6 +27,31 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Replaces a text file, with a checksum as its last line.
+pub(crate) fn replace_sealed(path: &Path, text: &str) -> io::Result<()> {
+    let sum = crc32fast::hash(text.as_bytes());
+    replace(path, format!("{text}{SEAL}{sum:08x}\n").as_bytes())
+}
+
+/// What `replace_sealed` wrote there; none when there is no such file.
+pub(crate) fn read_sealed(path: &Path) -> io::Result<Option<String>> {
+    let Some(sealed) = read(path)? else {
+        return Ok(None);
+    };
+    let whole = sealed.rfind(SEAL).and_then(|at| {
+        let (text, seal) = sealed.split_at(at);
+        let sum = format!("{SEAL}{:08x}\n", crc32fast::hash(text.as_bytes()));
+        (seal == sum).then(|| text.to_owned())
+    });
+    whole.map(Some).ok_or_else(|| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let told = format!(
+            "{name} does not match its checksum: it is damaged or was edited. Start this replica on an empty data directory with --join"
+        );
+        io::Error::new(io::ErrorKind::InvalidData, told)
+    })
 }
 
 /// Makes the directory unless it is there, so that it survives a crash.

@@ -69,7 +69,7 @@ impl Door {
 
 /// Founders recorded in this directory; empty when it joined later or is not formed.
 pub(crate) fn read_founders(dir: &Path) -> std::io::Result<Vec<Founder>> {
-    let Some(text) = files::read(&dir.join(FILE))? else {
+    let Some(text) = files::read_sealed(&dir.join(FILE))? else {
         return Ok(Vec::new());
     };
     let parse = |line: &str| {
@@ -103,7 +103,7 @@ pub(crate) fn write_founders(
         )
     };
     let text: String = founders.iter().map(line).collect();
-    files::replace(&dir.join(FILE), text.as_bytes())
+    files::replace_sealed(&dir.join(FILE), &text)
 }
 
 /// Asks all listed members until each answered once, or one of them says that the cluster exists.

@@ -26,7 +26,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn read(dir: &Path) -> io::Result<Option<Self>> {
-        let Some(text) = files::read(&dir.join(IDENTITY))? else {
+        let Some(text) = files::read_sealed(&dir.join(IDENTITY))? else {
             return Ok(None);
         };
         let field = |name: &str| lines(&text, name).next().map(str::to_owned);
@@ -48,7 +48,7 @@ impl Identity {
             "cluster = {:032x}\nnode = {}\nname = {}\n",
             self.cluster_id, self.node_id, self.name
         );
-        files::replace(&dir.join(IDENTITY), text.as_bytes())
+        files::replace_sealed(&dir.join(IDENTITY), &text)
     }
 }
 
@@ -56,7 +56,7 @@ impl Identity {
 /// directory gets another one, which is how a wiped member is told from one that merely starts late.
 pub(crate) fn nonce(dir: &Path, faults: &Faults) -> io::Result<u128> {
     let path = dir.join(FORMATION);
-    if let Some(text) = files::read(&path)? {
+    if let Some(text) = files::read_sealed(&path)? {
         let nonce = lines(&text, "nonce")
             .next()
             .and_then(|hex| u128::from_str_radix(hex, 16).ok());
@@ -71,7 +71,7 @@ pub(crate) fn nonce(dir: &Path, faults: &Faults) -> io::Result<u128> {
 
 pub(crate) fn write_nonce(dir: &Path, nonce: u128) -> io::Result<()> {
     let text = format!("nonce = {nonce:032x}\n");
-    files::replace(&dir.join(FORMATION), text.as_bytes())
+    files::replace_sealed(&dir.join(FORMATION), &text)
 }
 
 /// Marks an empty directory as being restored; one left unfinished is emptied. Refuses any other.
@@ -112,7 +112,7 @@ pub(crate) fn random() -> u128 {
 
 /// Peer addresses last known, for a replica that lost its state and log.
 pub(crate) fn read_peers(dir: &Path) -> io::Result<Vec<String>> {
-    let text = files::read(&dir.join(PEERS))?.unwrap_or_default();
+    let text = files::read_sealed(&dir.join(PEERS))?.unwrap_or_default();
     Ok(lines(&text, "peer").map(str::to_owned).collect())
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn write_peers(dir: &Path, peers: &[String], faults: &Faults) -> io::
         writeln!(text, "peer = {peer}").ok();
         text
     });
-    files::replace(&dir.join(PEERS), text.as_bytes())
+    files::replace_sealed(&dir.join(PEERS), &text)
 }
 
 fn lines<'a>(text: &'a str, field: &'a str) -> impl Iterator<Item = &'a str> {

@@ -24,7 +24,7 @@ use crate::faults::Faults;
 use crate::image::Image;
 use crate::item::NodeId;
 use crate::member::Node;
-use crate::raft::{LogId, Types, Vote};
+use crate::raft::{EntryPayload, LogId, Types, Vote};
 use crate::wire::{Answer, Ask};
 
 type SnapshotOf = openraft::type_config::alias::SnapshotOf<Types, Arc<Image>>;
@@ -33,6 +33,11 @@ type SnapshotOf = openraft::type_config::alias::SnapshotOf<Types, Arc<Image>>;
 const PIPELINE: usize = 16;
 /// A follower that answers no append for this long is stuck; the stream is started anew.
 const APPEND_MAX: Duration = Duration::from_secs(5);
+/// Entries a follower may be behind the commit before it is sent the rest at a gentle pace. One that
+/// the commit waits for is never behind it.
+const BEHIND_MAX: u64 = 1024;
+/// Bytes a microsecond, so 64 MB a second.
+const CATCH_UP_RATE: u64 = 64;
 
 /// Makes clients for openraft.
 #[derive(Debug)]
@@ -133,6 +138,9 @@ impl RaftNetworkV2<Types> for Client {
         let answers = input
             .then(move |rpc| async move {
                 let (prev, last) = ends(&rpc);
+                if let Some(rest) = rest(&rpc) {
+                    tokio::time::sleep(rest).await;
+                }
                 let sent = Instant::now();
                 (prev, last, sent, link.send(Ask::Append(rpc)).await)
             })
@@ -174,15 +182,15 @@ impl RaftNetworkV2<Types> for Client {
         vote: Vote,
         snapshot: SnapshotOf,
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        // Each step has a limit of its own: one for the whole would be too long for a small state and too
+        // short for a large one, which then would never arrive.
         let push = self.push(vote, &snapshot.snapshot);
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
-            pushed = tokio::time::timeout(option.hard_ttl(), push) => match pushed {
-                Ok(Ok(response)) => Ok(response),
-                Ok(Err(error)) => Err(StreamingError::Network(NetworkError::from_string(error))),
-                Err(elapsed) => Err(StreamingError::Network(NetworkError::new(&elapsed))),
+            pushed = push => {
+                pushed.map_err(|error| StreamingError::Network(NetworkError::from_string(error)))
             }
         }
     }
@@ -199,6 +207,20 @@ impl RaftNetworkV2<Types> for Client {
             Err(unexpected(&answer))
         }
     }
+}
+
+/// How long to wait before sending entries to a follower that lags far behind: what it is sent then
+/// takes disk and processor from the writes that others acknowledge meanwhile.
+fn rest(rpc: &AppendEntriesRequest<Types>) -> Option<Duration> {
+    let (Some(last), Some(committed)) = (rpc.entries.last(), rpc.leader_commit) else {
+        return None;
+    };
+    let behind = committed.index.saturating_sub(last.log_id.index);
+    let bytes = rpc.entries.iter().map(|entry| match &entry.payload {
+        EntryPayload::Normal(proposal) => proposal.0.len() as u64,
+        EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+    });
+    (behind > BEHIND_MAX).then(|| Duration::from_micros(bytes.sum::<u64>() / CATCH_UP_RATE))
 }
 
 fn ends(rpc: &AppendEntriesRequest<Types>) -> (Option<LogId>, Option<LogId>) {

@@ -101,15 +101,13 @@ pub struct Limits {
     /// Disk space kept back, so that a full disk does not prevent the checkpoint that makes room. Files
     /// in the data directory otherwise take three log segments and about three times the state.
     pub reserve_bytes: u64,
-    /// How long an installed snapshot may take end to end.
-    pub snapshot: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             history_bytes: 48 << 20,
-            history_age_ms: 10 * 60 * 1000,
+            history_age_ms: 5 * 60 * 1000,
             heartbeat_ms: 100,
             election_ms: (500, 1000),
             request: Duration::from_secs(10),
@@ -120,7 +118,6 @@ impl Default for Limits {
             segment_bytes: 16 << 20,
             keep_entries: 2_000,
             reserve_bytes: 16 << 20,
-            snapshot: Duration::from_secs(60),
         }
     }
 }

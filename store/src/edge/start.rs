@@ -1,6 +1,5 @@
 //! Starting a replica: identity, log, state, consensus, in this order.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -8,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
-use openraft::{Config, SnapshotPolicy};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::alarm::{self, Alarm};
 use crate::edge::checkpoint::Checkpointer;
+use crate::edge::consensus::{config, ensure_initialized, raft_error};
 use crate::edge::core::{Core, Fault};
 use crate::edge::engine::Engine;
 use crate::edge::formation::{self, Door};
@@ -34,7 +33,6 @@ use crate::edge::{propose, reads, transfer, wal};
 use crate::error::StartError;
 use crate::faults::Faults;
 use crate::image::Image;
-use crate::item::NodeId;
 use crate::member::{Leadership, Node};
 use crate::raft::RaftHandle;
 use crate::wire::{Formed, Founder};
@@ -417,54 +415,10 @@ impl Opened {
     }
 }
 
-/// Proposes the founders as the first membership; whoever does it first, they all propose the same.
-async fn ensure_initialized(raft: &RaftHandle, founders: &[Founder]) -> Result<(), StartError> {
-    let initialized = raft.is_initialized().await.map_err(raft_error)?;
-    if initialized || founders.is_empty() {
-        return Ok(());
-    }
-    let members: BTreeMap<NodeId, Node> = founders
-        .iter()
-        .map(|founder| (founder.id, founder.node.clone()))
-        .collect();
-    match raft.initialize(members).await {
-        Ok(()) => Ok(()),
-        // Another founder was faster and its log has arrived.
-        Err(openraft::errors::RaftError::APIError(
-            openraft::errors::InitializeError::NotAllowed(_),
-        )) => Ok(()),
-        Err(error) => Err(raft_error(error)),
-    }
-}
-
-fn config(limits: &Limits) -> Config {
-    Config {
-        cluster_name: "stoa".into(),
-        heartbeat_interval: limits.heartbeat_ms,
-        election_timeout_min: limits.election_ms.0,
-        election_timeout_max: limits.election_ms.1,
-        install_snapshot_timeout: u64::try_from(limits.snapshot.as_millis()).unwrap_or(u64::MAX),
-        // Checkpoints have their own policy, by entries and bytes, and purge explicitly.
-        snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: u64::MAX,
-        broadcast_submitted_on_append: Some(true),
-        enable_pre_vote: Some(true),
-        // A leader sends entries while it writes them, so after a power failure its followers may
-        // hold some that it lost. Leading on in the same epoch it would give their places away again,
-        // and nobody would notice: two entries under one log id. After a new election all notice.
-        enable_leader_restore: Some(false),
-        ..Config::default()
-    }
-}
-
 fn at(path: &Path) -> impl Fn(io::Error) -> StartError + use<> {
     let path = path.to_owned();
     move |source| StartError::Io {
         path: path.clone(),
         source,
     }
-}
-
-fn raft_error(error: impl std::fmt::Display) -> StartError {
-    StartError::Raft(error.to_string())
 }

@@ -26,6 +26,7 @@ use crate::image::{Header, Image};
 use manifest::{Kind, Listed, Manifest};
 
 pub(crate) use load::load_file;
+pub(crate) use writer::Pace;
 
 /// Why a generation cannot be relied on.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,7 @@ pub(crate) struct StateDir {
     dir: PathBuf,
     cluster_id: u128,
     faults: Faults,
+    pace: Pace,
 }
 
 impl StateDir {
@@ -59,7 +61,13 @@ impl StateDir {
             dir,
             cluster_id,
             faults,
+            pace: Pace::default(),
         }
+    }
+
+    /// Writes at this pace.
+    pub(crate) fn paced(self, pace: Pace) -> Self {
+        Self { pace, ..self }
     }
 
     /// What the directory holds; a doubtful one is set aside, as nothing can be added to it.
@@ -93,7 +101,7 @@ impl StateDir {
         };
         let path = self.dir.join(listed.name());
         let blocks = Blocks::new(image.clone(), self.cluster_id, changed);
-        let written = writer::write(&path, blocks, &self.faults).and_then(|bytes| {
+        let written = writer::write(&path, blocks, &self.faults, &self.pace).and_then(|bytes| {
             listed.bytes = bytes;
             self.faults.hit(Point::CheckpointCommit)?;
             let under = held.filter(|_| changed.is_some());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::raft::SnapshotResponse;
+use tokio::time::Instant;
 
 use crate::dedupe::Request;
 use crate::edge::link::{Link, LinkError, Pending, received};
@@ -19,6 +20,11 @@ const PIECE_REQUESTS: usize = 4096;
 /// Pieces sent ahead of their acknowledgement.
 const AHEAD: usize = 4;
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// From one piece to the next, so that sender and receiver have time for writes besides: about 64 MiB
+/// a second.
+const PIECE_PAUSE: Duration = Duration::from_millis(8);
+/// Bytes a second that a follower writes when it installs, at the least.
+const INSTALL_RATE: u64 = 16 << 20;
 
 /// Cuts an image into pieces, in the order in which they rebuild it.
 #[derive(Debug)]
@@ -122,7 +128,11 @@ pub(crate) async fn push(
         .send(Ask::Snapshot(SnapshotAsk::Begin(image.header(cluster_id))))
         .await;
     let mut ahead = std::collections::VecDeque::from([begin.map_err(text)?]);
+    let (mut pieces, mut next) = (0, Instant::now());
     for piece in Cutter::new(Arc::clone(image)) {
+        tokio::time::sleep_until(next).await;
+        next = Instant::now() + PIECE_PAUSE;
+        pieces += 1;
         let told = faults.meet(Point::SnapshotSend).await;
         told.map_err(|error| error.to_string())?;
         let ask = Ask::Snapshot(SnapshotAsk::Piece(piece));
@@ -134,12 +144,14 @@ pub(crate) async fn push(
     while let Some(pending) = ahead.pop_front() {
         acknowledged(Some(pending)).await?;
     }
-    // Installing includes writing a checkpoint; the caller bounds the whole.
+    // Installing includes writing a checkpoint.
+    let install_max = ANSWER_MAX + Duration::from_secs(pieces * PIECE_BYTES as u64 / INSTALL_RATE);
     let pending = link
         .send(Ask::Snapshot(SnapshotAsk::End(vote)))
         .await
         .map_err(text)?;
-    let answer = received(pending.await).map_err(text)?;
+    let answer = tokio::time::timeout(install_max, pending).await;
+    let answer = received(answer.map_err(|_elapsed| text(LinkError::Timeout))?).map_err(text)?;
     if let Answer::Snapshot(response) = answer {
         Ok(response)
     } else {

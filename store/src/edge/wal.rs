@@ -40,7 +40,7 @@ pub(crate) fn ensure(dir: &Path, segment_bytes: u64, purged: Option<Position>) -
             FIRST,
             segment_bytes,
             &first_bytes(segment_bytes, purged),
-            || false,
+            |_| Ok(()),
         )?;
     }
     match dir.parent() {
@@ -127,13 +127,15 @@ fn read(dir: &Path, seq: u64, peek: bool, buffer: &mut Vec<u8>) -> io::Result<u6
     Ok(len)
 }
 
-/// Writes zeros from the present position on.
-fn write_zeros(mut file: impl Write, mut bytes: u64, ended: impl Fn() -> bool) -> io::Result<()> {
+/// Writes zeros from the present position on, with a break after each part.
+fn write_zeros(
+    mut file: impl Write,
+    mut bytes: u64,
+    mut breathe: impl FnMut() -> io::Result<()>,
+) -> io::Result<()> {
     let zeros = vec![0; 1 << 20];
     while bytes > 0 {
-        if ended() {
-            return Err(io::Error::other("the log is closed"));
-        }
+        breathe()?;
         let part = bytes.min(zeros.len() as u64);
         file.write_all(&zeros[..part as usize])?;
         bytes -= part;

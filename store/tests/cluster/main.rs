@@ -3,6 +3,7 @@
 
 mod alarm;
 mod backup;
+mod membership;
 mod support;
 
 use std::ops::Bound;

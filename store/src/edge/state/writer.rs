@@ -3,22 +3,47 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::edge::files;
 use crate::faults::{Faults, Point};
 
 const BUFFER_BYTES: usize = 1 << 20;
 /// Dirty pages never pile up beyond this: the log's fdatasync would have to wait for them.
-const UNSYNCED_BYTES: usize = 8 << 20;
+const UNSYNCED_BYTES: usize = 1 << 20;
+/// Longest rest between two syncs.
+const REST_MAX: Duration = Duration::from_millis(50);
+
+/// Leaves the disk to the log for half of the time, until somebody waits for the end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pace(Arc<AtomicBool>);
+
+impl Pace {
+    pub(crate) fn hurry(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn rest(&self, worked: Duration) {
+        if !self.0.load(Ordering::Relaxed) {
+            std::thread::sleep(worked.min(REST_MAX));
+        }
+    }
+}
 
 /// Returns the file's length once file and directory entry are durable. Blocks.
 pub(super) fn write(
     path: &Path,
     blocks: impl Iterator<Item = Vec<u8>>,
     faults: &Faults,
+    pace: &Pace,
 ) -> io::Result<u64> {
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, File::create(path)?);
     let (mut bytes, mut unsynced) = (0, 0);
+    let mut began = Instant::now();
     for block in blocks {
         faults.hit(Point::CheckpointWrite)?;
         out.write_all(&block)?;
@@ -28,6 +53,8 @@ pub(super) fn write(
             out.flush()?;
             out.get_ref().sync_data()?;
             unsynced = 0;
+            pace.rest(began.elapsed());
+            began = Instant::now();
         }
     }
     out.flush()?;

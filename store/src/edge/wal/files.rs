@@ -130,6 +130,6 @@ impl Medium for Disk {
         let mut file = &*file;
         file.seek(SeekFrom::Start(offset))?;
         let rest = file.metadata()?.len() - offset;
-        write_zeros(file, rest, || false).map_err(named(seq))
+        write_zeros(file, rest, || Ok(())).map_err(named(seq))
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::edge::files::sync_dir;
 use crate::edge::wal::files::{named, open_segment};
@@ -21,6 +22,8 @@ use crate::wal;
 const READY: usize = 2;
 /// Purged segments kept for reuse; purges come in bursts.
 const SPARES: usize = 2;
+/// Longest rest while a segment is filled with zeros.
+const REST_MAX: Duration = Duration::from_millis(50);
 /// Space is freed by others, without a word.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -243,11 +246,27 @@ impl Pool {
                 fs::rename(self.spare(spare), self.dir.join(wal::name(seq)))?;
                 sync_dir(&self.dir)?;
             }
-            None => make(&self.dir, seq, self.segment_bytes, &[], || {
-                self.lock().closed
+            None => make(&self.dir, seq, self.segment_bytes, &[], |file| {
+                self.breathe(file)
             })?,
         }
         open_segment(&self.dir, seq)
+    }
+
+    /// Leaves the disk to the log's own syncs for half of the time, unless it waits for the segment.
+    fn breathe(&self, file: &File) -> io::Result<()> {
+        let stock = self.lock();
+        let (closed, awaited) = (stock.closed, stock.awaited);
+        drop(stock);
+        if closed {
+            return Err(io::Error::other("the log is closed"));
+        }
+        if !awaited {
+            let began = Instant::now();
+            file.sync_data()?;
+            std::thread::sleep(began.elapsed().min(REST_MAX));
+        }
+        Ok(())
     }
 
     fn spare(&self, seq: u64) -> PathBuf {
@@ -302,13 +321,13 @@ pub(crate) fn make(
     seq: u64,
     segment_bytes: u64,
     head: &[u8],
-    ended: impl Fn() -> bool,
+    breathe: impl Fn(&File) -> io::Result<()>,
 ) -> io::Result<()> {
     let path = dir.join(wal::name(seq));
     let fresh = path.with_extension(FRESH);
     let written = File::create(&fresh).and_then(|mut file| {
         file.write_all(head)?;
-        write_zeros(&file, segment_bytes - head.len() as u64, ended)?;
+        write_zeros(&file, segment_bytes - head.len() as u64, || breathe(&file))?;
         file.sync_all()
     });
     if let Err(error) = written {
