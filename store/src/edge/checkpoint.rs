@@ -22,6 +22,10 @@ use crate::raft::LogId;
 /// The directories of the generations, in the data directory.
 pub(crate) const GENERATIONS: [&str; 2] = ["state-a", "state-b"];
 
+/// Log bytes not yet in any checkpoint above which the next one is due at once: writing it gently must not
+/// let the log grow without end.
+const HURRY_BYTES: u64 = 256 << 20;
+
 /// Writes checkpoints and knows the latest durable one.
 pub(crate) struct Checkpointer {
     generations: [Arc<dyn Materialised>; 2],
@@ -119,6 +123,7 @@ impl Checkpointer {
         tracked.latest = Some(image.clone());
         tracked.entries += entries;
         tracked.bytes += bytes;
+        self.pace.hurry(tracked.bytes > HURRY_BYTES);
         for step in steps {
             if !tracked.recent.contains(step.key()) {
                 tracked.recent.insert(Bytes::copy_from_slice(step.key()));
@@ -185,7 +190,7 @@ impl Checkpointer {
 
     /// Waits until nothing is being written, and has what is being written finished soon.
     pub(crate) async fn idle(&self) {
-        self.pace.hurry();
+        self.pace.hurry(true);
         drop(self.writing.lock().await);
     }
 

@@ -14,22 +14,24 @@ use crate::faults::{Faults, Point};
 
 const BUFFER_BYTES: usize = 1 << 20;
 /// Dirty pages never pile up beyond this: the log's fdatasync would have to wait for them.
-const UNSYNCED_BYTES: usize = 1 << 20;
+const UNSYNCED_BYTES: usize = 512 << 10;
+/// Rest after each sync, in times of what it took.
+const REST: u32 = 3;
 /// Longest rest between two syncs.
 const REST_MAX: Duration = Duration::from_millis(50);
 
-/// Leaves the disk to the log for half of the time, until somebody waits for the end.
+/// Leaves the disk to the log for three quarters of the time, unless there is reason to hurry.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pace(Arc<AtomicBool>);
 
 impl Pace {
-    pub(crate) fn hurry(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    pub(crate) fn hurry(&self, hurry: bool) {
+        self.0.store(hurry, Ordering::Relaxed);
     }
 
     fn rest(&self, worked: Duration) {
         if !self.0.load(Ordering::Relaxed) {
-            std::thread::sleep(worked.min(REST_MAX));
+            std::thread::sleep((worked * REST).min(REST_MAX));
         }
     }
 }
