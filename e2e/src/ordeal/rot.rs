@@ -212,7 +212,7 @@ impl Template {
 fn write(n: u64) -> Txn {
     let key = Bytes::from(format!("key-{}", n * 7 % KEYS));
     let value = vec![(n % 251) as u8; 200 + (n * 37 % 1800) as usize];
-    let op = if n % 17 == 0 {
+    let op = if n.is_multiple_of(17) {
         Op::Delete { key }
     } else {
         let value = value.into();

@@ -28,6 +28,7 @@ fn txn<'a>(id: u128, guards: Vec<Guard<&'a [u8]>>, ops: Vec<Op<&'a [u8]>>) -> Wr
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "so that tables read plainly")]
 fn apply(state: &mut State, txn: Write<'_>) -> (TxnOutcome, Vec<Step>) {
     let mut steps = Vec::new();
     let outcome = state.apply(3, &txn, &mut steps);
