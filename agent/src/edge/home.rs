@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
@@ -11,6 +12,10 @@ use super::cgroup::{self, Cgroups};
 use super::files::{Claim, RunDir, write_atomic};
 use super::{clock, watch};
 use crate::task::{Evidence, RunId, RunSpec, lost};
+
+/// Attempts at removing a run's files: a last file of it takes no longer.
+const REMOVE_ATTEMPTS: u32 = 50;
+const REMOVE_PAUSE: Duration = Duration::from_millis(20);
 
 /// `<data-dir>/{pki,tasks,sandboxes,lock}`.
 #[derive(Debug)]
@@ -143,10 +148,7 @@ impl Home {
     /// Removes every file of a run.
     pub(crate) fn remove(&self, id: &RunId) -> io::Result<()> {
         for path in [self.run(id).path(), &self.sandbox(id)] {
-            match fs::remove_dir_all(path) {
-                Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-                Ok(()) | Err(_) => {}
-            }
+            remove_tree(path)?;
         }
         Ok(())
     }
@@ -210,4 +212,18 @@ fn evidence(dir: &RunDir) -> io::Result<Evidence> {
         kill_deadline_ms: dir.kill_deadline_ms()?,
         reported: dir.is_reported()?,
     })
+}
+
+/// Removes a directory in which a process that is ending may still make its last files.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    for _ in 0..REMOVE_ATTEMPTS {
+        match fs::remove_dir_all(path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => {
+                std::thread::sleep(REMOVE_PAUSE);
+            }
+            other => return other,
+        }
+    }
+    fs::remove_dir_all(path)
 }
