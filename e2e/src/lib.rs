@@ -6,7 +6,6 @@
 //!
 //! Start reading at `cluster.rs` (start, kill, wipe, restart), then `campaign.rs` (the central
 //! promise: whatever is killed, every task runs exactly once), then `bench.rs` (the figures).
-//! `check.rs` judges recorded histories of the store.
 //!
 //! The store has a proof of its own, without the API above it: `node.rs` (a bare replica as a process),
 //! `rig.rs` (several of them), `nemesis.rs` (networks that are cut, disks that lose power), `ordeal.rs`
