@@ -24,7 +24,7 @@ pub(crate) const GENERATIONS: [&str; 2] = ["state-a", "state-b"];
 
 /// Log bytes not yet in any checkpoint above which the next one is due at once: writing it gently must not
 /// let the log grow without end.
-const HURRY_BYTES: u64 = 256 << 20;
+const HURRY_BYTES: u64 = 64 << 20;
 
 /// Writes checkpoints and knows the latest durable one.
 pub(crate) struct Checkpointer {

@@ -253,15 +253,15 @@ impl Pool {
         open_segment(&self.dir, seq)
     }
 
-    /// Leaves the disk to the log's own syncs for half of the time, unless it waits for the segment.
+    /// Leaves the disk to the log's own syncs for half of the time, while another segment is ready.
     fn breathe(&self, file: &File) -> io::Result<()> {
         let stock = self.lock();
-        let (closed, awaited) = (stock.closed, stock.awaited);
+        let (closed, ahead) = (stock.closed, !stock.ready.is_empty());
         drop(stock);
         if closed {
             return Err(io::Error::other("the log is closed"));
         }
-        if !awaited {
+        if ahead {
             let began = Instant::now();
             file.sync_data()?;
             std::thread::sleep(began.elapsed().min(REST_MAX));
