@@ -14,11 +14,6 @@
 
 use std::process::ExitCode;
 
-/// A server's memory grows and shrinks in small objects on many threads; glibc's allocator kept twice
-/// of what was in use after a load (docs/decisions/013-allocator.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 mod args;
 
 mod exit;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use e2e::{Outcome, cli, machine};
 
-/// As in `stoa` itself.
+/// What the store is measured with (docs/decisions/013-allocator.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

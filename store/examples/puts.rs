@@ -14,7 +14,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-/// As in the binary.
+/// As in `stoa-e2e`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
