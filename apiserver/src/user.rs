@@ -1,5 +1,7 @@
 //! Who asks. Filled by authentication (`authn.rs`), judged by `authorize.rs`.
 
+use std::collections::BTreeMap;
+
 /// An authenticated user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct User {
@@ -7,6 +9,10 @@ pub struct User {
     pub name: String,
     /// Groups: the certificate's O entries.
     pub groups: Vec<String>,
+    /// What tells this user from an earlier one of the same name; empty if nothing does.
+    pub uid: String,
+    /// Whatever else the credentials say, by lower-case key.
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 /// Group of the controllers inside the server process.
@@ -28,6 +34,7 @@ impl User {
         Self {
             name: name.to_owned(),
             groups: vec![group.to_owned()],
+            ..Self::default()
         }
     }
 

@@ -89,6 +89,7 @@ pub fn user_of(certificate: &CertificateDer<'_>) -> Option<User> {
     Some(User {
         name: name.to_owned(),
         groups: groups.map(str::to_owned).collect(),
+        ..User::default()
     })
 }
 
