@@ -69,6 +69,12 @@ pub mod authn;
 
 pub mod authorize;
 
+pub mod fair;
+
+pub mod rate;
+
+pub mod audit;
+
 pub mod discovery;
 
 pub mod openapi;
@@ -86,5 +92,6 @@ pub mod service;
 pub mod backup;
 
 pub use service::{
-    Bootstrap, EnlistError, Handle, Leadership, Limits, Options, RunError, Service, StartError,
+    AuditOptions, Bootstrap, EnlistError, Handle, Leadership, Limits, Options, RunError, Service,
+    StartError,
 };
