@@ -10,3 +10,4 @@ mod logs;
 mod rig;
 mod snapshots;
 mod watches;
+mod wire;
