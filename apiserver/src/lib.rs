@@ -55,6 +55,8 @@ pub mod metadata;
 
 pub mod body;
 
+pub mod protobuf;
+
 pub mod ids;
 
 pub mod special;

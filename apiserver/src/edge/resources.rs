@@ -17,7 +17,7 @@ use crate::authorize;
 use crate::call::{Body, Call, Verb};
 use crate::discovery;
 use crate::params::Params;
-use crate::registry::Descriptor;
+use crate::registry::{Descriptor, Origin};
 use crate::status::{Failure, Gr};
 use crate::user::{Attributes, CONTROLLERS, User};
 
@@ -231,9 +231,12 @@ async fn read(
     let media = match verb {
         Verb::Get | Verb::List => return Ok(Body::default()),
         Verb::Patch => negotiate::patch_media(content_type, resource.patch_types())?,
-        Verb::Create | Verb::Update | Verb::Delete | Verb::DeleteCollection => {
-            negotiate::body_media(content_type)?
+        // Options come as protobuf for every kind, objects for the built-in ones only.
+        Verb::Delete | Verb::DeleteCollection => negotiate::typed_media(content_type)?,
+        Verb::Create | Verb::Update if resource.origin == Origin::BuiltIn => {
+            negotiate::typed_media(content_type)?
         }
+        Verb::Create | Verb::Update => negotiate::body_media(content_type)?,
     };
     let record = request.extensions().get::<Record>().cloned();
     let bytes = context

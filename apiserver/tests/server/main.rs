@@ -12,3 +12,4 @@ mod logs;
 mod rig;
 mod snapshots;
 mod watches;
+mod wire;
