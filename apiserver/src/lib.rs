@@ -77,6 +77,8 @@ pub mod rate;
 
 pub mod audit;
 
+pub mod review;
+
 pub mod discovery;
 
 pub mod openapi;

@@ -12,8 +12,7 @@ use super::context::Context;
 use super::info::{self, Place};
 use super::negotiate::{self, Answer};
 use super::turns::Seat;
-use super::{ambient, answer, extras, watch};
-use crate::authorize;
+use super::{ambient, answer, extras, reviews, watch};
 use crate::call::{Body, Call, Verb};
 use crate::discovery;
 use crate::params::Params;
@@ -37,7 +36,8 @@ pub(crate) async fn answer(
     if let Some(record) = request.extensions().get::<Record>() {
         record.resource(&attributes);
     }
-    authorize::authorize(&user, &attributes)?;
+    let authorizer = context.engine.authorizer();
+    authorizer.authorize(&user, &attributes)?;
     let asked = Asked {
         user,
         place,
@@ -170,6 +170,9 @@ async fn call(
     resource: Arc<Descriptor>,
     request: Request,
 ) -> Result<Response, Failure> {
+    if let Some(row) = reviews::find(asked.verb, &asked.place) {
+        return reviews::answer(context, &asked, &resource, row, request).await;
+    }
     let Asked {
         user,
         place,

@@ -9,6 +9,7 @@ mod hostile;
 mod joins;
 mod kubectl;
 mod logs;
+mod reviews;
 mod rig;
 mod snapshots;
 mod watches;
