@@ -12,6 +12,10 @@ pub mod settled;
 
 pub mod served;
 
+pub mod granted;
+
+mod gather;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +49,7 @@ pub struct Engine {
     store: Store,
     policy: Policy,
     served: Arc<served::Served>,
+    granted: Arc<granted::Granted>,
 }
 
 impl Engine {
@@ -55,6 +60,7 @@ impl Engine {
             store,
             policy,
             served: Arc::default(),
+            granted: Arc::default(),
         }
     }
 
@@ -67,7 +73,10 @@ impl Engine {
     /// Who may do what at this moment.
     #[must_use]
     pub fn authorizer(&self) -> Authorizer {
-        Authorizer::new(self.policy)
+        match self.policy {
+            Policy::Open => Authorizer::open(),
+            Policy::Closed => Authorizer::at(Arc::clone(&self.granted), self.store.view()),
+        }
     }
 
     /// The store below.

@@ -45,6 +45,10 @@ pub(crate) async fn answer(
     request: Request,
 ) -> Result<Response, Failure> {
     let place = &asked.place;
+    // What lives in no namespace is not reached through one, whatever is allowed there.
+    if place.namespace.is_some() != (place.resource == "tasks") {
+        return Err(Failure::no_such_resource());
+    }
     let (name, sub) = (place.name.as_deref(), place.subresource.as_deref());
     match (asked.verb, place.resource.as_str(), name, sub) {
         ("create", "transactions", None, None) => transaction(context, asked, request).await,

@@ -60,12 +60,15 @@ pub(crate) struct Row {
     answer: Handler,
 }
 
-const TABLE: [Row; 3] = [
+const TABLE: [Row; 4] = [
     row("localsubjectaccessreviews", |review| {
         access(review, review::local_access)
     }),
     row("selfsubjectaccessreviews", |review| {
         access(review, review::own_access)
+    }),
+    row("selfsubjectrulesreviews", |review| {
+        access(review, review::own_rules)
     }),
     row("subjectaccessreviews", |review| {
         access(review, review::access)
@@ -145,7 +148,7 @@ async fn read(
     resource: &Descriptor,
     request: Request,
 ) -> Result<(Value, Vec<String>), Failure> {
-    let media = negotiate::body_media(text(request.headers(), header::CONTENT_TYPE))?;
+    let media = negotiate::typed_media(text(request.headers(), header::CONTENT_TYPE))?;
     let limit = context.limits.body_bytes;
     let bytes = context.intake.read(request.into_body(), limit).await?;
     let input = body::parse(&Body { bytes, media })?;

@@ -2,6 +2,8 @@
 
 pub mod review;
 
+mod rbac;
+
 use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -33,7 +35,8 @@ pub fn descriptors() -> &'static [Arc<Descriptor>] {
             lease(),
             definition(),
         ];
-        let all = all.into_iter().chain(review::descriptors());
+        let all = all.into_iter().chain(rbac::descriptors());
+        let all = all.chain(review::descriptors());
         all.map(Arc::new).collect()
     })
 }

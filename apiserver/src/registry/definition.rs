@@ -137,6 +137,7 @@ fn subresources(group: &str, kind: &str, version: &Value) -> Subresources {
         | Special::Secret
         | Special::Event
         | Special::Definition
+        | Special::Rbac
         | Special::Review => Vec::new(),
     };
     Subresources {

@@ -221,6 +221,7 @@ fn mark(object: &mut Value, write: &Write, context: &Context<'_>) {
         | Special::Event
         | Special::Task
         | Special::Offer
+        | Special::Rbac
         | Special::Review => {}
     }
 }

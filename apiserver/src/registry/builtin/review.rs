@@ -1,7 +1,7 @@
 //! Kinds that are asked and answered, and never stored. `edge/reviews.rs` answers them.
 
 use k8s_openapi::api::authorization::v1::{
-    LocalSubjectAccessReview, SelfSubjectAccessReview, SubjectAccessReview,
+    LocalSubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReview,
 };
 use serde_json::Value;
 
@@ -26,6 +26,11 @@ pub(super) fn descriptors() -> Vec<Descriptor> {
             "SelfSubjectAccessReview",
             "selfsubjectaccessreviews",
             schema_of::<SelfSubjectAccessReview>(),
+        ),
+        authorization(
+            "SelfSubjectRulesReview",
+            "selfsubjectrulesreviews",
+            schema_of::<SelfSubjectRulesReview>(),
         ),
         authorization(
             "SubjectAccessReview",
