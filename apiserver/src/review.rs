@@ -250,7 +250,7 @@ mod tests {
     use crate::registry::builtin;
     use crate::user::{AGENTS, MASTERS};
 
-    fn ask(kind: &str, object: Value) -> Result<Value, Failure> {
+    fn ask(kind: &str, object: &Value) -> Result<Value, Failure> {
         let all = builtin::descriptors();
         let resource = all.iter().find(|one| one.kind == kind).unwrap();
         let judge = match kind {
@@ -263,7 +263,7 @@ mod tests {
             user: &User::new("admin", MASTERS),
             resource,
             namespace: Some("a"),
-            object: &object,
+            object,
         })
     }
 
@@ -302,7 +302,7 @@ mod tests {
                 "LocalSubjectAccessReview" => json!({"namespace": "a"}),
                 _ => json!({}),
             };
-            let status = ask(kind, json!({"metadata": metadata, "spec": spec})).unwrap();
+            let status = ask(kind, &json!({"metadata": metadata, "spec": spec})).unwrap();
             assert_eq!(status, json!({"allowed": allowed}), "{kind} {spec}");
         }
     }
@@ -341,7 +341,7 @@ mod tests {
                 "must match metadata.namespace",
             ),
         ] {
-            let failure = ask(kind, object).unwrap_err();
+            let failure = ask(kind, &object).unwrap_err();
             assert_eq!(failure.code(), 422);
             let found = failure.message();
             assert!(found.contains(message), "{found}");

@@ -95,3 +95,15 @@ pub struct Attributes {
     /// The field selector of a list or watch.
     pub field_selector: String,
 }
+
+impl Attributes {
+    /// A Namespace that exists lies in itself: whoever may read namespaces there may read this one.
+    #[must_use]
+    pub fn placed(mut self) -> Self {
+        let is_namespace = self.resource == "namespaces" && self.group.is_empty();
+        if is_namespace && self.verb != "create" {
+            self.namespace.clone_from(&self.name);
+        }
+        self
+    }
+}

@@ -11,6 +11,7 @@ mod kubectl;
 mod logs;
 mod reviews;
 mod rig;
+mod rights;
 mod snapshots;
 mod watches;
 mod wire;
