@@ -10,6 +10,10 @@ pub(crate) mod listener;
 
 pub(crate) mod front;
 
+pub(crate) mod identity;
+
+pub(crate) mod tokenfile;
+
 pub(crate) mod info;
 
 pub(crate) mod negotiate;
@@ -31,6 +35,8 @@ pub(crate) mod watch;
 pub(crate) mod extras;
 
 pub(crate) mod join;
+
+pub(crate) mod token;
 
 pub(crate) mod logs;
 

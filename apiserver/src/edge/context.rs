@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::body::Intake;
+use super::identity::Identities;
 use super::logs;
 use crate::discovery;
 use crate::engine::Engine;
@@ -73,6 +74,7 @@ pub(crate) struct Context {
     pub(crate) engine: Engine,
     pub(crate) hub: Hub,
     pub(crate) authority: Authority,
+    pub(crate) identities: Identities,
     /// `host:port` clients reach this server at.
     pub(crate) address: String,
     pub(crate) limits: Limits,
@@ -108,6 +110,7 @@ impl Context {
         engine: Engine,
         hub: Hub,
         authority: Authority,
+        identities: Identities,
         address: String,
         limits: Limits,
         agents: logs::Client,
@@ -116,6 +119,7 @@ impl Context {
             engine,
             hub,
             authority,
+            identities,
             address,
             requests: Semaphore::new(limits.requests),
             intake: Intake::new(&limits),

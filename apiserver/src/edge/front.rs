@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::info::{self, Target};
-use super::{ambient, answer, documents, health, join, metrics, resources, snapshot};
+use super::{ambient, answer, documents, health, identity, join, metrics};
+use super::{resources, snapshot, token};
 use crate::authn;
 use crate::authorize;
 use crate::pki::Certified;
@@ -147,18 +148,17 @@ async fn authenticated(
     certificate: Option<&Certified>,
     authorization: Result<Option<String>, Failure>,
 ) -> Result<Option<User>, Failure> {
-    let header = authorization?;
-    let user = authn::authenticate(
-        certificate.map(|certificate| &certificate.user),
-        header.as_deref(),
-        &context.authority,
-        ambient::now_s(),
-    )?;
-    // Whoever lost a name may still join anew: a token is another identity.
-    if let Some(certificate) = certificate.filter(|_| header.is_none()) {
-        join::check_name(context, certificate).await?;
+    // A bearer token outranks the certificate: whoever sends one means it. And whoever lost a name
+    // may still join anew: a token is another identity.
+    if let Some(header) = authorization? {
+        let token = authn::bearer(&header).ok_or_else(Failure::unauthorized)?;
+        return Ok(Some(identity::verify(context, token, &[]).await?.user));
     }
-    Ok(user)
+    let Some(certificate) = certificate else {
+        return Ok(None);
+    };
+    join::check_name(context, certificate).await?;
+    Ok(Some(certificate.user.clone()))
 }
 
 async fn dispatch(
@@ -202,6 +202,8 @@ async fn fixed(
         }
         Target::Snapshot => snapshot::snapshot(context, &head.method).await?,
         Target::Metrics => metrics::metrics(context),
+        Target::OpenId => token::discovery(context),
+        Target::OpenIdKeys => token::key_set(context),
         Target::CoreVersions => documents::groups(context, true, headers)?,
         Target::Groups => documents::groups(context, false, headers)?,
         Target::Group(name) => documents::group(context, &name),

@@ -9,4 +9,5 @@ mod kubectl;
 mod logs;
 mod rig;
 mod snapshots;
+mod tokens;
 mod watches;

@@ -30,21 +30,25 @@ impl Rig {
     }
 
     pub(crate) async fn with_history(dir: TempDir, history_bytes: usize) -> Self {
+        Self::with(dir, |options| {
+            options.store_limits.history_bytes = history_bytes;
+        })
+        .await
+    }
+
+    pub(crate) async fn with(dir: TempDir, adjust: impl FnOnce(&mut Options)) -> Self {
         let loopback = "127.0.0.1:0".parse().unwrap();
-        let options = Options {
+        let mut options = Options {
             data_dir: dir.path().join("data"),
             listen: loopback,
             peer_listen: loopback,
-            store_limits: store::Limits {
-                history_bytes,
-                ..store::Limits::default()
-            },
             limits: Limits {
                 handshake: Duration::from_secs(2),
                 ..Limits::default()
             },
             ..Options::default()
         };
+        adjust(&mut options);
         let (service, handle) = Service::start(options).await.unwrap();
         let shutdown = CancellationToken::new();
         let run = tokio::spawn(service.run(shutdown.clone()));
