@@ -69,6 +69,8 @@ pub mod authn;
 
 pub mod authorize;
 
+pub mod review;
+
 pub mod discovery;
 
 pub mod openapi;

@@ -156,6 +156,8 @@ pub enum Special {
     Task,
     /// stoa.dev/v1 Offer.
     Offer,
+    /// A kind that is asked and answered, and never stored.
+    Review,
 }
 
 impl Descriptor {

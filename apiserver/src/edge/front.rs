@@ -17,7 +17,6 @@ use super::info::{self, Target};
 use super::{ambient, answer, documents, health, identity, join, metrics};
 use super::{resources, snapshot, token};
 use crate::authn;
-use crate::authorize;
 use crate::pki::Certified;
 use crate::status::{Failure, Gr};
 use crate::user::User;
@@ -184,7 +183,9 @@ async fn fixed(
     target: Target,
     head: &http::request::Parts,
 ) -> Result<Response, Failure> {
-    authorize::authorize_path(user, head.uri.path())?;
+    let verb = head.method.as_str().to_ascii_lowercase();
+    let authorizer = context.engine.authorizer();
+    authorizer.authorize_path(user, &verb, head.uri.path())?;
     if target != Target::Unknown && !matches!(head.method, Method::GET | Method::HEAD) {
         let verb = head.method.as_str();
         return Err(Failure::method_not_allowed(

@@ -10,8 +10,7 @@ use super::answer::Look;
 use super::context::Context;
 use super::info::{self, Place};
 use super::negotiate::{self, Answer};
-use super::{ambient, answer, extras, watch};
-use crate::authorize;
+use super::{ambient, answer, extras, reviews, watch};
 use crate::call::{Body, Call, Verb};
 use crate::discovery;
 use crate::params::Params;
@@ -31,7 +30,8 @@ pub(crate) async fn answer(
     let gr = Gr::new(&place.group, &place.resource);
     let verb = info::verb(request.method(), &place, params.watch)
         .ok_or_else(|| Failure::method_not_allowed(&gr, request.method().as_str()))?;
-    authorize::authorize(&user, &attributes(verb, &place, &params))?;
+    let authorizer = context.engine.authorizer();
+    authorizer.authorize(&user, &attributes(verb, &place, &params))?;
     let asked = Asked {
         user,
         place,
@@ -158,6 +158,9 @@ async fn call(
     resource: Arc<Descriptor>,
     request: Request,
 ) -> Result<Response, Failure> {
+    if let Some(row) = reviews::find(asked.verb, &asked.place) {
+        return reviews::answer(context, &asked, &resource, row, request).await;
+    }
     let Asked {
         user,
         place,

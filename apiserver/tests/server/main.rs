@@ -7,6 +7,7 @@ mod hostile;
 mod joins;
 mod kubectl;
 mod logs;
+mod reviews;
 mod rig;
 mod snapshots;
 mod tokens;
