@@ -8,6 +8,10 @@ pub(crate) mod ambient;
 
 pub(crate) mod listener;
 
+pub(crate) mod turns;
+
+pub(crate) mod audit;
+
 pub(crate) mod front;
 
 pub(crate) mod identity;

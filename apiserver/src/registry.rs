@@ -4,6 +4,8 @@ pub mod builtin;
 
 pub mod definition;
 
+pub mod lists;
+
 pub mod structural;
 
 use std::collections::BTreeMap;

@@ -1,8 +1,10 @@
-//! Whom a bearer token speaks for, given the clock, the store and the file of static tokens.
+//! Whom a bearer token speaks for, given the clock, the store and the file of static tokens; and the
+//! reviews of authentication.k8s.io, which ask just that.
 
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use serde_json::{Value, json};
 use store::View;
 use tokio::time::Instant;
 
@@ -15,6 +17,7 @@ use crate::authn::{self, Verified, bootstrap};
 use crate::metadata;
 use crate::object;
 use crate::status::Failure;
+use crate::user::User;
 
 /// Everything that turns a token into a user.
 #[derive(Debug)]
@@ -130,4 +133,31 @@ fn present(view: &View, key: &Bytes) -> Option<(String, u64)> {
     let object = object::decode(&item);
     let stays = !metadata::is_deleting(&object);
     stays.then(|| (metadata::text(&object, "uid").to_owned(), item.mod_revision))
+}
+
+/// Status of a SelfSubjectReview.
+pub(crate) fn own(user: &User) -> Value {
+    json!({ "userInfo": authn::user_info(user) })
+}
+
+/// Status of a TokenReview. What cannot be answered at all is a failure, a bad token is not.
+pub(crate) async fn review(context: &Context, object: &Value) -> Result<Value, Failure> {
+    let spec = &object["spec"];
+    let token = spec["token"].as_str().unwrap_or_default();
+    if token.is_empty() {
+        const TEXT: &str = "token is required for TokenReview in authentication";
+        return Err(Failure::bad_request(TEXT));
+    }
+    let asked = spec["audiences"].as_array().into_iter().flatten();
+    let asked: Vec<String> = asked.filter_map(Value::as_str).map(str::to_owned).collect();
+    match verify(context, token, &asked).await {
+        Ok(verified) => Ok(json!({
+            "authenticated": true, "user": authn::user_info(&verified.user),
+            "audiences": verified.audiences,
+        })),
+        Err(failure) if failure.code() == 401 => {
+            Ok(json!({"user": {}, "error": "invalid bearer token"}))
+        }
+        Err(failure) => Err(failure),
+    }
 }

@@ -52,7 +52,7 @@ pub(crate) async fn answer(
 
 /// The body as a value.
 pub(crate) async fn read(context: &Context, request: Request) -> Result<Value, Failure> {
-    let media = negotiate::body_media(text(request.headers(), header::CONTENT_TYPE))?;
+    let media = negotiate::typed_media(text(request.headers(), header::CONTENT_TYPE))?;
     let limit = context.limits.body_bytes;
     let bytes = context.intake.read(request.into_body(), limit).await?;
     Ok(body::parse(&Body { bytes, media })?.value)

@@ -2,7 +2,9 @@
 //! kubectl, and a crowd that sends garbage.
 #![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
 
+mod audit;
 mod clients;
+mod crowds;
 mod hostile;
 mod joins;
 mod kubectl;
@@ -12,3 +14,4 @@ mod rig;
 mod snapshots;
 mod tokens;
 mod watches;
+mod wire;

@@ -36,7 +36,8 @@ impl Rig {
         .await
     }
 
-    pub(crate) async fn with(dir: TempDir, adjust: impl FnOnce(&mut Options)) -> Self {
+    /// With other options than usual.
+    pub(crate) async fn with(dir: TempDir, change: impl FnOnce(&mut Options)) -> Self {
         let loopback = "127.0.0.1:0".parse().unwrap();
         let mut options = Options {
             data_dir: dir.path().join("data"),
@@ -48,7 +49,7 @@ impl Rig {
             },
             ..Options::default()
         };
-        adjust(&mut options);
+        change(&mut options);
         let (service, handle) = Service::start(options).await.unwrap();
         let shutdown = CancellationToken::new();
         let run = tokio::spawn(service.run(shutdown.clone()));
@@ -81,9 +82,11 @@ impl Rig {
 
     pub(crate) async fn client(&self, kubeconfig: Kubeconfig) -> kube::Client {
         let options = KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .unwrap();
+        // A refusal is to be seen, not to be tried again.
+        config.default_retry = false;
         kube::Client::try_from(config).unwrap()
     }
 

@@ -76,6 +76,7 @@ async fn a_service_account_speaks_until_it_is_deleted() {
         "from memory"
     );
 
+    reviews(&admin, text(&answer)).await;
     let labelled = json!({"metadata": {"labels": {"a": "b"}}}).to_string();
     let merge = ("content-type", "application/merge-patch+json");
     let path = format!("{ACCOUNTS}/robot");
@@ -95,6 +96,31 @@ async fn a_service_account_speaks_until_it_is_deleted() {
         "another of the same name"
     );
     rig.stop().await;
+}
+
+async fn reviews(admin: &kube::Client, token: &str) {
+    let path = "/apis/authentication.k8s.io/v1/tokenreviews";
+    let review = |spec: Value| async move { created(admin, path, json!({ "spec": spec })).await };
+    let good = review(json!({"token": token})).await;
+    assert_eq!(good["status"]["authenticated"], true);
+    assert_eq!(good["status"]["user"]["username"], ROBOT);
+    let api = "https://kubernetes.default.svc.cluster.local";
+    assert_eq!(good["status"]["audiences"], json!([api]));
+    let ours = review(json!({"token": token, "audiences": ["x", api]})).await;
+    assert_eq!(ours["status"]["audiences"], json!([api]));
+    for spec in [
+        json!({"token": "x"}),
+        json!({"token": token, "audiences": ["x"]}),
+    ] {
+        let bad = review(spec).await;
+        assert_eq!(bad["status"]["authenticated"], Value::Null);
+        assert_eq!(bad["status"]["error"], "invalid bearer token");
+    }
+    assert_eq!(post(admin, path, json!({"spec": {}})).await.0, 400);
+    let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    let own = created(admin, path, json!({})).await;
+    assert_eq!(own["status"]["userInfo"]["username"], "admin");
+    assert_eq!(own["status"]["userInfo"]["groups"][0], "system:masters");
 }
 
 #[tokio::test(flavor = "multi_thread")]
