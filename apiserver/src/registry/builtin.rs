@@ -125,6 +125,10 @@ fn service_account() -> Descriptor {
         short_names: vec!["sa".into()],
         columns: vec![count("Secrets", ".secrets"), age()],
         returns_deleted: true,
+        subresources: Subresources {
+            extra: vec!["token"],
+            ..Subresources::default()
+        },
         ..base(
             "",
             "ServiceAccount",
