@@ -12,6 +12,12 @@ pub mod settled;
 
 pub mod served;
 
+pub mod rounds;
+
+pub mod turns;
+
+pub mod tally;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +51,7 @@ pub struct Engine {
     store: Store,
     policy: Policy,
     served: Arc<served::Served>,
+    turns: Arc<turns::Turns>,
 }
 
 impl Engine {
@@ -55,6 +62,7 @@ impl Engine {
             store,
             policy,
             served: Arc::default(),
+            turns: Arc::default(),
         }
     }
 
@@ -185,7 +193,8 @@ impl Engine {
             let mut context = self.context(call, &registry);
             crate::verbs::run(world, &write, &mut context).map(|answer| vec![answer])
         };
-        let mut settled = self.carry_out(plan, &request).await?.answers;
+        let writes = std::slice::from_ref(&write);
+        let mut settled = self.admit(writes, plan, &request).await?.answers;
         let one = settled
             .pop()
             .ok_or_else(|| Failure::internal("a write has no answer"))?;
@@ -248,7 +257,7 @@ impl Engine {
             transaction::run(world, &plan, &mut context)
         };
         Ok(self
-            .carry_out(compute, &request)
+            .admit(&plan.writes, compute, &request)
             .await?
             .transaction_result())
     }

@@ -118,6 +118,11 @@ pub enum Source {
     Count(Path),
     /// An object reference, as `kind/name`.
     Reference(Path),
+    /// A quota: each of its entries as `name: used/hard`.
+    Usage {
+        /// Only entries that bound limits; otherwise only the others.
+        limits: bool,
+    },
 }
 
 impl Default for Source {
@@ -152,6 +157,8 @@ pub enum Special {
     Event,
     /// apiextensions.k8s.io/v1 CustomResourceDefinition.
     Definition,
+    /// Kinds that steer admission.
+    Admission,
     /// stoa.dev/v1 Task.
     Task,
     /// stoa.dev/v1 Offer.

@@ -1,5 +1,7 @@
 //! Rules in code that go with single kinds, one file each.
 
+pub mod admission;
+
 pub mod config;
 
 pub mod definition;
@@ -26,6 +28,7 @@ pub fn on_create(resource: &Descriptor, object: &mut Value, user: &User) -> Resu
         // An offer without a phase could not be selected by it.
         Special::Offer => object["status"] = json!({"phase": "Open"}),
         Special::Definition => definition::complete(object, user)?,
+        Special::Admission => admission::complete(resource, object),
         Special::None | Special::ConfigMap | Special::Event => {}
     }
     Ok(())
@@ -46,6 +49,7 @@ pub fn on_update(
         Special::Secret => config::fold_string_data(object)?,
         Special::Task => task::on_update(resource, object, old, user)?,
         Special::Definition => definition::complete(object, user)?,
+        Special::Admission => admission::complete(resource, object),
         Special::None | Special::ConfigMap | Special::Event | Special::Offer => {}
     }
     Ok(())
@@ -57,6 +61,7 @@ pub fn check(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<
     match resource.special {
         Special::ConfigMap | Special::Secret => config::check(object, old),
         Special::Definition => definition::check(object, old),
+        Special::Admission => admission::check(resource, object),
         Special::None | Special::Namespace | Special::Event | Special::Task | Special::Offer => {
             Vec::new()
         }
