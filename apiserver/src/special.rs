@@ -29,7 +29,7 @@ pub fn on_create(resource: &Descriptor, object: &mut Value, user: &User) -> Resu
         Special::Offer => object["status"] = json!({"phase": "Open"}),
         Special::Definition => definition::complete(object, user)?,
         Special::Admission => admission::complete(resource, object),
-        Special::None | Special::ConfigMap | Special::Event => {}
+        Special::None | Special::ConfigMap | Special::Event | Special::Review => {}
     }
     Ok(())
 }
@@ -50,7 +50,7 @@ pub fn on_update(
         Special::Task => task::on_update(resource, object, old, user)?,
         Special::Definition => definition::complete(object, user)?,
         Special::Admission => admission::complete(resource, object),
-        Special::None | Special::ConfigMap | Special::Event | Special::Offer => {}
+        Special::None | Special::ConfigMap | Special::Event | Special::Offer | Special::Review => {}
     }
     Ok(())
 }
@@ -62,8 +62,11 @@ pub fn check(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<
         Special::ConfigMap | Special::Secret => config::check(object, old),
         Special::Definition => definition::check(object, old),
         Special::Admission => admission::check(resource, object),
-        Special::None | Special::Namespace | Special::Event | Special::Task | Special::Offer => {
-            Vec::new()
-        }
+        Special::None
+        | Special::Namespace
+        | Special::Event
+        | Special::Task
+        | Special::Offer
+        | Special::Review => Vec::new(),
     }
 }

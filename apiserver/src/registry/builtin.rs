@@ -2,6 +2,8 @@
 
 pub mod admission;
 
+pub mod review;
+
 use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -33,7 +35,10 @@ pub fn descriptors() -> &'static [Arc<Descriptor>] {
             lease(),
             definition(),
         ];
-        let all = all.into_iter().chain(admission::descriptors());
+        let all = all
+            .into_iter()
+            .chain(admission::descriptors())
+            .chain(review::descriptors());
         all.map(Arc::new).collect()
     })
 }

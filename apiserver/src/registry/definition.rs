@@ -137,7 +137,8 @@ fn subresources(group: &str, kind: &str, version: &Value) -> Subresources {
         | Special::Secret
         | Special::Event
         | Special::Admission
-        | Special::Definition => Vec::new(),
+        | Special::Definition
+        | Special::Review => Vec::new(),
     };
     Subresources {
         status: declared.get("status").is_some_and(Value::is_object),

@@ -221,7 +221,8 @@ fn mark(object: &mut Value, write: &Write, context: &Context<'_>) {
         | Special::Event
         | Special::Admission
         | Special::Task
-        | Special::Offer => {}
+        | Special::Offer
+        | Special::Review => {}
     }
 }
 
