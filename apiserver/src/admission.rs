@@ -1,5 +1,12 @@
 //! From a body to an object that may be stored: decode, drop what the schema does not know, fill
-//! in defaults, and judge. Everything here is a function of the object and its description.
+//! in defaults, and judge. Everything here is a function of the object and its description; what
+//! else has a say (quotas, limits) comes in through `hooks.rs`.
+
+pub mod hooks;
+
+pub mod limits;
+
+pub mod quota;
 
 use manifests::{schema, validate};
 use serde_json::{Map, Value};

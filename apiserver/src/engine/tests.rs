@@ -11,6 +11,8 @@ mod definitions;
 
 mod offers;
 
+mod quotas;
+
 mod transactions;
 
 use serde_json::{Value, json};
