@@ -149,6 +149,19 @@ pub fn check(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Resu
     ))
 }
 
+/// Judges an object that is answered and not stored: its name and labels mean nothing.
+///
+/// # Errors
+/// 422 with every problem at once.
+pub fn check_question(resource: &Descriptor, object: &Value) -> Result<(), Failure> {
+    let causes = rules(resource, object, None);
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let (group, kind) = (&resource.group, &resource.kind);
+    Err(Failure::invalid(group, kind, "", causes))
+}
+
 /// Schema and, for our kinds, what needs parsing; CEL if the schema holds.
 fn rules(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let Some(schema) = &resource.schema else {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::authn::JOINERS;
 use crate::status::{Failure, Gr};
-use crate::user::{AGENTS, Attributes, CONTROLLERS, MASTERS, Policy, SERVERS, User};
+use crate::user::{AGENTS, Attributes, CONTROLLERS, MASTERS, SERVERS, User};
 
 const GROUP: &str = "stoa.dev";
 
@@ -15,55 +15,115 @@ const PUBLIC: [&str; 4] = ["version", "healthz", "livez", "readyz"];
 /// What shows how the whole cluster fares, or everything in it.
 const PRIVILEGED: [&str; 2] = ["metrics", "stoa"];
 
+/// Which policy an engine follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Everybody may do everything; for tests.
+    Open,
+    /// What is hard-wired here.
+    #[default]
+    Closed,
+}
+
 /// The policy as the engine asks it.
 #[must_use]
 pub fn policy() -> Policy {
-    Policy { authorize, owns }
+    Policy::Closed
 }
 
-/// May the user do this?
-///
-/// # Errors
-/// 403 with Kubernetes' text.
-pub fn authorize(user: &User, attributes: &Attributes) -> Result<(), Failure> {
-    if is_all_powerful(user)
-        || agent_name(user).is_some_and(|agent| agent_may(agent, attributes))
-        || user.is_in(JOINERS) && joiner_may(attributes)
-    {
-        return Ok(());
+impl Policy {
+    /// Everybody may do everything; for tests.
+    #[must_use]
+    pub fn open() -> Self {
+        Self::Open
     }
-    Err(refusal(user, attributes))
 }
 
-/// May the user, or a stranger, GET this path that names no resource?
-///
-/// # Errors
-/// 401 for a stranger, 403 for a joiner, and for agents where only administrators may look.
-pub fn authorize_path(user: Option<&User>, path: &str) -> Result<(), Failure> {
-    let first = path
-        .trim_start_matches('/')
+/// The policy at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Authorizer {
+    policy: Policy,
+}
+
+impl Authorizer {
+    /// An authorizer that follows the policy.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self { policy }
+    }
+
+    /// May the user do this?
+    ///
+    /// # Errors
+    /// 403 with Kubernetes' text.
+    pub fn authorize(&self, user: &User, attributes: &Attributes) -> Result<(), Failure> {
+        match self.why(user, attributes) {
+            Some(_) => Ok(()),
+            None => Err(refusal(user, attributes)),
+        }
+    }
+
+    /// Why the user may do this; none: he may not. Empty for what needs no explanation.
+    #[must_use]
+    pub fn why(&self, user: &User, attributes: &Attributes) -> Option<String> {
+        let allowed = self.policy == Policy::Open
+            || is_all_powerful(user)
+            || agent_name(user).is_some_and(|agent| agent_may(agent, attributes))
+            || user.is_in(JOINERS) && joiner_may(attributes);
+        allowed.then(String::new)
+    }
+
+    /// May the user, or a stranger, use this path that names no resource?
+    ///
+    /// # Errors
+    /// 401 for a stranger, 403 for others.
+    pub fn authorize_path(
+        &self,
+        user: Option<&User>,
+        verb: &str,
+        path: &str,
+    ) -> Result<(), Failure> {
+        match user {
+            _ if is_public(path) => Ok(()),
+            None => Err(Failure::unauthorized()),
+            Some(user) if self.why_path(user, verb, path).is_some() => Ok(()),
+            Some(user) => Err(Failure::forbidden_text(format!(
+                "forbidden: User \"{}\" cannot {verb} path \"{path}\"",
+                user.name
+            ))),
+        }
+    }
+
+    /// Why the user may use this path; none: he may not.
+    #[must_use]
+    pub fn why_path(&self, user: &User, verb: &str, path: &str) -> Option<String> {
+        let _any = verb;
+        let privileged = PRIVILEGED.contains(&first(path));
+        let allowed =
+            is_public(path) || is_all_powerful(user) || !privileged && !user.is_in(JOINERS);
+        allowed.then(String::new)
+    }
+
+    /// Asked for agents only: is the object one of the user's own? Tasks belong to the agent they
+    /// are bound to, an Agent object to the agent of its name, and events to everybody.
+    #[must_use]
+    pub fn owns(&self, user: &User, object: &Value) -> bool {
+        self.policy == Policy::Open || owns(user, object)
+    }
+}
+
+fn first(path: &str) -> &str {
+    path.trim_start_matches('/')
         .split('/')
         .next()
-        .unwrap_or_default();
-    match user {
-        _ if PUBLIC.contains(&first) => Ok(()),
-        None => Err(Failure::unauthorized()),
-        Some(user)
-            if user.is_in(JOINERS) || PRIVILEGED.contains(&first) && !is_all_powerful(user) =>
-        {
-            Err(Failure::forbidden_text(format!(
-                "forbidden: User \"{}\" cannot get path \"{path}\"",
-                user.name
-            )))
-        }
-        Some(_) => Ok(()),
-    }
+        .unwrap_or_default()
 }
 
-/// Asked for agents only: is the object one of the user's own? Tasks belong to the agent they
-/// are bound to, an Agent object to the agent of its name, and events to everybody.
-#[must_use]
-pub fn owns(user: &User, object: &Value) -> bool {
+fn is_public(path: &str) -> bool {
+    PUBLIC.contains(&first(path))
+}
+
+fn owns(user: &User, object: &Value) -> bool {
     let Some(agent) = agent_name(user) else {
         return true;
     };
@@ -165,6 +225,10 @@ fn refusal(user: &User, asked: &Attributes) -> Failure {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn authorize(user: &User, attributes: &Attributes) -> Result<(), Failure> {
+        Authorizer::default().authorize(user, attributes)
+    }
 
     fn asked(verb: &str, resource: &str, name: &str, field_selector: &str) -> Attributes {
         let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
@@ -284,7 +348,10 @@ mod tests {
             (Some(&admin), "/metrics", 200),
             (Some(&admin), "/stoa/v1/snapshot", 200),
         ] {
-            let answer = authorize_path(user, path).map_or_else(|f| f.code(), |()| 200);
+            let authorizer = Authorizer::default();
+            let answer = authorizer
+                .authorize_path(user, "get", path)
+                .map_or_else(|f| f.code(), |()| 200);
             assert_eq!(answer, code, "{path}");
         }
     }

@@ -1,4 +1,4 @@
-//! Bodies: JSON or YAML text to a value, with the fields that were said twice.
+//! Bodies: JSON or YAML text, or protobuf, to a value, with the fields that were said twice.
 
 use std::fmt;
 
@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Number, Value};
 
 use crate::call::{Body, Media};
+use crate::protobuf;
 use crate::status::Failure;
 
 /// A parsed body.
@@ -55,6 +56,7 @@ pub fn parse(body: &Body) -> Result<Input, Failure> {
             json(&body.bytes)
         }
         Media::Yaml | Media::Apply => yaml(&body.bytes),
+        Media::Protobuf => protobuf::decode(&body.bytes).map(Input::of),
     }
 }
 

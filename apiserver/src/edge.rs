@@ -2,11 +2,15 @@
 //!
 //! A request meets `listener.rs` (TLS, bounds), `front.rs` (id, audit, panics, identity), then
 //! `info.rs` (what the URL names) and one of: `documents.rs`, `health.rs`, `metrics.rs`, `extras.rs` (verbs of
-//! our own), `resources.rs` (the engine) or `watch.rs`.
+//! our own), `resources.rs` (the engine), `reviews.rs` or `watch.rs`.
 
 pub(crate) mod ambient;
 
 pub(crate) mod listener;
+
+pub(crate) mod turns;
+
+pub(crate) mod audit;
 
 pub(crate) mod front;
 
@@ -29,6 +33,8 @@ pub(crate) mod resources;
 pub(crate) mod watch;
 
 pub(crate) mod extras;
+
+pub(crate) mod reviews;
 
 pub(crate) mod join;
 

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use store::{Store, View};
 
+use crate::authorize::{Authorizer, Policy};
 use crate::body::{self, Input};
 use crate::call::{Body, Call, Reply, TransactionCall, Verb};
 use crate::ids::{self, Ids};
@@ -27,7 +28,6 @@ use crate::read::{self, At};
 use crate::registry::Registry;
 use crate::selector::Selector;
 use crate::status::Failure;
-use crate::user::Policy;
 use crate::verbs::{Action, Context, Write, collection, delete, patch, scale, transaction};
 
 /// Longest wait for a revision of the future, as Kubernetes.
@@ -62,6 +62,12 @@ impl Engine {
     #[must_use]
     pub fn registry(&self) -> Arc<Registry> {
         self.served.at(&self.store.view())
+    }
+
+    /// Who may do what at this moment.
+    #[must_use]
+    pub fn authorizer(&self) -> Authorizer {
+        Authorizer::new(self.policy)
     }
 
     /// The store below.
@@ -228,7 +234,13 @@ impl Engine {
         let named = request_id.map(|id| ids::seed_of(&call.user.name, id));
         let registry = self.registry();
         let validation = call.params.field_validation;
-        let plan = transaction::plan(bundle, &registry, validation, &call.user, self.policy)?;
+        let plan = transaction::plan(
+            bundle,
+            &registry,
+            validation,
+            &call.user,
+            &self.authorizer(),
+        )?;
         let ids = Ids::new(named.unwrap_or(call.seed));
         let dry_run = call.params.dry_run;
         let request = commit::Request {
@@ -240,7 +252,7 @@ impl Engine {
         let compute = |world: &mut crate::world::World| {
             let mut context = Context {
                 user: &call.user,
-                policy: self.policy,
+                authorizer: self.authorizer(),
                 now: call.now,
                 ids: ids.clone(),
                 registry: &registry,
@@ -257,7 +269,7 @@ impl Engine {
         let ids = Ids::new(call.seed);
         Context {
             user: &call.user,
-            policy: self.policy,
+            authorizer: self.authorizer(),
             now: call.now,
             ids,
             registry,

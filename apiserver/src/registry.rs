@@ -4,6 +4,8 @@ pub mod builtin;
 
 pub mod definition;
 
+pub mod lists;
+
 pub mod structural;
 
 use std::collections::BTreeMap;
@@ -156,6 +158,8 @@ pub enum Special {
     Task,
     /// stoa.dev/v1 Offer.
     Offer,
+    /// A kind that is asked and answered, and never stored.
+    Review,
 }
 
 impl Descriptor {

@@ -13,6 +13,8 @@ use manifests::token::JoinRole;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::edge::audit::Audit;
+pub use crate::edge::audit::Options as AuditOptions;
 pub use crate::edge::context::Limits;
 use crate::edge::context::{Context, leader_handler};
 pub use crate::edge::enlist::EnlistError;
@@ -65,6 +67,8 @@ pub struct Options {
     pub bootstrap: Bootstrap,
     /// Further names for the server's certificate.
     pub extra_sans: Vec<String>,
+    /// The audit log; none: nothing is noted.
+    pub audit: Option<AuditOptions>,
     /// Sizes and times of the API.
     pub limits: Limits,
     /// Sizes and times of the store.
@@ -83,6 +87,7 @@ impl Default for Options {
             advertise: None,
             bootstrap: Bootstrap::Alone,
             extra_sans: Vec::new(),
+            audit: None,
             limits: Limits::default(),
             store_limits: store::Limits::default(),
         }
@@ -176,6 +181,7 @@ impl Service {
             &identity.authority,
             &identity.server,
         )?);
+        let audit = options.audit.clone().map(audit).transpose()?;
         let context = Arc::new(Context::new(
             engine.clone(),
             hub,
@@ -183,6 +189,7 @@ impl Service {
             bound.api_address.clone(),
             options.limits.clone(),
             agents,
+            audit,
         ));
         let router = front::router(Arc::clone(&context));
         let (lead, leadership) = lead::Lead::new(engine, options.name.clone());
@@ -236,6 +243,9 @@ impl Service {
         stop.cancel();
         let _drained = (&mut listener).await;
         lead.abort();
+        if let Some(audit) = &self.context.audit {
+            audit.flush().await;
+        }
         let ended = match early {
             Some(ended) => ended,
             None => {
@@ -249,6 +259,11 @@ impl Service {
             Err(broken) => Err(RunError::Broken(broken.to_string())),
         }
     }
+}
+
+fn audit(options: AuditOptions) -> Result<Arc<Audit>, StartError> {
+    let path = options.path.clone();
+    Audit::start(options).map_err(|source| StartError::Io { path, source })
 }
 
 impl Handle {

@@ -26,7 +26,7 @@ pub fn on_create(resource: &Descriptor, object: &mut Value, user: &User) -> Resu
         // An offer without a phase could not be selected by it.
         Special::Offer => object["status"] = json!({"phase": "Open"}),
         Special::Definition => definition::complete(object, user)?,
-        Special::None | Special::ConfigMap | Special::Event => {}
+        Special::None | Special::ConfigMap | Special::Event | Special::Review => {}
     }
     Ok(())
 }
@@ -46,7 +46,7 @@ pub fn on_update(
         Special::Secret => config::fold_string_data(object)?,
         Special::Task => task::on_update(resource, object, old, user)?,
         Special::Definition => definition::complete(object, user)?,
-        Special::None | Special::ConfigMap | Special::Event | Special::Offer => {}
+        Special::None | Special::ConfigMap | Special::Event | Special::Offer | Special::Review => {}
     }
     Ok(())
 }
@@ -57,8 +57,11 @@ pub fn check(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<
     match resource.special {
         Special::ConfigMap | Special::Secret => config::check(object, old),
         Special::Definition => definition::check(object, old),
-        Special::None | Special::Namespace | Special::Event | Special::Task | Special::Offer => {
-            Vec::new()
-        }
+        Special::None
+        | Special::Namespace
+        | Special::Event
+        | Special::Task
+        | Special::Offer
+        | Special::Review => Vec::new(),
     }
 }

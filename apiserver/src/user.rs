@@ -77,23 +77,3 @@ pub struct Attributes {
     /// The field selector of a list or watch.
     pub field_selector: String,
 }
-
-/// The policy the engine asks: once per operation of a transaction, and about stored objects.
-#[derive(Clone, Copy, Debug)]
-pub struct Policy {
-    /// May the user do this at all?
-    pub authorize: fn(&User, &Attributes) -> Result<(), crate::status::Failure>,
-    /// Asked for agents only: is the stored object one of its own?
-    pub owns: fn(&User, &serde_json::Value) -> bool,
-}
-
-impl Policy {
-    /// Everybody may do everything; for tests.
-    #[must_use]
-    pub fn open() -> Self {
-        Self {
-            authorize: |_, _| Ok(()),
-            owns: |_, _| true,
-        }
-    }
-}

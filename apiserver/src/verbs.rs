@@ -25,6 +25,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::authorize::Authorizer;
 use crate::body::Input;
 use crate::call::Media;
 use crate::ids::Ids;
@@ -33,7 +34,7 @@ use crate::metadata;
 use crate::params::FieldValidation;
 use crate::registry::{Descriptor, Registry};
 use crate::status::Failure;
-use crate::user::{AGENTS, Policy, User};
+use crate::user::{AGENTS, User};
 use crate::world::World;
 
 /// What a write does.
@@ -105,7 +106,7 @@ pub struct Context<'a> {
     /// Who asks.
     pub user: &'a User,
     /// What users may do.
-    pub policy: Policy,
+    pub authorizer: Authorizer,
     /// The wall clock at the request's arrival.
     pub now: Timestamp,
     /// Where uids and names come from.
@@ -120,7 +121,7 @@ impl Context<'_> {
     /// # Errors
     /// 403.
     pub fn check_owner(&self, resource: &Descriptor, object: &Value) -> Result<(), Failure> {
-        if !self.user.is_in(AGENTS) || (self.policy.owns)(self.user, object) {
+        if !self.user.is_in(AGENTS) || self.authorizer.owns(self.user, object) {
             return Ok(());
         }
         let text = format!(

@@ -1,10 +1,13 @@
 //! `stoa server`: one replica. It joins the API server to the controllers, which run only while this
 //! replica leads and are fenced by the epoch of that leadership.
 
+mod audit;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use apiserver::rate::Rate;
 use apiserver::{Bootstrap, Handle, Leadership};
 use manifests::duration::Span;
 use tokio_util::sync::CancellationToken;
@@ -103,6 +106,11 @@ pub(crate) struct Args {
     /// Memory for those changes at most, whatever their age [default: 50331648]
     #[arg(long, env = "STOA_HISTORY_BYTES", value_name = "BYTES")]
     history_bytes: Option<usize>,
+    #[command(flatten)]
+    audit: audit::Args,
+    /// Requests one user may make for each second in the long run, and twice as many at once [default: no limit]
+    #[arg(long, env = "STOA_MAX_REQUESTS_PER_SECOND", value_name = "N")]
+    max_requests_per_second: Option<u32>,
     /// Flags from a YAML file, behind the command line and the environment
     #[arg(long, env = "STOA_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -155,8 +163,13 @@ fn options(args: &Args) -> Outcome<apiserver::Options> {
         advertise: args.advertise.clone(),
         bootstrap: bootstrap(args)?,
         extra_sans: args.sans.clone(),
+        audit: args.audit.options(&args.data_dir)?,
         ..apiserver::Options::default()
     };
+    options.limits.rate = args.max_requests_per_second.map(|per_second| Rate {
+        per_second,
+        burst: per_second.saturating_mul(2),
+    });
     let limits = &mut options.store_limits;
     limits.heartbeat_ms = args.heartbeat.map_or(limits.heartbeat_ms, Span::ms);
     limits.history_age_ms = args.history_age.map_or(limits.history_age_ms, Span::ms);

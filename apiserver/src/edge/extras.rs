@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::answer::Look;
+use super::audit::Record;
 use super::context::Context;
 use super::info::Place;
 use super::negotiate::{self, Answer};
@@ -75,7 +76,11 @@ async fn transaction(
     let (encoding, shape) = negotiate::accept(accept, Answer::Plain)?;
     let media = negotiate::body_media(text(request.headers(), header::CONTENT_TYPE))?;
     let limit = context.limits.transaction_bytes;
+    let record = request.extensions().get::<Record>().cloned();
     let bytes = context.intake.read(request.into_body(), limit).await?;
+    if let Some(record) = record {
+        record.sent(&bytes);
+    }
     let call = TransactionCall {
         user: asked.user,
         body: Body { bytes, media },

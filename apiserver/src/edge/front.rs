@@ -12,11 +12,11 @@ use futures::FutureExt;
 use http::{HeaderName, HeaderValue, Method, header};
 use tokio::time::Instant;
 
+use super::audit::Record;
 use super::context::Context;
 use super::info::{self, Target};
 use super::{ambient, answer, documents, health, join, metrics, resources, snapshot};
 use crate::authn;
-use crate::authorize;
 use crate::pki::Certified;
 use crate::status::{Failure, Gr};
 use crate::user::User;
@@ -44,12 +44,15 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
             Arc::clone(&context),
             identify,
         ))
-        .layer(middleware::from_fn(envelope))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&context),
+            envelope,
+        ))
         .with_state(context)
 }
 
 /// Gives the request an id, writes the audit line, and turns a panic into a 500.
-async fn envelope(request: Request, next: Next) -> Response {
+async fn envelope(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
     let id = request
         .headers()
         .get(AUDIT_ID)
@@ -59,14 +62,24 @@ async fn envelope(request: Request, next: Next) -> Response {
         let text = uuid::Builder::from_random_bytes(ambient::seed().to_be_bytes()).into_uuid();
         HeaderValue::from_str(&text.to_string()).unwrap_or(HeaderValue::from_static("-"))
     });
+    let (mut head, body) = request.into_parts();
+    let record = context.audit.as_ref().map(|audit| audit.record(&id, &head));
+    if let Some(record) = &record {
+        head.extensions.insert(record.clone());
+    }
+    let request = Request::from_parts(head, body);
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let started = Instant::now();
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let is_panic = answered.is_err();
     let mut response = answered.unwrap_or_else(|_panic| {
         tracing::error!(%method, %uri, "a request panicked; see the line above");
         answer::failure(&Failure::internal("the server failed on this request"))
     });
-    audit(&id, &method, &uri, &response, started);
+    trace(&id, &method, &uri, &response, started);
+    if let Some(record) = record {
+        response = record.finish(response, is_panic).await;
+    }
     if method == Method::HEAD {
         *response.body_mut() = Body::empty();
     }
@@ -78,7 +91,7 @@ async fn envelope(request: Request, next: Next) -> Response {
     response
 }
 
-fn audit(
+fn trace(
     id: &HeaderValue,
     method: &Method,
     uri: &http::Uri,
@@ -115,6 +128,9 @@ async fn identify(
     };
     match caller {
         Ok(user) => {
+            if let Some(record) = request.extensions().get::<Record>() {
+                record.user(user.as_ref(), None);
+            }
             let caller = Caller(user);
             request.extensions_mut().insert(caller.clone());
             let mut response = next.run(request).await;
@@ -184,7 +200,9 @@ async fn fixed(
     target: Target,
     head: &http::request::Parts,
 ) -> Result<Response, Failure> {
-    authorize::authorize_path(user, head.uri.path())?;
+    let verb = head.method.as_str().to_ascii_lowercase();
+    let authorizer = context.engine.authorizer();
+    authorizer.authorize_path(user, &verb, head.uri.path())?;
     if target != Target::Unknown && !matches!(head.method, Method::GET | Method::HEAD) {
         let verb = head.method.as_str();
         return Err(Failure::method_not_allowed(

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::audit::Peer;
 use super::context::Limits;
 use super::front::Origin;
 use crate::pki;
@@ -59,10 +60,10 @@ impl Listener {
             shutdown,
         });
         let tasks = TaskTracker::new();
-        while let Some((stream, permit)) = accept(&tcp, &room, &connection.shutdown).await {
+        while let Some((stream, peer, permit)) = accept(&tcp, &room, &connection.shutdown).await {
             let connection = Arc::clone(&connection);
             tasks.spawn(async move {
-                connection.serve(stream).await;
+                connection.serve(stream, peer).await;
                 drop(permit);
             });
         }
@@ -77,12 +78,12 @@ async fn accept(
     tcp: &TcpListener,
     room: &Arc<Semaphore>,
     shutdown: &CancellationToken,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let next = async {
         let permit = Arc::clone(room).acquire_owned().await.ok()?;
         loop {
             match tcp.accept().await {
-                Ok((stream, _)) => return Some((stream, permit)),
+                Ok((stream, peer)) => return Some((stream, Peer(peer), permit)),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -105,7 +106,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(&self, stream: TcpStream) {
+    async fn serve(&self, stream: TcpStream, peer: Peer) {
         // Small answers must not wait for a full packet.
         let _best_effort = stream.set_nodelay(true);
         let handshake = tokio::time::timeout(self.limits.handshake, self.acceptor.accept(stream));
@@ -114,13 +115,13 @@ impl Connection {
             stream = handshake => stream,
         };
         match stream {
-            Ok(Ok(stream)) => self.http(stream).await,
+            Ok(Ok(stream)) => self.http(stream, peer).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_elapsed) => tracing::debug!("TLS handshake took too long"),
         }
     }
 
-    async fn http(&self, stream: TlsStream<TcpStream>) {
+    async fn http(&self, stream: TlsStream<TcpStream>, peer: Peer) {
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
         let origin = Origin::Network(certificate.and_then(pki::certified));
@@ -131,6 +132,7 @@ impl Connection {
             .map_request(move |request: http::Request<_>| {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(origin.clone());
+                request.extensions_mut().insert(peer);
                 request
             });
         let builder = self.builder(http2);

@@ -126,6 +126,17 @@ pub(crate) fn body_media(header: Option<&str>) -> Result<Media, Failure> {
     }
 }
 
+/// How a body is written where clients may send protobuf too.
+///
+/// # Errors
+/// 415 for anything but JSON, YAML and protobuf.
+pub(crate) fn typed_media(header: Option<&str>) -> Result<Media, Failure> {
+    match media_type(header).as_str() {
+        "application/vnd.kubernetes.protobuf" => Ok(Media::Protobuf),
+        _ => body_media(header),
+    }
+}
+
 /// How a patch is written.
 ///
 /// # Errors
@@ -215,6 +226,10 @@ mod tests {
         );
         assert_eq!(body_media(Some("Application/YAML")), Ok(Media::Yaml));
         assert_eq!(body_media(Some("text/plain")).unwrap_err().code(), 415);
+        const PROTOBUF: Option<&str> = Some("application/vnd.kubernetes.protobuf");
+        assert_eq!(body_media(PROTOBUF).unwrap_err().code(), 415);
+        assert_eq!(typed_media(PROTOBUF), Ok(Media::Protobuf));
+        assert_eq!(typed_media(Some("application/yaml")), Ok(Media::Yaml));
         assert_eq!(
             patch_media(Some("application/merge-patch+json"), &[]),
             Ok(Media::MergePatch)

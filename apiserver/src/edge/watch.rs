@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use lines::Lines;
 
 use super::negotiate::Shape;
+use super::turns::Seat;
 use super::{ambient, answer};
 use crate::hub::{Cut, Event, Hub, Interest, Joined, Kind};
 use crate::keys;
@@ -56,6 +57,7 @@ pub(crate) struct Ask {
     pub(crate) namespace: Option<String>,
     pub(crate) params: Params,
     pub(crate) shape: Shape,
+    pub(crate) seat: Seat,
 }
 
 /// Where a watch begins.
@@ -97,6 +99,7 @@ struct Watch {
     next_bookmark: Instant,
     deadline: Instant,
     shutdown: CancellationToken,
+    _seat: Seat,
 }
 
 /// Starts a watch; the answer's body never ends before the watch does.
@@ -114,6 +117,7 @@ pub(crate) fn start(
         namespace,
         params,
         shape,
+        seat,
     } = ask;
     let from = beginning(&params)?;
     let selector = Selector::parse(&params.label_selector, &params.field_selector, &resource)?;
@@ -143,6 +147,7 @@ pub(crate) fn start(
         next_bookmark: now,
         deadline,
         shutdown,
+        _seat: seat,
     };
     watch.schedule_bookmark(now);
     let lines = futures::stream::unfold(Box::new(watch), |mut watch| async move {

@@ -100,7 +100,7 @@ impl Engine {
             let plan = |world: &mut World| {
                 let context = Context {
                     user: &user,
-                    policy: self.policy,
+                    authorizer: self.authorizer(),
                     now: request.now,
                     ids: request.ids.clone(),
                     registry: &registry,

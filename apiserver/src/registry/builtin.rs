@@ -1,5 +1,7 @@
 //! The kinds Kubernetes itself brings that clients lean on. Schemas come from k8s-openapi.
 
+pub mod review;
+
 use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -31,7 +33,8 @@ pub fn descriptors() -> &'static [Arc<Descriptor>] {
             lease(),
             definition(),
         ];
-        all.into_iter().map(Arc::new).collect()
+        let all = all.into_iter().chain(review::descriptors());
+        all.map(Arc::new).collect()
     })
 }
 

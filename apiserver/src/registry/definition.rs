@@ -136,7 +136,8 @@ fn subresources(group: &str, kind: &str, version: &Value) -> Subresources {
         | Special::ConfigMap
         | Special::Secret
         | Special::Event
-        | Special::Definition => Vec::new(),
+        | Special::Definition
+        | Special::Review => Vec::new(),
     };
     Subresources {
         status: declared.get("status").is_some_and(Value::is_object),

@@ -149,7 +149,7 @@ fn may_create(tasks: &Descriptor, write: &Write, context: &Context<'_>) -> Resul
         namespace: write.namespace.clone().unwrap_or_default(),
         ..Attributes::default()
     };
-    (context.policy.authorize)(user, &attributes)
+    context.authorizer.authorize(user, &attributes)
 }
 
 fn refuse(write: &Write, refusal: bind::Refusal) -> Failure {

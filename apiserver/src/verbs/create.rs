@@ -7,7 +7,7 @@ use super::{Answer, Context, Write};
 use crate::admission;
 use crate::keys;
 use crate::metadata;
-use crate::registry::Origin;
+use crate::registry::{Origin, Special};
 use crate::special;
 use crate::status::{Cause, Failure, Gr};
 use crate::user::AGENTS;
@@ -32,7 +32,7 @@ pub fn run(world: &mut World, write: &Write, context: &mut Context<'_>) -> Resul
 /// 400, 403, 405, 422.
 pub fn prepare(write: &Write, context: &mut Context<'_>) -> Result<(Value, Vec<String>), Failure> {
     let resource = &write.resource;
-    if !resource.serves("create") {
+    if !resource.serves("create") || resource.special == Special::Review {
         return Err(write.not_allowed("create"));
     }
     let (mut object, warnings) =

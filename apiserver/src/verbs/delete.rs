@@ -220,7 +220,8 @@ fn mark(object: &mut Value, write: &Write, context: &Context<'_>) {
         | Special::Secret
         | Special::Event
         | Special::Task
-        | Special::Offer => {}
+        | Special::Offer
+        | Special::Review => {}
     }
 }
 

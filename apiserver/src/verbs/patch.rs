@@ -70,7 +70,7 @@ pub fn check_media(write: &Write, media: Media) -> Result<(), Failure> {
     let accepted = match media {
         Media::JsonPatch | Media::MergePatch => true,
         Media::StrategicMerge => write.resource.strategic_merge,
-        Media::Json | Media::Yaml | Media::Apply => false,
+        Media::Json | Media::Yaml | Media::Apply | Media::Protobuf => false,
     };
     if accepted {
         Ok(())
@@ -95,7 +95,7 @@ pub fn apply_to(write: &Write, media: Media, object: &mut Value) -> Result<(), F
         Media::MergePatch | Media::StrategicMerge => {
             Err(Failure::bad_request("a merge patch must be an object"))
         }
-        Media::Json | Media::Yaml | Media::Apply => {
+        Media::Json | Media::Yaml | Media::Apply | Media::Protobuf => {
             Err(Failure::unsupported_media(write.resource.patch_types()))
         }
     }

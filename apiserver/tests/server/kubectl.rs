@@ -128,6 +128,19 @@ label task count-words tier=web                         => labeled
 annotate pool eng note=x                                => annotated
 "#;
 
+/// Commands whose bodies kubectl writes as protobuf.
+const TYPED: &str = "
+create namespace team                                   => namespace/team created
+create configmap game --from-literal=a=b -n team        => configmap/game created
+get configmap game -n team -o jsonpath={.data.a}        => b
+create secret generic keys --from-literal=a=b -n team   => secret/keys created
+get secret keys -n team -o jsonpath={.data.a}-{.type}   => Yg==-Opaque
+create serviceaccount robot -n team                     => serviceaccount/robot created
+get sa,cm,secrets -n team                               => robot; game; keys
+delete configmap game -n team                           => deleted
+events -n team                                          =>
+";
+
 const EVENING: &str = "
 delete task count-words                                 => deleted
 delete -f - --ignore-not-found                          => analytics; settings
@@ -157,6 +170,7 @@ async fn kubectl_does_its_everyday_work() {
     changes(&kubectl).await;
     watches(&kubectl).await;
     refusals(&kubectl).await;
+    script(&kubectl, TYPED).await;
     script(&kubectl, EVENING).await;
     kubectl
         .fails("get task count-words", "", "(NotFound)")
