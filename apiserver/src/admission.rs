@@ -1,5 +1,12 @@
 //! From a body to an object that may be stored: decode, drop what the schema does not know, fill
-//! in defaults, and judge. Everything here is a function of the object and its description.
+//! in defaults, and judge. Everything here is a function of the object and its description; what
+//! else has a say (quotas, limits) comes in through `hooks.rs`.
+
+pub mod hooks;
+
+pub mod limits;
+
+pub mod quota;
 
 use manifests::{schema, validate};
 use serde_json::{Map, Value};
@@ -149,12 +156,14 @@ pub fn check(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Resu
     ))
 }
 
-/// Judges an object that is answered and not stored: its name and labels mean nothing.
+/// Judges an object that is answered and not stored: its name and labels mean nothing. What is left
+/// out is empty, as in Go: whoever answers says whether he can do without.
 ///
 /// # Errors
 /// 422 with every problem at once.
 pub fn check_question(resource: &Descriptor, object: &Value) -> Result<(), Failure> {
-    let causes = rules(resource, object, None);
+    let mut causes = rules(resource, object, None);
+    causes.retain(|cause| cause.reason != "FieldValueRequired");
     if causes.is_empty() {
         return Ok(());
     }

@@ -16,6 +16,12 @@ pub mod granted;
 
 mod gather;
 
+pub mod rounds;
+
+pub mod turns;
+
+pub mod tally;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +56,7 @@ pub struct Engine {
     policy: Policy,
     served: Arc<served::Served>,
     granted: Arc<granted::Granted>,
+    turns: Arc<turns::Turns>,
 }
 
 impl Engine {
@@ -61,6 +68,7 @@ impl Engine {
             policy,
             served: Arc::default(),
             granted: Arc::default(),
+            turns: Arc::default(),
         }
     }
 
@@ -200,7 +208,8 @@ impl Engine {
             let mut context = self.context(call, &registry);
             crate::verbs::run(world, &write, &mut context).map(|answer| vec![answer])
         };
-        let mut settled = self.carry_out(plan, &request).await?.answers;
+        let writes = std::slice::from_ref(&write);
+        let mut settled = self.admit(writes, plan, &request).await?.answers;
         let one = settled
             .pop()
             .ok_or_else(|| Failure::internal("a write has no answer"))?;
@@ -269,7 +278,7 @@ impl Engine {
             transaction::run(world, &plan, &mut context)
         };
         Ok(self
-            .carry_out(compute, &request)
+            .admit(&plan.writes, compute, &request)
             .await?
             .transaction_result())
     }

@@ -124,6 +124,11 @@ pub enum Source {
     Role,
     /// The subjects of a binding that are of this kind.
     Subjects(&'static str),
+    /// A quota: each of its entries as `name: used/hard`.
+    Usage {
+        /// Only entries that bound limits; otherwise only the others.
+        limits: bool,
+    },
 }
 
 impl Default for Source {
@@ -158,6 +163,8 @@ pub enum Special {
     Event,
     /// apiextensions.k8s.io/v1 CustomResourceDefinition.
     Definition,
+    /// Kinds that steer admission.
+    Admission,
     /// stoa.dev/v1 Task.
     Task,
     /// stoa.dev/v1 Offer.

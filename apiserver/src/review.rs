@@ -140,7 +140,11 @@ pub fn own_rules(question: &Question<'_>) -> Result<Value, Failure> {
 }
 
 fn spec(question: &Question<'_>) -> Result<Spec, Failure> {
-    body::shaped(question.object["spec"].clone(), "spec")
+    let spec = &question.object["spec"];
+    if spec.is_null() {
+        return Ok(Spec::default());
+    }
+    body::shaped(spec.clone(), "spec")
 }
 
 fn refuse(question: &Question<'_>, causes: Vec<Cause>) -> Result<(), Failure> {

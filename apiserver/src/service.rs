@@ -4,6 +4,8 @@ mod boot;
 
 mod lead;
 
+mod tally;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,6 +69,10 @@ pub struct Options {
     pub bootstrap: Bootstrap,
     /// Further names for the server's certificate.
     pub extra_sans: Vec<String>,
+    /// A file of static tokens, as `kube-apiserver --token-auth-file` reads it.
+    pub token_auth_file: Option<PathBuf>,
+    /// Who signs service accounts' tokens, by a URL; the same on all replicas.
+    pub service_account_issuer: String,
     /// The audit log; none: nothing is noted.
     pub audit: Option<AuditOptions>,
     /// Sizes and times of the API.
@@ -87,6 +93,8 @@ impl Default for Options {
             advertise: None,
             bootstrap: Bootstrap::Alone,
             extra_sans: Vec::new(),
+            token_auth_file: None,
+            service_account_issuer: crate::authn::issuer::DEFAULT_URL.to_owned(),
             audit: None,
             limits: Limits::default(),
             store_limits: store::Limits::default(),
@@ -152,6 +160,7 @@ pub struct Service {
     store: store::Service,
     feeder: Feeder,
     lead: lead::Lead,
+    leadership: watch::Receiver<Leadership>,
 }
 
 /// What the process needs of its server. Cloning is cheap.
@@ -186,6 +195,7 @@ impl Service {
             engine.clone(),
             hub,
             identity.authority.clone(),
+            boot::identities(&options, &identity.authority)?,
             bound.api_address.clone(),
             options.limits.clone(),
             agents,
@@ -206,7 +216,7 @@ impl Service {
         };
         let handle = Handle {
             router,
-            leadership,
+            leadership: leadership.clone(),
             address,
             url: format!("https://{}", bound.api_address),
             kubeconfig: options.data_dir.join("kubeconfig"),
@@ -219,6 +229,7 @@ impl Service {
                 store: store_service,
                 feeder,
                 lead,
+                leadership,
             },
             handle,
         ))
@@ -234,6 +245,8 @@ impl Service {
         let store_stop = CancellationToken::new();
         let feeder = tokio::spawn(self.feeder.run());
         let lead = tokio::spawn(self.lead.run());
+        let tally = tally::run(self.context.engine.clone(), self.leadership);
+        let tally = tokio::spawn(tally);
         let mut listener = tokio::spawn(self.listener.run(stop.clone()));
         let mut store = tokio::spawn(self.store.run(store_stop.clone()));
         let early = tokio::select! {
@@ -243,6 +256,7 @@ impl Service {
         stop.cancel();
         let _drained = (&mut listener).await;
         lead.abort();
+        tally.abort();
         if let Some(audit) = &self.context.audit {
             audit.flush().await;
         }

@@ -1,5 +1,7 @@
 //! Rules in code that go with single kinds, one file each.
 
+pub mod admission;
+
 pub mod config;
 
 pub mod definition;
@@ -29,6 +31,7 @@ pub fn on_create(resource: &Descriptor, object: &mut Value, user: &User) -> Resu
         Special::Offer => object["status"] = json!({"phase": "Open"}),
         Special::Definition => definition::complete(object, user)?,
         Special::Rbac => rbac::complete(object),
+        Special::Admission => admission::complete(resource, object),
         Special::None | Special::ConfigMap | Special::Event | Special::Review => {}
     }
     Ok(())
@@ -50,6 +53,7 @@ pub fn on_update(
         Special::Task => task::on_update(resource, object, old, user)?,
         Special::Definition => definition::complete(object, user)?,
         Special::Rbac => rbac::complete(object),
+        Special::Admission => admission::complete(resource, object),
         Special::None | Special::ConfigMap | Special::Event | Special::Offer | Special::Review => {}
     }
     Ok(())
@@ -62,6 +66,7 @@ pub fn check(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<
         Special::ConfigMap | Special::Secret => config::check(object, old),
         Special::Definition => definition::check(object, old),
         Special::Rbac => rbac::check(resource, object, old),
+        Special::Admission => admission::check(resource, object),
         Special::None
         | Special::Namespace
         | Special::Event

@@ -113,6 +113,7 @@ fn cell(column: &Column, object: &Value, now: Timestamp) -> Value {
         Source::Reference(path) => path.first(object).map(reference).into(),
         Source::Role => rbac::shown_role(object).into(),
         Source::Subjects(kind) => rbac::shown_subjects(object, kind).into(),
+        Source::Usage { limits } => usage(object, *limits).into(),
     }
 }
 
@@ -122,6 +123,22 @@ fn count(path: &Path, object: &Value) -> usize {
         Some(Value::Array(list)) => list.len(),
         Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => 0,
     }
+}
+
+/// `cpus: 1/4, count/tasks.stoa.dev: 2/10`.
+fn usage(quota: &Value, limits: bool) -> String {
+    let hard = quota.pointer("/status/hard").and_then(Value::as_object);
+    let entries = hard.into_iter().flatten();
+    let chosen = entries.filter(|(name, _)| name.starts_with("limits.") == limits);
+    let text = |value: &Value| value.as_str().map_or(value.to_string(), str::to_owned);
+    let lines = chosen.map(|(name, hard)| {
+        let used = quota
+            .pointer("/status/used")
+            .and_then(|used| used.get(name));
+        let used = used.map_or_else(|| "0".to_owned(), text);
+        format!("{name}: {used}/{}", text(hard))
+    });
+    lines.collect::<Vec<_>>().join(", ")
 }
 
 fn reference(reference: &Value) -> String {

@@ -27,6 +27,9 @@ pub const AUTHENTICATED: &str = "system:authenticated";
 /// Group of everybody who did not.
 pub const UNAUTHENTICATED: &str = "system:unauthenticated";
 
+/// Group of all service accounts.
+pub const SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
+
 /// Who has shown no credentials.
 pub const ANONYMOUS: &str = "system:anonymous";
 

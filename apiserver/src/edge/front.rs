@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use super::audit::Record;
 use super::context::Context;
 use super::info::{self, Target};
-use super::{ambient, answer, documents, health, join, metrics, resources, snapshot};
+use super::{ambient, answer, documents, health, identity, join, metrics};
+use super::{resources, snapshot, token};
 use crate::authn;
 use crate::impersonation;
 use crate::pki::Certified;
@@ -166,17 +167,18 @@ async fn authenticated(
     certificate: Option<&Certified>,
     header: Option<&str>,
 ) -> Result<Option<User>, Failure> {
-    let user = authn::authenticate(
-        certificate.map(|certificate| &certificate.user),
-        header,
-        &context.authority,
-        ambient::now_s(),
-    )?;
-    // Whoever lost a name may still join anew: a token is another identity.
-    if let Some(certificate) = certificate.filter(|_| header.is_none()) {
-        join::check_name(context, certificate).await?;
+    // A bearer token outranks the certificate: whoever sends one means it. And whoever lost a name
+    // may still join anew: a token is another identity.
+    if let Some(header) = header {
+        let token = authn::bearer(header).ok_or_else(Failure::unauthorized)?;
+        let verified = identity::verify(context, token, &[]).await?;
+        return Ok(Some(verified.user.authenticated()));
     }
-    Ok(user.map(User::authenticated))
+    let Some(certificate) = certificate else {
+        return Ok(None);
+    };
+    join::check_name(context, certificate).await?;
+    Ok(Some(certificate.user.clone().authenticated()))
 }
 
 async fn dispatch(
@@ -225,6 +227,8 @@ async fn fixed(
         }
         Target::Snapshot => snapshot::snapshot(context, &head.method).await?,
         Target::Metrics => metrics::metrics(context),
+        Target::OpenId => token::discovery(context),
+        Target::OpenIdKeys => token::key_set(context),
         Target::CoreVersions => documents::groups(context, true, headers)?,
         Target::Groups => documents::groups(context, false, headers)?,
         Target::Group(name) => documents::group(context, &name),

@@ -11,6 +11,8 @@ mod definitions;
 
 mod offers;
 
+mod quotas;
+
 mod rights;
 
 mod transactions;

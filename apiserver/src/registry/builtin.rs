@@ -1,5 +1,7 @@
 //! The kinds Kubernetes itself brings that clients lean on. Schemas come from k8s-openapi.
 
+pub mod admission;
+
 pub mod review;
 
 mod rbac;
@@ -36,6 +38,7 @@ pub fn descriptors() -> &'static [Arc<Descriptor>] {
             definition(),
         ];
         let all = all.into_iter().chain(rbac::descriptors());
+        let all = all.chain(admission::descriptors());
         let all = all.chain(review::descriptors());
         all.map(Arc::new).collect()
     })
@@ -125,6 +128,10 @@ fn service_account() -> Descriptor {
         short_names: vec!["sa".into()],
         columns: vec![count("Secrets", ".secrets"), age()],
         returns_deleted: true,
+        subresources: Subresources {
+            extra: vec!["token"],
+            ..Subresources::default()
+        },
         ..base(
             "",
             "ServiceAccount",

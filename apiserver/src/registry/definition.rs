@@ -136,6 +136,7 @@ fn subresources(group: &str, kind: &str, version: &Value) -> Subresources {
         | Special::ConfigMap
         | Special::Secret
         | Special::Event
+        | Special::Admission
         | Special::Definition
         | Special::Rbac
         | Special::Review => Vec::new(),

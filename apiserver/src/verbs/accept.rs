@@ -130,7 +130,7 @@ fn new_task(
         input: Input::of(object),
         validation: write.validation,
     };
-    let (task, _) = create::prepare(&creation, context)?;
+    let (task, _) = create::prepare(world, &creation, context)?;
     let key = create::store(world, &creation, task, context)?;
     let planned = world
         .read(&key)

@@ -219,6 +219,7 @@ fn mark(object: &mut Value, write: &Write, context: &Context<'_>) {
         | Special::ConfigMap
         | Special::Secret
         | Special::Event
+        | Special::Admission
         | Special::Task
         | Special::Offer
         | Special::Rbac

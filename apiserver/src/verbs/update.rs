@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{Answer, Context, Shown, Write, create, delete};
-use crate::admission;
+use crate::admission::{self, hooks};
 use crate::metadata;
 use crate::registry::Special;
 use crate::special;
@@ -65,7 +65,9 @@ pub fn replace(
         "finalize" => new = with_finalizers(old, &new),
         _ => main(write, old, &mut new, context)?,
     }
+    hooks::mutate(world, write, &mut new, Some(old))?;
     admission::check(resource, &new, Some(old))?;
+    hooks::validate(world, write, context, &new, Some(old))?;
     store(world, write, new, warnings)
 }
 

@@ -13,5 +13,6 @@ mod reviews;
 mod rig;
 mod rights;
 mod snapshots;
+mod tokens;
 mod watches;
 mod wire;
