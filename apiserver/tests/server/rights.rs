@@ -393,6 +393,46 @@ async fn rights_come_and_go_at_once() {
     rig.stop().await;
 }
 
+/// A service account may act as the one user it is allowed to, and as nobody else.
+async fn a_robot_acts_as_jane(admin: &kube::Client) {
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    make(admin, accounts, &json!({"metadata": {"name": "robot"}})).await;
+    let path = format!("{accounts}/robot/token");
+    let (_, answer) = raw(admin, "POST", &path, &[], "{\"spec\":{}}").await;
+    let bearer = format!("Bearer {}", answer["status"]["token"].as_str().unwrap());
+    let role = json!({
+        "metadata": {"name": "actor"},
+        "rules": [{"apiGroups": [""], "resources": ["users"], "resourceNames": ["jane"], "verbs": ["impersonate"]}],
+    });
+    make(admin, &format!("{RBAC}/clusterroles"), &role).await;
+    let mut bound = binding("actor", "actor", "robot");
+    bound["subjects"] =
+        json!([{"kind": "ServiceAccount", "namespace": "default", "name": "robot"}]);
+    make(admin, &format!("{RBAC}/clusterrolebindings"), &bound).await;
+    let whoami = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    let jane = ("impersonate-user", "jane");
+    for (headers, code, name) in [
+        (&[][..], 201, "system:serviceaccount:default:robot"),
+        (&[jane], 201, "jane"),
+        (&[("impersonate-user", "joe")], 403, ""),
+        (&[jane, ("impersonate-group", "system:masters")], 403, ""),
+        (&[jane, ("impersonate-uid", "1")], 403, ""),
+        (&[jane, ("impersonate-extra-a", "b")], 403, ""),
+        (
+            &[("impersonate-user", "system:serviceaccount:kube-system:x")],
+            403,
+            "",
+        ),
+    ] {
+        let mut headers = headers.to_vec();
+        headers.push(("authorization", &bearer));
+        let (found, answer) = raw(admin, "POST", whoami, &headers, "{}").await;
+        assert_eq!(found, code, "{headers:?}: {answer}");
+        let user = answer["status"]["userInfo"]["username"].as_str();
+        assert_eq!(user.unwrap_or_default(), name, "{headers:?}: {answer}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn impersonation_is_a_right() {
     let rig = Rig::start().await;
@@ -421,6 +461,7 @@ async fn impersonation_is_a_right() {
             "{headers:?}: {answer}"
         );
     }
+    a_robot_acts_as_jane(&admin).await;
     let agent = rig.as_subject(&Subject::Agent("a1".into())).await;
     let headers = [
         ("impersonate-user", "admin"),
