@@ -121,7 +121,11 @@ impl Authorizer {
     pub fn authorize(&self, user: &User, attributes: &Attributes) -> Result<(), Failure> {
         match self.decide(user, attributes) {
             Some(_) => Ok(()),
-            None => Err(refusal(user, attributes)),
+            None => Err(refusal(
+                user,
+                attributes,
+                &self.note(user, &attributes.namespace),
+            )),
         }
     }
 
@@ -129,6 +133,16 @@ impl Authorizer {
     #[must_use]
     pub fn why(&self, user: &User, attributes: &Attributes) -> Option<String> {
         self.decide(user, attributes).map(Why::text)
+    }
+
+    /// What a refusal adds: the roles the user is bound to that are not there; usually nothing.
+    #[must_use]
+    pub fn note(&self, user: &User, namespace: &str) -> String {
+        match self.roles().lost(user, namespace).as_slice() {
+            [] => String::new(),
+            [one] => format!("RBAC: {one}"),
+            many => format!("RBAC: [{}]", many.join(", ")),
+        }
     }
 
     fn decide(&self, user: &User, asked: &Attributes) -> Option<Why> {
@@ -331,7 +345,7 @@ fn selects(selector: &str, field: &str, value: &str) -> bool {
     !selector.contains('\\') && selector.split(',').any(demands)
 }
 
-fn refusal(user: &User, asked: &Attributes) -> Failure {
+fn refusal(user: &User, asked: &Attributes, note: &str) -> Failure {
     let slash = if asked.subresource.is_empty() {
         ""
     } else {
@@ -342,8 +356,9 @@ fn refusal(user: &User, asked: &Attributes) -> Failure {
         "" => "at the cluster scope".to_owned(),
         namespace => format!("in the namespace \"{namespace}\""),
     };
+    let colon = if note.is_empty() { "" } else { ": " };
     let text = format!(
-        "User \"{}\" cannot {} resource \"{resource}\" in API group \"{}\" {place}",
+        "User \"{}\" cannot {} resource \"{resource}\" in API group \"{}\" {place}{colon}{note}",
         user.name, asked.verb, asked.group
     );
     Failure::forbidden(&Gr::new(&asked.group, &asked.resource), &asked.name, &text)

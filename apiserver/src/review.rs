@@ -222,6 +222,8 @@ fn subject(spec: &Spec) -> User {
 }
 
 fn judge(authorizer: &Authorizer, user: &User, spec: Spec) -> Value {
+    let namespace = spec.resource_attributes.as_ref();
+    let namespace = namespace.map_or(String::new(), |asked| asked.namespace.clone());
     let why = match (spec.resource_attributes, spec.non_resource_attributes) {
         (Some(asked), _) => authorizer.why(user, &attributes(asked)),
         (None, Some(asked)) => authorizer.why_path(user, &asked.verb, &asked.path),
@@ -229,7 +231,8 @@ fn judge(authorizer: &Authorizer, user: &User, spec: Spec) -> Value {
     };
     let mut status = Map::new();
     status.insert("allowed".into(), why.is_some().into());
-    if let Some(reason) = why.filter(|reason| !reason.is_empty()) {
+    let reason = why.unwrap_or_else(|| authorizer.note(user, &namespace));
+    if !reason.is_empty() {
         status.insert("reason".into(), reason.into());
     }
     status.into()

@@ -360,6 +360,11 @@ async fn rights_come_and_go_at_once() {
             403
         );
     }
+    make(&admin, &bindings, &binding("lost", "gone", "tenant")).await;
+    let (_, answer) = ask(&admin, "tenant", "GET", secret, &Value::Null).await;
+    let text = answer["message"].as_str().unwrap();
+    let end = ": RBAC: clusterrole.rbac.authorization.k8s.io \"gone\" not found";
+    assert!(text.ends_with(end), "{text}");
     let named = json!({
         "metadata": {"name": "one"},
         "rules": [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["m"], "verbs": ["*"]}],
