@@ -35,7 +35,8 @@ pub async fn ensure_system_objects(
                 .to_owned();
             operation("apiextensions.k8s.io/v1", DEFINITIONS, &name, &body)
         });
-    let operations: Vec<Value> = namespaces.chain(definitions).collect();
+    let operations = namespaces.chain([kubernetes()]).chain(definitions);
+    let operations: Vec<Value> = operations.collect();
     let bundle = json!({
         "apiVersion": manifests::kinds::API_VERSION, "kind": "Transaction", "operations": operations,
     });
@@ -59,4 +60,19 @@ fn operation(api_version: &str, resource: &str, name: &str, body: &Value) -> Val
 
 fn namespace(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+}
+
+/// The Service by which programs know a cluster. Nothing answers at it; the address is the client's.
+fn kubernetes() -> Value {
+    let body = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": "kubernetes", "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {"clusterIP": "None", "ports": [{"name": "https", "port": 443, "protocol": "TCP"}]},
+    });
+    let mut operation = operation("v1", "services", "kubernetes", &body);
+    operation["namespace"] = "default".into();
+    operation
 }

@@ -136,6 +136,8 @@ fn subresources(group: &str, kind: &str, version: &Value) -> Subresources {
         | Special::ConfigMap
         | Special::Secret
         | Special::Event
+        | Special::Service
+        | Special::Lease
         | Special::Definition
         | Special::Review => Vec::new(),
     };

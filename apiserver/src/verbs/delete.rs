@@ -219,6 +219,8 @@ fn mark(object: &mut Value, write: &Write, context: &Context<'_>) {
         | Special::ConfigMap
         | Special::Secret
         | Special::Event
+        | Special::Service
+        | Special::Lease
         | Special::Task
         | Special::Offer
         | Special::Review => {}
