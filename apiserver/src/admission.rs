@@ -4,9 +4,23 @@
 
 pub mod hooks;
 
+pub mod labels;
+
 pub mod limits;
 
+pub mod matching;
+
 pub mod quota;
+
+pub mod readmit;
+
+pub mod review;
+
+pub mod rulings;
+
+pub mod snapshot;
+
+pub mod webhooks;
 
 use manifests::{schema, validate};
 use serde_json::{Map, Value};

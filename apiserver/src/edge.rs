@@ -36,6 +36,8 @@ pub(crate) mod extras;
 
 pub(crate) mod reviews;
 
+pub(crate) mod webhooks;
+
 pub(crate) mod join;
 
 pub(crate) mod logs;

@@ -15,6 +15,8 @@ mod quotas;
 
 mod transactions;
 
+mod webhooks;
+
 use serde_json::{Value, json};
 
 use crate::call::{Body, Media};
