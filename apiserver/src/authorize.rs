@@ -1,11 +1,19 @@
 //! Who may do what: one pure policy, asked for every request and for every operation of a
-//! transaction. What it does not allow is forbidden.
+//! transaction. Some rules are hard-wired here and come first; roles (`rbac.rs`) say the rest. What
+//! neither allows is forbidden.
+
+use std::sync::Arc;
 
 use serde_json::Value;
+use store::View;
 
 use crate::authn::JOINERS;
+use crate::bootstrap::roles::DISCOVERY;
+use crate::engine::granted::Granted;
+use crate::rbac::rule::leads;
+use crate::rbac::{Rule, Rules};
 use crate::status::{Failure, Gr};
-use crate::user::{AGENTS, Attributes, CONTROLLERS, MASTERS, SERVERS, User};
+use crate::user::{AGENTS, AUTHENTICATED, Attributes, CONTROLLERS, MASTERS, SERVERS, User};
 
 const GROUP: &str = "stoa.dev";
 
@@ -20,7 +28,7 @@ const PRIVILEGED: [&str; 2] = ["metrics", "stoa"];
 pub enum Policy {
     /// Everybody may do everything; for tests.
     Open,
-    /// What is hard-wired here.
+    /// What is hard-wired here, and what roles grant.
     #[default]
     Closed,
 }
@@ -40,16 +48,70 @@ impl Policy {
 }
 
 /// The policy at one moment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Authorizer {
-    policy: Policy,
+    source: Source,
+}
+
+/// Where roles come from.
+#[derive(Clone, Debug)]
+enum Source {
+    /// Nothing is asked; for tests.
+    Open,
+    /// These.
+    Fixed(Arc<Rules>),
+    /// Those of a view. Looked up only when the hard-wired rules do not decide.
+    Stored(Arc<Granted>, View),
+}
+
+/// Why something is allowed.
+enum Why {
+    HardWired,
+    Granted(Arc<str>),
+}
+
+impl Default for Authorizer {
+    /// No roles at all.
+    fn default() -> Self {
+        Self::of(Arc::default())
+    }
 }
 
 impl Authorizer {
-    /// An authorizer that follows the policy.
+    /// Everybody may do everything; for tests.
     #[must_use]
-    pub fn new(policy: Policy) -> Self {
-        Self { policy }
+    pub fn open() -> Self {
+        Self {
+            source: Source::Open,
+        }
+    }
+
+    /// An authorizer over these roles.
+    #[must_use]
+    pub fn of(rules: Arc<Rules>) -> Self {
+        Self {
+            source: Source::Fixed(rules),
+        }
+    }
+
+    /// An authorizer over the roles that a view shows.
+    #[must_use]
+    pub fn at(granted: Arc<Granted>, view: View) -> Self {
+        Self {
+            source: Source::Stored(granted, view),
+        }
+    }
+
+    fn roles(&self) -> Arc<Rules> {
+        match &self.source {
+            Source::Open => Arc::default(),
+            Source::Fixed(rules) => Arc::clone(rules),
+            Source::Stored(granted, view) => granted.at(view),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.source, Source::Open)
     }
 
     /// May the user do this?
@@ -57,7 +119,7 @@ impl Authorizer {
     /// # Errors
     /// 403 with Kubernetes' text.
     pub fn authorize(&self, user: &User, attributes: &Attributes) -> Result<(), Failure> {
-        match self.why(user, attributes) {
+        match self.decide(user, attributes) {
             Some(_) => Ok(()),
             None => Err(refusal(user, attributes)),
         }
@@ -66,11 +128,22 @@ impl Authorizer {
     /// Why the user may do this; none: he may not. Empty for what needs no explanation.
     #[must_use]
     pub fn why(&self, user: &User, attributes: &Attributes) -> Option<String> {
-        let allowed = self.policy == Policy::Open
-            || is_all_powerful(user)
-            || agent_name(user).is_some_and(|agent| agent_may(agent, attributes))
-            || user.is_in(JOINERS) && joiner_may(attributes);
-        allowed.then(String::new)
+        self.decide(user, attributes).map(Why::text)
+    }
+
+    fn decide(&self, user: &User, asked: &Attributes) -> Option<Why> {
+        if self.is_open() || is_all_powerful(user) {
+            return Some(Why::HardWired);
+        }
+        // Whatever roles say: these are programs of ours, and do one thing each.
+        if user.is_in(AGENTS) {
+            let allowed = agent_name(user).is_some_and(|agent| agent_may(agent, asked));
+            return allowed.then_some(Why::HardWired);
+        }
+        if user.is_in(JOINERS) {
+            return joiner_may(asked).then_some(Why::HardWired);
+        }
+        self.roles().allow(user, asked).cloned().map(Why::Granted)
     }
 
     /// May the user, or a stranger, use this path that names no resource?
@@ -86,7 +159,7 @@ impl Authorizer {
         match user {
             _ if is_public(path) => Ok(()),
             None => Err(Failure::unauthorized()),
-            Some(user) if self.why_path(user, verb, path).is_some() => Ok(()),
+            Some(user) if self.decide_path(user, verb, path).is_some() => Ok(()),
             Some(user) => Err(Failure::forbidden_text(format!(
                 "forbidden: User \"{}\" cannot {verb} path \"{path}\"",
                 user.name
@@ -97,19 +170,72 @@ impl Authorizer {
     /// Why the user may use this path; none: he may not.
     #[must_use]
     pub fn why_path(&self, user: &User, verb: &str, path: &str) -> Option<String> {
-        let _any = verb;
-        let privileged = PRIVILEGED.contains(&first(path));
-        let allowed =
-            is_public(path) || is_all_powerful(user) || !privileged && !user.is_in(JOINERS);
-        allowed.then(String::new)
+        self.decide_path(user, verb, path).map(Why::text)
+    }
+
+    fn decide_path(&self, user: &User, verb: &str, path: &str) -> Option<Why> {
+        if self.is_open() || is_public(path) || is_all_powerful(user) {
+            return Some(Why::HardWired);
+        }
+        if user.is_in(JOINERS) {
+            return None;
+        }
+        if user.is_in(AGENTS) {
+            let allowed = !PRIVILEGED.contains(&first(path));
+            return allowed.then_some(Why::HardWired);
+        }
+        if user.is_in(AUTHENTICATED) && verb == "get" && is_discovery(path) {
+            return Some(Why::HardWired);
+        }
+        let roles = self.roles();
+        roles
+            .allow_path(user, verb, path)
+            .cloned()
+            .map(Why::Granted)
+    }
+
+    /// The rules a user holds in a namespace; in none: in the whole cluster.
+    #[must_use]
+    pub fn rules(&self, user: &User, namespace: &str) -> Vec<Arc<[Rule]>> {
+        let roles = self.roles();
+        let held = roles.held(user, namespace);
+        held.map(|held| Arc::clone(&held.rules)).collect()
+    }
+
+    /// True if roles are not all that decides about this user.
+    #[must_use]
+    pub fn is_hard_wired(user: &User) -> bool {
+        [AGENTS, JOINERS, SERVERS, CONTROLLERS]
+            .into_iter()
+            .any(|group| user.is_in(group))
+    }
+
+    /// What a ClusterRole really grants.
+    #[must_use]
+    pub fn cluster_role(&self, name: &str) -> Option<Arc<[Rule]>> {
+        self.roles().cluster_role(name).cloned()
     }
 
     /// Asked for agents only: is the object one of the user's own? Tasks belong to the agent they
     /// are bound to, an Agent object to the agent of its name, and events to everybody.
     #[must_use]
     pub fn owns(&self, user: &User, object: &Value) -> bool {
-        self.policy == Policy::Open || owns(user, object)
+        self.is_open() || owns(user, object)
     }
+}
+
+impl Why {
+    fn text(self) -> String {
+        match self {
+            Self::HardWired => String::new(),
+            Self::Granted(by) => format!("RBAC: allowed by {by}"),
+        }
+    }
+}
+
+/// What tells a client which kinds there are.
+fn is_discovery(path: &str) -> bool {
+    DISCOVERY.iter().any(|own| leads(own, path))
 }
 
 fn first(path: &str) -> &str {
@@ -149,7 +275,9 @@ pub fn agent_name(user: &User) -> Option<&str> {
         .filter(|_| user.is_in(AGENTS))
 }
 
-fn is_all_powerful(user: &User) -> bool {
+/// Groups for which nothing is looked up.
+#[must_use]
+pub fn is_all_powerful(user: &User) -> bool {
     [MASTERS, SERVERS, CONTROLLERS]
         .into_iter()
         .any(|group| user.is_in(group))

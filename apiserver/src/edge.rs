@@ -14,6 +14,10 @@ pub(crate) mod audit;
 
 pub(crate) mod front;
 
+pub(crate) mod identity;
+
+pub(crate) mod tokenfile;
+
 pub(crate) mod info;
 
 pub(crate) mod negotiate;
@@ -39,6 +43,8 @@ pub(crate) mod reviews;
 pub(crate) mod webhooks;
 
 pub(crate) mod join;
+
+pub(crate) mod token;
 
 pub(crate) mod logs;
 

@@ -14,6 +14,10 @@ pub mod served;
 
 pub mod hooked;
 
+pub mod granted;
+
+mod gather;
+
 pub mod rounds;
 
 pub mod turns;
@@ -56,6 +60,7 @@ pub struct Engine {
     policy: Policy,
     served: Arc<served::Served>,
     hooked: Arc<hooked::Hooked>,
+    granted: Arc<granted::Granted>,
     turns: Arc<turns::Turns>,
     webhooks: Caller,
 }
@@ -69,6 +74,7 @@ impl Engine {
             policy,
             served: Arc::default(),
             hooked: Arc::default(),
+            granted: Arc::default(),
             turns: Arc::default(),
             webhooks: Caller::default(),
         }
@@ -83,7 +89,10 @@ impl Engine {
     /// Who may do what at this moment.
     #[must_use]
     pub fn authorizer(&self) -> Authorizer {
-        Authorizer::new(self.policy)
+        match self.policy {
+            Policy::Open => Authorizer::open(),
+            Policy::Closed => Authorizer::at(Arc::clone(&self.granted), self.store.view()),
+        }
     }
 
     /// The store below.

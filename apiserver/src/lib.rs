@@ -77,6 +77,10 @@ pub mod rate;
 
 pub mod audit;
 
+pub mod rbac;
+
+pub mod impersonation;
+
 pub mod review;
 
 pub mod discovery;

@@ -120,6 +120,10 @@ pub enum Source {
     Count(Path),
     /// An object reference, as `kind/name`.
     Reference(Path),
+    /// The role of a binding.
+    Role,
+    /// The subjects of a binding that are of this kind.
+    Subjects(&'static str),
     /// A quota: each of its entries as `name: used/hard`.
     Usage {
         /// Only entries that bound limits; otherwise only the others.
@@ -165,6 +169,8 @@ pub enum Special {
     Task,
     /// stoa.dev/v1 Offer.
     Offer,
+    /// Roles and bindings.
+    Rbac,
     /// A kind that is asked and answered, and never stored.
     Review,
 }

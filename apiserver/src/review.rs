@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::authorize::Authorizer;
 use crate::body;
 use crate::metadata;
+use crate::rbac::Rule;
 use crate::registry::Descriptor;
 use crate::status::{Cause, Failure};
 use crate::user::{Attributes, User};
@@ -104,6 +105,38 @@ pub fn local_access(question: &Question<'_>) -> Result<Value, Failure> {
     refuse(question, causes)?;
     let user = subject(&spec);
     Ok(judge(question.authorizer, &user, spec))
+}
+
+/// The status of a SelfSubjectRulesReview: all that whoever asks may do in a namespace, as far as
+/// roles say it.
+///
+/// # Errors
+/// 400 without a namespace.
+pub fn own_rules(question: &Question<'_>) -> Result<Value, Failure> {
+    let namespace = question.object.pointer("/spec/namespace");
+    let namespace = namespace.and_then(Value::as_str).unwrap_or_default();
+    if namespace.is_empty() {
+        return Err(Failure::bad_request("no namespace on request"));
+    }
+    let held = question.authorizer.rules(question.user, namespace);
+    let rules = || held.iter().flat_map(|rules| rules.iter());
+    let on_resources = rules()
+        .filter(|rule| !rule.resources.is_empty())
+        .map(|rule| {
+            let rule = Rule {
+                non_resource_urls: Vec::new(),
+                ..rule.clone()
+            };
+            json!(rule)
+        });
+    let on_paths = rules().filter(|rule| !rule.non_resource_urls.is_empty());
+    let on_paths = on_paths
+        .map(|rule| json!({"nonResourceURLs": rule.non_resource_urls, "verbs": rule.verbs}));
+    Ok(json!({
+        "resourceRules": on_resources.collect::<Vec<_>>(),
+        "nonResourceRules": on_paths.collect::<Vec<_>>(),
+        "incomplete": Authorizer::is_hard_wired(question.user),
+    }))
 }
 
 fn spec(question: &Question<'_>) -> Result<Spec, Failure> {
@@ -213,8 +246,6 @@ fn attributes(asked: OnResource) -> Attributes {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::registry::builtin;
     use crate::user::{AGENTS, MASTERS};

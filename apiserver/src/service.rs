@@ -69,6 +69,10 @@ pub struct Options {
     pub bootstrap: Bootstrap,
     /// Further names for the server's certificate.
     pub extra_sans: Vec<String>,
+    /// A file of static tokens, as `kube-apiserver --token-auth-file` reads it.
+    pub token_auth_file: Option<PathBuf>,
+    /// Who signs service accounts' tokens, by a URL; the same on all replicas.
+    pub service_account_issuer: String,
     /// The audit log; none: nothing is noted.
     pub audit: Option<AuditOptions>,
     /// Sizes and times of the API.
@@ -89,6 +93,8 @@ impl Default for Options {
             advertise: None,
             bootstrap: Bootstrap::Alone,
             extra_sans: Vec::new(),
+            token_auth_file: None,
+            service_account_issuer: crate::authn::issuer::DEFAULT_URL.to_owned(),
             audit: None,
             limits: Limits::default(),
             store_limits: store::Limits::default(),
@@ -189,6 +195,7 @@ impl Service {
             engine.clone(),
             hub,
             identity.authority.clone(),
+            boot::identities(&options, &identity.authority)?,
             bound.api_address.clone(),
             options.limits.clone(),
             agents,

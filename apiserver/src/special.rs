@@ -8,6 +8,8 @@ pub mod definition;
 
 pub mod namespace;
 
+pub mod rbac;
+
 pub mod task;
 
 use serde_json::{Value, json};
@@ -28,6 +30,7 @@ pub fn on_create(resource: &Descriptor, object: &mut Value, user: &User) -> Resu
         // An offer without a phase could not be selected by it.
         Special::Offer => object["status"] = json!({"phase": "Open"}),
         Special::Definition => definition::complete(object, user)?,
+        Special::Rbac => rbac::complete(object),
         Special::Admission => admission::complete(resource, object),
         Special::None | Special::ConfigMap | Special::Event | Special::Review => {}
     }
@@ -49,6 +52,7 @@ pub fn on_update(
         Special::Secret => config::fold_string_data(object)?,
         Special::Task => task::on_update(resource, object, old, user)?,
         Special::Definition => definition::complete(object, user)?,
+        Special::Rbac => rbac::complete(object),
         Special::Admission => admission::complete(resource, object),
         Special::None | Special::ConfigMap | Special::Event | Special::Offer | Special::Review => {}
     }
@@ -61,6 +65,7 @@ pub fn check(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<
     match resource.special {
         Special::ConfigMap | Special::Secret => config::check(object, old),
         Special::Definition => definition::check(object, old),
+        Special::Rbac => rbac::check(resource, object, old),
         Special::Admission => admission::check(resource, object),
         Special::None
         | Special::Namespace

@@ -21,6 +21,15 @@ pub const CONTROLLERS: &str = "stoa:controllers";
 /// Group of administrators.
 pub const MASTERS: &str = "system:masters";
 
+/// Group of everybody who showed credentials.
+pub const AUTHENTICATED: &str = "system:authenticated";
+
+/// Group of everybody who did not.
+pub const UNAUTHENTICATED: &str = "system:unauthenticated";
+
+/// Who has shown no credentials.
+pub const ANONYMOUS: &str = "system:anonymous";
+
 /// Group of agents.
 pub const AGENTS: &str = "stoa:agents";
 
@@ -42,6 +51,15 @@ impl User {
     #[must_use]
     pub fn controllers() -> Self {
         Self::new(CONTROLLERS, CONTROLLERS)
+    }
+
+    /// The user as one who has shown credentials.
+    #[must_use]
+    pub fn authenticated(mut self) -> Self {
+        if !self.is_in(AUTHENTICATED) {
+            self.groups.push(AUTHENTICATED.to_owned());
+        }
+        self
     }
 
     /// True when the user belongs to the group.

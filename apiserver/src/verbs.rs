@@ -19,6 +19,8 @@ pub mod scale;
 
 pub mod transaction;
 
+pub mod escalation;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,9 +35,9 @@ use crate::ids::Ids;
 use crate::keys;
 use crate::metadata;
 use crate::params::FieldValidation;
-use crate::registry::{Descriptor, Registry};
+use crate::registry::{Descriptor, Registry, Special};
 use crate::status::Failure;
-use crate::user::{AGENTS, User};
+use crate::user::{AGENTS, Attributes, User};
 use crate::world::World;
 
 /// What a write does.
@@ -119,6 +121,29 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// A verb that makes an object which is not there needs the right to create it.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn may_create(
+        &self,
+        resource: &Descriptor,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let namespace = namespace.filter(|_| resource.namespaced);
+        let asked = Attributes {
+            verb: "create".to_owned(),
+            group: resource.group.clone(),
+            version: resource.version.clone(),
+            resource: resource.plural.clone(),
+            namespace: namespace.unwrap_or_default().to_owned(),
+            name: name.to_owned(),
+            ..Attributes::default()
+        };
+        self.authorizer.authorize(self.user, &asked)
+    }
+
     /// Agents reach only what is theirs.
     ///
     /// # Errors
@@ -179,6 +204,13 @@ impl Answer {
 /// # Errors
 /// Whatever the client did wrong, given the state the world shows.
 pub fn run(world: &mut World, write: &Write, context: &mut Context<'_>) -> Result<Answer, Failure> {
+    if write.resource.special == Special::Rbac {
+        return escalation::run(world, write, context);
+    }
+    compute(world, write, context)
+}
+
+fn compute(world: &mut World, write: &Write, context: &mut Context<'_>) -> Result<Answer, Failure> {
     let subresource = write.subresource.as_str();
     if !subresource.is_empty() && !write.resource.has_subresource(subresource) {
         return Err(Failure::no_such_resource());

@@ -63,6 +63,17 @@ pub(crate) struct Args {
         value_name = "NAME"
     )]
     sans: Vec<String>,
+    /// File of static tokens, one a line: token,user,uid[,"group1,group2"]; read again when it changes
+    #[arg(long, env = "STOA_TOKEN_AUTH_FILE", value_name = "FILE")]
+    token_auth_file: Option<PathBuf>,
+    /// Who signs service accounts' tokens, and whom they address unless they say otherwise; the same on all replicas
+    #[arg(
+        long,
+        env = "STOA_SERVICE_ACCOUNT_ISSUER",
+        default_value = apiserver::authn::issuer::DEFAULT_URL,
+        value_name = "URL"
+    )]
+    service_account_issuer: String,
     /// All replicas of a new cluster by name and peer address, this one included: a=HOST:PORT,b=HOST:PORT,...
     #[arg(
         long,
@@ -163,6 +174,8 @@ fn options(args: &Args) -> Outcome<apiserver::Options> {
         advertise: args.advertise.clone(),
         bootstrap: bootstrap(args)?,
         extra_sans: args.sans.clone(),
+        token_auth_file: args.token_auth_file.clone(),
+        service_account_issuer: args.service_account_issuer.clone(),
         audit: args.audit.options(&args.data_dir)?,
         ..apiserver::Options::default()
     };

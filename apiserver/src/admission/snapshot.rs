@@ -8,11 +8,12 @@ use serde_json::Value;
 use store::View;
 
 use super::matching::Matching;
+use super::policy::Policy;
 use super::webhooks::Webhook;
 use crate::keys;
 use crate::object;
 use crate::registry::Descriptor;
-use crate::registry::builtin::admission::{GROUP, MUTATING, VALIDATING};
+use crate::registry::builtin::admission::{BINDINGS, GROUP, MUTATING, POLICIES, VALIDATING};
 
 /// Everything that has a say, by what one view of the store holds.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub mutating: Vec<Arc<Webhook>>,
     /// In the order of the configurations' names.
     pub validating: Vec<Arc<Webhook>>,
+    /// Those that are bound.
+    pub policies: Vec<Policy>,
     watched: Watched,
 }
 
@@ -58,6 +61,19 @@ impl Snapshot {
                 };
                 place.extend(hooks.into_iter().map(Arc::new));
             }
+        }
+        let all = |plural: &str| -> Vec<Value> {
+            let items = view
+                .prefix(&keys::resource(GROUP, plural))
+                .collect::<Vec<_>>();
+            items.iter().map(object::decode).collect()
+        };
+        let bindings = all(BINDINGS);
+        let policies = all(POLICIES);
+        let bound = policies.iter().map(|one| Policy::of(one, &bindings));
+        made.policies = bound.filter(|policy| !policy.is_idle()).collect();
+        for policy in &made.policies {
+            made.watched.add(&policy.matching);
         }
         made
     }

@@ -7,13 +7,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::inputs::{Inputs, namespace};
 use super::matching::{Asked, Matching};
+use super::policy::{self, Compiled};
 use super::review::{self, Verdict};
 use super::rulings::{Question, Ruling, Rulings};
 use super::snapshot::word;
 use crate::metadata;
 use crate::registry::{Descriptor, Registry};
 use crate::status::Failure;
+use crate::world::World;
 
 /// One webhook of a configuration.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Webhook {
     pub name: String,
     /// What it is about.
     pub matching: Matching,
+    /// What must hold beside.
+    conditions: Vec<Compiled>,
     /// Its silence counts as consent.
     pub fails_open: bool,
     /// It is asked again if another changes the object after it.
@@ -49,6 +54,7 @@ impl Webhook {
             revision,
             name: word(hook, "name").to_owned(),
             matching: Matching::of(hook),
+            conditions: policy::conditions(hook, false),
             fails_open: word(hook, "failurePolicy") == "Ignore",
             is_reinvoked: word(hook, "reinvocationPolicy") == "IfNeeded",
             timeout_s: hook["timeoutSeconds"].as_u64().unwrap_or(10).clamp(1, 30),
@@ -61,16 +67,38 @@ impl Webhook {
     }
 
     /// The resource as this webhook's rules name it, if it is about this request.
+    ///
+    /// # Errors
+    /// 403 when a condition cannot be evaluated, unless silence counts as consent.
     fn concerns(
         &self,
         asked: &Asked<'_>,
         registry: &Registry,
-        namespace: &mut dyn FnMut(&str) -> Option<Arc<Value>>,
-    ) -> Option<Arc<Descriptor>> {
-        let matched = self.matching.resource(asked, registry)?;
-        let selected = self.matching.selects_object(asked)
-            && self.matching.selects_namespace(asked, namespace);
-        selected.then_some(matched)
+        world: &mut World,
+    ) -> Result<Option<Arc<Descriptor>>, Failure> {
+        let Some(matched) = self.matching.resource(asked, registry) else {
+            return Ok(None);
+        };
+        if !self.matching.selects_object(asked)
+            || !self
+                .matching
+                .selects_namespace(asked, |name| namespace(world, name))
+        {
+            return Ok(None);
+        }
+        if self.conditions.is_empty() {
+            return Ok(Some(matched));
+        }
+        match policy::hold(&self.conditions, &Inputs::new(world, asked, &matched)) {
+            Ok(true) => Ok(Some(matched)),
+            Ok(false) => Ok(None),
+            Err(_) if self.fails_open => Ok(None),
+            Err(problem) => Err(Failure::forbidden(
+                &asked.resource.gr(),
+                asked.name,
+                &problem,
+            )),
+        }
     }
 }
 
@@ -101,8 +129,8 @@ pub struct Asking<'a> {
     pub rulings: &'a Rulings,
     /// For other versions of a resource.
     pub registry: &'a Registry,
-    /// Finds a namespace.
-    pub namespace: &'a mut dyn FnMut(&str) -> Option<Arc<Value>>,
+    /// Where namespaces are looked up.
+    pub world: &'a mut World,
 }
 
 impl std::fmt::Debug for Asking<'_> {
@@ -120,7 +148,7 @@ impl std::fmt::Debug for Asking<'_> {
 pub fn validate(asking: &mut Asking<'_>, asked: &Asked<'_>) -> Result<Vec<String>, Failure> {
     let (mut rulings, mut decided) = (Vec::new(), true);
     for hook in asking.hooks {
-        if let Some(matched) = hook.concerns(asked, asking.registry, asking.namespace) {
+        if let Some(matched) = hook.concerns(asked, asking.registry, asking.world)? {
             let request = review::request(asked, &matched);
             let known = asking.rulings.ask(Question::new(hook, request, false));
             decided &= known.is_some();
@@ -205,7 +233,7 @@ enum Step {
 }
 
 fn ask(asking: &mut Asking<'_>, hook: &Arc<Webhook>, asked: &Asked<'_>) -> Result<Step, Failure> {
-    let Some(matched) = hook.concerns(asked, asking.registry, asking.namespace) else {
+    let Some(matched) = hook.concerns(asked, asking.registry, asking.world)? else {
         return Ok(Step::Passed);
     };
     let request = review::request(asked, &matched);

@@ -139,7 +139,7 @@ fn encoded(code: u16, json: Bytes, look: Look<'_>) -> Result<Response, Failure> 
 }
 
 /// Adds `Warning` headers. At most so many: clients bound the size of headers.
-fn warn<'a>(response: &mut Response, warnings: impl Iterator<Item = &'a String>) {
+pub(crate) fn warn<'a>(response: &mut Response, warnings: impl Iterator<Item = &'a String>) {
     const MOST: usize = 32;
     for warning in warnings.take(MOST) {
         if let Ok(value) = HeaderValue::from_str(&warning_text(warning)) {

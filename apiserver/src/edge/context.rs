@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::audit::Audit;
 use super::body::Intake;
+use super::identity::Identities;
 use super::logs;
 use super::turns::Turns;
 use crate::discovery;
@@ -106,6 +107,7 @@ pub(crate) struct Context {
     pub(crate) engine: Engine,
     pub(crate) hub: Hub,
     pub(crate) authority: Authority,
+    pub(crate) identities: Identities,
     /// `host:port` clients reach this server at.
     pub(crate) address: String,
     pub(crate) limits: Limits,
@@ -143,6 +145,7 @@ impl Context {
         engine: Engine,
         hub: Hub,
         authority: Authority,
+        identities: Identities,
         address: String,
         limits: Limits,
         agents: logs::Client,
@@ -152,6 +155,7 @@ impl Context {
             engine,
             hub,
             authority,
+            identities,
             address,
             audit,
             requests: Turns::new(limits.requests, limits.rate, limits.turn),

@@ -17,6 +17,7 @@ use crate::call::{Body, Call, Verb};
 use crate::discovery;
 use crate::params::Params;
 use crate::registry::{Descriptor, Origin};
+use crate::selector::field;
 use crate::status::{Failure, Gr};
 use crate::user::{Attributes, CONTROLLERS, User};
 
@@ -87,9 +88,17 @@ fn attributes(verb: &str, place: &Place, params: &Params) -> Attributes {
         resource: place.resource.clone(),
         subresource: place.subresource.clone().unwrap_or_default(),
         namespace: place.namespace.clone().unwrap_or_default(),
-        name: place.name.clone().unwrap_or_default(),
+        name: name(verb, place, params).unwrap_or_default(),
         field_selector: params.field_selector.clone(),
     }
+}
+
+/// A list of the one object of a name is about that object.
+fn name(verb: &str, place: &Place, params: &Params) -> Option<String> {
+    let everywhere = matches!(verb, "list" | "watch" | "deletecollection");
+    let selected = || field::demanded_name(&params.field_selector);
+    let own = place.name.clone();
+    own.or_else(|| everywhere.then(selected).flatten())
 }
 
 /// The resource, if it is served at this place with this verb.

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::answer::{self, Look};
 use super::context::Context;
+use super::identity;
 use super::info::Place;
 use super::negotiate::{self, Answer};
 use super::resources::{Asked, text};
@@ -26,7 +27,7 @@ use crate::call::{Body, Reply};
 use crate::metadata;
 use crate::object::Form;
 use crate::registry::Descriptor;
-use crate::registry::builtin::review::AUTHORIZATION_GROUP;
+use crate::registry::builtin::review::{AUTHENTICATION_GROUP, AUTHORIZATION_GROUP};
 use crate::review;
 use crate::status::Failure;
 use crate::user::User;
@@ -60,16 +61,31 @@ pub(crate) struct Row {
     answer: Handler,
 }
 
-const TABLE: [Row; 3] = [
+const TABLE: [Row; 6] = [
     row("localsubjectaccessreviews", |review| {
         access(review, review::local_access)
     }),
     row("selfsubjectaccessreviews", |review| {
         access(review, review::own_access)
     }),
+    row("selfsubjectrulesreviews", |review| {
+        access(review, review::own_rules)
+    }),
     row("subjectaccessreviews", |review| {
         access(review, review::access)
     }),
+    Row {
+        group: AUTHENTICATION_GROUP,
+        ..row("selfsubjectreviews", |review| {
+            std::future::ready(Ok(identity::own(review.user))).boxed()
+        })
+    },
+    Row {
+        group: AUTHENTICATION_GROUP,
+        ..row("tokenreviews", |review| {
+            identity::review(review.context, review.object).boxed()
+        })
+    },
 ];
 
 const fn row(resource: &'static str, answer: Handler) -> Row {
@@ -145,7 +161,7 @@ async fn read(
     resource: &Descriptor,
     request: Request,
 ) -> Result<(Value, Vec<String>), Failure> {
-    let media = negotiate::body_media(text(request.headers(), header::CONTENT_TYPE))?;
+    let media = negotiate::typed_media(text(request.headers(), header::CONTENT_TYPE))?;
     let limit = context.limits.body_bytes;
     let bytes = context.intake.read(request.into_body(), limit).await?;
     let input = body::parse(&Body { bytes, media })?;

@@ -36,6 +36,7 @@ impl Engine {
             for key in self.ending(&settled) {
                 self.end(&key, settled.revision, request).await;
             }
+            self.gather_after(&settled, request).await;
         }
         Ok(settled)
     }

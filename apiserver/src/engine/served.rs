@@ -50,6 +50,12 @@ impl Served {
     }
 }
 
+/// What is served before any definition was stored: built-in kinds and our own.
+#[must_use]
+pub fn initial() -> Registry {
+    assemble(&BTreeMap::new(), &[])
+}
+
 /// Builds the registry; definitions that have not changed keep their compiled descriptors.
 fn build(view: &View, marks: Vec<(Bytes, u64)>, before: Option<Latest>) -> Latest {
     let mut known = before.map(|latest| latest.descriptors).unwrap_or_default();

@@ -11,6 +11,8 @@ mod definitions;
 
 mod offers;
 
+mod policies;
+
 mod quotas;
 
 mod transactions;

@@ -4,6 +4,8 @@ pub mod admission;
 
 pub mod review;
 
+mod rbac;
+
 use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -35,10 +37,9 @@ pub fn descriptors() -> &'static [Arc<Descriptor>] {
             lease(),
             definition(),
         ];
-        let all = all
-            .into_iter()
-            .chain(admission::descriptors())
-            .chain(review::descriptors());
+        let all = all.into_iter().chain(rbac::descriptors());
+        let all = all.chain(admission::descriptors());
+        let all = all.chain(review::descriptors());
         all.map(Arc::new).collect()
     })
 }
@@ -127,6 +128,10 @@ fn service_account() -> Descriptor {
         short_names: vec!["sa".into()],
         columns: vec![count("Secrets", ".secrets"), age()],
         returns_deleted: true,
+        subresources: Subresources {
+            extra: vec!["token"],
+            ..Subresources::default()
+        },
         ..base(
             "",
             "ServiceAccount",

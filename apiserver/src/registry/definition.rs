@@ -138,6 +138,7 @@ fn subresources(group: &str, kind: &str, version: &Value) -> Subresources {
         | Special::Event
         | Special::Admission
         | Special::Definition
+        | Special::Rbac
         | Special::Review => Vec::new(),
     };
     Subresources {

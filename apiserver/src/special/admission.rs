@@ -3,6 +3,8 @@
 
 pub mod matching;
 
+pub mod policies;
+
 pub mod quotas;
 
 pub mod ranges;
@@ -12,13 +14,17 @@ pub mod webhooks;
 use serde_json::{Map, Value, json};
 
 use crate::registry::Descriptor;
-use crate::registry::builtin::admission::{MUTATING, QUOTAS, RANGES, VALIDATING};
+use crate::registry::builtin::admission::{
+    BINDINGS, MUTATING, POLICIES, QUOTAS, RANGES, VALIDATING,
+};
 use crate::status::Cause;
 
 /// Fills in what a client may leave out, so that a reader sees what holds.
 pub fn complete(resource: &Descriptor, object: &mut Value) {
     match resource.plural.as_str() {
         MUTATING | VALIDATING => webhooks::complete(object, resource.plural == MUTATING),
+        POLICIES => policies::complete(object),
+        BINDINGS => policies::complete_binding(object),
         QUOTAS => quotas::complete(object),
         RANGES => ranges::complete(object),
         _ => {}
@@ -30,6 +36,8 @@ pub fn complete(resource: &Descriptor, object: &mut Value) {
 pub fn check(resource: &Descriptor, object: &Value) -> Vec<Cause> {
     match resource.plural.as_str() {
         MUTATING | VALIDATING => webhooks::check(object, resource.plural == MUTATING),
+        POLICIES => policies::check(object),
+        BINDINGS => policies::check_binding(object),
         QUOTAS => quotas::check(object),
         RANGES => ranges::check(object),
         _ => Vec::new(),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Failure;
+use super::{Cause, Failure, Gr};
 
 /// Reasons clients know; others cannot be told apart by a machine anyway.
 const REASONS: [&str; 13] = [
@@ -40,6 +40,26 @@ impl Failure {
             (message, _) => format!("{intro}: {message}"),
         };
         Self::new(code, known(word("reason")), text)
+    }
+
+    /// A policy says no, for one of the reasons it may give; none: Invalid.
+    #[must_use]
+    pub fn policy(gr: &Gr, name: &str, reason: &str, message: String) -> Self {
+        let (code, reason) = match reason {
+            "Unauthorized" => (401, "Unauthorized"),
+            "Forbidden" => (403, "Forbidden"),
+            "RequestEntityTooLarge" => (413, "RequestEntityTooLarge"),
+            _ => (422, "Invalid"),
+        };
+        let text = format!("{gr} \"{name}\" is forbidden: {message}");
+        let cause = Cause {
+            reason: "",
+            message,
+            field: String::new(),
+        };
+        Self::new(code, reason, text)
+            .about(gr, name)
+            .with_causes(vec![cause])
     }
 
     /// The computation needs an answer that is not known yet.

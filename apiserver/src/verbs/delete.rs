@@ -225,6 +225,7 @@ fn mark(object: &mut Value, write: &Write, context: &Context<'_>) {
         | Special::Admission
         | Special::Task
         | Special::Offer
+        | Special::Rbac
         | Special::Review => {}
     }
 }

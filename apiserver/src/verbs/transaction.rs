@@ -130,7 +130,12 @@ fn attributes(verb: &str, resource: &Descriptor, target: &Target, subresource: &
         version: resource.version.clone(),
         resource: resource.plural.clone(),
         subresource: subresource.to_owned(),
-        namespace: target.namespace.clone().unwrap_or_default(),
+        // A namespace named beside an object that lives in none gives no right to it.
+        namespace: target
+            .namespace
+            .clone()
+            .filter(|_| resource.namespaced)
+            .unwrap_or_default(),
         name: target.name.clone(),
         field_selector: String::new(),
     }

@@ -12,5 +12,6 @@ mod logs;
 mod reviews;
 mod rig;
 mod snapshots;
+mod tokens;
 mod watches;
 mod wire;

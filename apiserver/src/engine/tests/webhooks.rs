@@ -309,6 +309,35 @@ async fn silence_and_nonsense_are_judged_by_the_failure_policy() {
 }
 
 #[tokio::test]
+async fn conditions_spare_a_webhook() {
+    let (rig, hooks) = (Rig::start().await, Hooks::start().await);
+    let only =
+        json!({"matchConditions": [{"name": "big", "expression": "object.data.v == 'big'"}]});
+    hooks.validating(&rig, &["/deny"], only).await;
+    rig.create("configmaps", config_map("a", "small"))
+        .await
+        .unwrap();
+    assert!(hooks.asked().is_empty());
+    rig.create("configmaps", config_map("b", "big"))
+        .await
+        .unwrap_err();
+    let odd = json!({"webhooks": [hooks.configuration("", "", &["/allow"], &json!({
+        "matchConditions": [{"name": "odd", "expression": "object.data.nothing == 'big'"}],
+    }))["webhooks"][0]]});
+    rig.merge("validatingwebhookconfigurations", "v", "", odd)
+        .await
+        .unwrap();
+    let failure = rig
+        .create("configmaps", config_map("c", "1"))
+        .await
+        .unwrap_err();
+    assert!(
+        failure.message().starts_with("configmaps \"c\" is forbidden: expression 'object.data.nothing == 'big'' resulted in error: "),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
 async fn nobody_there_and_nobody_trusted() {
     let (rig, hooks) = (Rig::start().await, Hooks::start().await);
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

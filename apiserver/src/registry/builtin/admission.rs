@@ -2,7 +2,8 @@
 //! What they mean is in `admission/`, what is wrong about them in `special/`.
 
 use k8s_openapi::api::admissionregistration::v1::{
-    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+    MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingWebhookConfiguration,
 };
 use serde_json::{Value, json};
 
@@ -17,6 +18,12 @@ pub const MUTATING: &str = "mutatingwebhookconfigurations";
 
 /// Plural of the validating webhooks' configurations.
 pub const VALIDATING: &str = "validatingwebhookconfigurations";
+
+/// Plural of the policies.
+pub const POLICIES: &str = "validatingadmissionpolicies";
+
+/// Plural of their bindings.
+pub const BINDINGS: &str = "validatingadmissionpolicybindings";
 
 /// Plural of the quotas.
 pub const QUOTAS: &str = "resourcequotas";
@@ -39,6 +46,8 @@ pub(super) fn descriptors() -> Vec<Descriptor> {
             VALIDATING,
             schema_of::<ValidatingWebhookConfiguration>(),
         ),
+        policy(),
+        binding(),
     ]
 }
 
@@ -57,6 +66,40 @@ fn webhooks(kind: &str, plural: &str, schema: Value) -> Descriptor {
     Descriptor {
         columns: vec![count("Webhooks", ".webhooks"), age()],
         ..cluster_wide(kind, plural, schema)
+    }
+}
+
+fn policy() -> Descriptor {
+    Descriptor {
+        subresources: Subresources {
+            status: true,
+            ..Subresources::default()
+        },
+        columns: vec![
+            count("Validations", ".spec.validations"),
+            path("ParamKind", "string", ".spec.paramKind.kind"),
+            age(),
+        ],
+        ..cluster_wide(
+            "ValidatingAdmissionPolicy",
+            POLICIES,
+            schema_of::<ValidatingAdmissionPolicy>(),
+        )
+    }
+}
+
+fn binding() -> Descriptor {
+    Descriptor {
+        columns: vec![
+            path("PolicyName", "string", ".spec.policyName"),
+            path("ParamRef", "string", ".spec.paramRef.name"),
+            age(),
+        ],
+        ..cluster_wide(
+            "ValidatingAdmissionPolicyBinding",
+            BINDINGS,
+            schema_of::<ValidatingAdmissionPolicyBinding>(),
+        )
     }
 }
 

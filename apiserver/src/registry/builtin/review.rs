@@ -1,7 +1,8 @@
 //! Kinds that are asked and answered, and never stored. `edge/reviews.rs` answers them.
 
+use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenReview};
 use k8s_openapi::api::authorization::v1::{
-    LocalSubjectAccessReview, SelfSubjectAccessReview, SubjectAccessReview,
+    LocalSubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReview,
 };
 use serde_json::Value;
 
@@ -10,6 +11,9 @@ use crate::registry::{Descriptor, Special};
 
 /// Group of the questions about rights.
 pub const AUTHORIZATION_GROUP: &str = "authorization.k8s.io";
+
+/// Group of the questions about who somebody is.
+pub const AUTHENTICATION_GROUP: &str = "authentication.k8s.io";
 
 pub(super) fn descriptors() -> Vec<Descriptor> {
     let authorization = |kind, plural, schema| review(AUTHORIZATION_GROUP, kind, plural, schema);
@@ -28,9 +32,26 @@ pub(super) fn descriptors() -> Vec<Descriptor> {
             schema_of::<SelfSubjectAccessReview>(),
         ),
         authorization(
+            "SelfSubjectRulesReview",
+            "selfsubjectrulesreviews",
+            schema_of::<SelfSubjectRulesReview>(),
+        ),
+        authorization(
             "SubjectAccessReview",
             "subjectaccessreviews",
             schema_of::<SubjectAccessReview>(),
+        ),
+        review(
+            AUTHENTICATION_GROUP,
+            "SelfSubjectReview",
+            "selfsubjectreviews",
+            schema_of::<SelfSubjectReview>(),
+        ),
+        review(
+            AUTHENTICATION_GROUP,
+            "TokenReview",
+            "tokenreviews",
+            schema_of::<TokenReview>(),
         ),
     ]
 }

@@ -5,7 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use serde_json::{Value, json};
 
-use super::{default, duplicate, items, items_mut, matching, not_supported, one_of, word};
+use super::{
+    default, duplicate, items, items_mut, matching, not_supported, one_of, policies, word,
+};
 use crate::names;
 use crate::status::Cause;
 
@@ -70,10 +72,7 @@ fn one(hook: &Value, place: &str, mutating: bool, causes: &mut Vec<Cause>) {
         ));
     }
     versions(hook, &format!("{place}.admissionReviewVersions"), causes);
-    if !items(hook, "matchConditions").is_empty() {
-        const TEXT: &str = "conditions are not evaluated by this server";
-        causes.push(Cause::forbidden(format!("{place}.matchConditions"), TEXT));
-    }
+    policies::conditions(hook, place, false, causes);
     client(
         &hook["clientConfig"],
         &format!("{place}.clientConfig"),
