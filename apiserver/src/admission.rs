@@ -2,11 +2,31 @@
 //! in defaults, and judge. Everything here is a function of the object and its description; what
 //! else has a say (quotas, limits) comes in through `hooks.rs`.
 
+pub mod expression;
+
 pub mod hooks;
+
+pub mod inputs;
+
+pub mod labels;
 
 pub mod limits;
 
+pub mod matching;
+
+pub mod policy;
+
 pub mod quota;
+
+pub mod readmit;
+
+pub mod review;
+
+pub mod rulings;
+
+pub mod snapshot;
+
+pub mod webhooks;
 
 use manifests::{schema, validate};
 use serde_json::{Map, Value};

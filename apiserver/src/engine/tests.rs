@@ -11,11 +11,15 @@ mod definitions;
 
 mod offers;
 
+mod policies;
+
 mod quotas;
 
 mod rights;
 
 mod transactions;
+
+mod webhooks;
 
 use serde_json::{Value, json};
 
