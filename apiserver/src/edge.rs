@@ -40,6 +40,8 @@ pub(crate) mod extras;
 
 pub(crate) mod reviews;
 
+pub(crate) mod webhooks;
+
 pub(crate) mod join;
 
 pub(crate) mod token;

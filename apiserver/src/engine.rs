@@ -12,6 +12,8 @@ pub mod settled;
 
 pub mod served;
 
+pub mod hooked;
+
 pub mod granted;
 
 mod gather;
@@ -27,9 +29,11 @@ use std::time::Duration;
 
 use store::{Store, View};
 
+use crate::admission::hooks::Desk;
 use crate::authorize::{Authorizer, Policy};
 use crate::body::{self, Input};
 use crate::call::{Body, Call, Reply, TransactionCall, Verb};
+use crate::edge::webhooks::Caller;
 use crate::ids::{self, Ids};
 use crate::keys;
 use crate::object::Form;
@@ -55,8 +59,10 @@ pub struct Engine {
     store: Store,
     policy: Policy,
     served: Arc<served::Served>,
+    hooked: Arc<hooked::Hooked>,
     granted: Arc<granted::Granted>,
     turns: Arc<turns::Turns>,
+    webhooks: Caller,
 }
 
 impl Engine {
@@ -67,8 +73,10 @@ impl Engine {
             store,
             policy,
             served: Arc::default(),
+            hooked: Arc::default(),
             granted: Arc::default(),
             turns: Arc::default(),
+            webhooks: Caller::default(),
         }
     }
 
@@ -126,7 +134,7 @@ impl Engine {
         let item = item.ok_or_else(|| Failure::not_found(&resource.gr(), name))?;
         let object = Form::Stored(item);
         if call.user.is_in(crate::user::AGENTS) {
-            self.context(call, &Registry::default())
+            self.context(call, &Registry::default(), Desk::default())
                 .check_owner(resource, &object.to_value())?;
         }
         let object = match call.subresource.as_deref().unwrap_or_default() {
@@ -204,12 +212,13 @@ impl Engine {
             dry_run,
             named: false,
         };
+        let docket = self.docket(dry_run);
         let plan = |world: &mut crate::world::World| {
-            let mut context = self.context(call, &registry);
+            let mut context = self.context(call, &registry, docket.desk());
             crate::verbs::run(world, &write, &mut context).map(|answer| vec![answer])
         };
         let writes = std::slice::from_ref(&write);
-        let mut settled = self.admit(writes, plan, &request).await?.answers;
+        let mut settled = self.admit(&docket, writes, plan, &request).await?.answers;
         let one = settled
             .pop()
             .ok_or_else(|| Failure::internal("a write has no answer"))?;
@@ -234,10 +243,12 @@ impl Engine {
             dry_run,
             named: false,
         };
+        let docket = self.docket(dry_run);
         let plan = |world: &mut crate::world::World| {
-            collection::run(world, &wanted, &self.context(call, &registry))
+            let context = self.context(call, &registry, docket.desk());
+            collection::run(world, &wanted, &context)
         };
-        let settled = self.carry_out(plan, &request).await?;
+        let settled = self.admit(&docket, &[], plan, &request).await?;
         Ok(settled.list(&wanted.resource))
     }
 
@@ -267,6 +278,7 @@ impl Engine {
             dry_run,
             named: named.is_some(),
         };
+        let docket = self.docket(dry_run);
         let compute = |world: &mut crate::world::World| {
             let mut context = Context {
                 user: &call.user,
@@ -274,16 +286,17 @@ impl Engine {
                 now: call.now,
                 ids: ids.clone(),
                 registry: &registry,
+                desk: docket.desk(),
             };
             transaction::run(world, &plan, &mut context)
         };
         Ok(self
-            .admit(&plan.writes, compute, &request)
+            .admit(&docket, &plan.writes, compute, &request)
             .await?
             .transaction_result())
     }
 
-    fn context<'a>(&self, call: &'a Call, registry: &'a Registry) -> Context<'a> {
+    fn context<'a>(&self, call: &'a Call, registry: &'a Registry, desk: Desk<'a>) -> Context<'a> {
         let ids = Ids::new(call.seed);
         Context {
             user: &call.user,
@@ -291,6 +304,7 @@ impl Engine {
             now: call.now,
             ids,
             registry,
+            desk,
         }
     }
 }

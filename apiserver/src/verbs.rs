@@ -27,6 +27,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::admission::hooks::Desk;
 use crate::authorize::Authorizer;
 use crate::body::Input;
 use crate::call::Media;
@@ -115,6 +116,8 @@ pub struct Context<'a> {
     pub ids: Ids,
     /// What is served.
     pub registry: &'a Registry,
+    /// Who has a say beside the rules.
+    pub desk: Desk<'a>,
 }
 
 impl Context<'_> {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::Engine;
 use super::commit::Request;
 use super::settled::Settled;
+use crate::admission::hooks::Desk;
 use crate::ids::Ids;
 use crate::keys;
 use crate::metadata;
@@ -105,6 +106,7 @@ impl Engine {
                     now: request.now,
                     ids: request.ids.clone(),
                     registry: &registry,
+                    desk: Desk::default(),
                 };
                 sweep::run(world, key, &context)
             };

@@ -39,7 +39,7 @@ pub fn prepare(
     if !resource.serves("create") || resource.special == Special::Review {
         return Err(write.not_allowed("create"));
     }
-    let (mut object, warnings) =
+    let (mut object, mut warnings) =
         admission::decode(resource, write.input.clone(), write.validation)?;
     place(write, &mut object)?;
     identify(write, &mut object, context)?;
@@ -50,9 +50,9 @@ pub fn prepare(
     if context.user.is_in(AGENTS) && resource.origin == Origin::Definition {
         context.check_owner(resource, &object)?;
     }
-    hooks::mutate(world, write, &mut object, None)?;
+    warnings.extend(hooks::mutate(world, write, context, &mut object, None)?);
     admission::check(resource, &object, None)?;
-    hooks::validate(world, write, context, &object, None)?;
+    warnings.extend(hooks::validate(world, write, context, &object, None)?);
     Ok((object, warnings))
 }
 

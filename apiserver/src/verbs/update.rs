@@ -49,25 +49,39 @@ pub fn replace(
     write: &Write,
     old: &Arc<Value>,
     mut new: Value,
-    warnings: Vec<String>,
+    mut warnings: Vec<String>,
     context: &Context<'_>,
 ) -> Result<Answer, Failure> {
     let resource = &write.resource;
     check_identity(write, old, &new)?;
+    merge(write, old, &mut new, context)?;
+    warnings.extend(hooks::mutate(world, write, context, &mut new, Some(old))?);
+    admission::check(resource, &new, Some(old))?;
+    warnings.extend(hooks::validate(world, write, context, &new, Some(old))?);
+    store(world, write, new, warnings)
+}
+
+/// What of `new` is taken through this subresource; the rest is as it was.
+///
+/// # Errors
+/// 422.
+pub fn merge(
+    write: &Write,
+    old: &Value,
+    new: &mut Value,
+    context: &Context<'_>,
+) -> Result<(), Failure> {
     match write.subresource.as_str() {
         "status" => {
-            new = with_status(old, &new);
-            if resource.special == Special::Task {
-                special::task::on_status(resource, &new, old, context.user)?;
+            *new = with_status(old, new);
+            if write.resource.special == Special::Task {
+                special::task::on_status(&write.resource, new, old, context.user)?;
             }
         }
-        "finalize" => new = with_finalizers(old, &new),
-        _ => main(write, old, &mut new, context)?,
+        "finalize" => *new = with_finalizers(old, new),
+        _ => main(write, old, new, context)?,
     }
-    hooks::mutate(world, write, &mut new, Some(old))?;
-    admission::check(resource, &new, Some(old))?;
-    hooks::validate(world, write, context, &new, Some(old))?;
-    store(world, write, new, warnings)
+    Ok(())
 }
 
 /// The object itself: everything but what is retained, and but the status.

@@ -1,10 +1,29 @@
 //! Kinds that steer admission: webhooks, policies and their bindings, quotas and limit ranges.
 //! What they mean is in `admission/`, what is wrong about them in `special/`.
 
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingWebhookConfiguration,
+};
 use serde_json::{Value, json};
 
-use super::{age, base, column, path};
+use super::{age, base, column, count, path, schema_of};
 use crate::registry::{Descriptor, Source, Special, Subresources};
+
+/// Group of webhooks and policies.
+pub const GROUP: &str = "admissionregistration.k8s.io";
+
+/// Plural of the mutating webhooks' configurations.
+pub const MUTATING: &str = "mutatingwebhookconfigurations";
+
+/// Plural of the validating webhooks' configurations.
+pub const VALIDATING: &str = "validatingwebhookconfigurations";
+
+/// Plural of the policies.
+pub const POLICIES: &str = "validatingadmissionpolicies";
+
+/// Plural of their bindings.
+pub const BINDINGS: &str = "validatingadmissionpolicybindings";
 
 /// Plural of the quotas.
 pub const QUOTAS: &str = "resourcequotas";
@@ -14,7 +33,74 @@ pub const RANGES: &str = "limitranges";
 
 /// All of them, in the order of discovery.
 pub(super) fn descriptors() -> Vec<Descriptor> {
-    vec![resource_quota(), limit_range()]
+    vec![
+        resource_quota(),
+        limit_range(),
+        webhooks(
+            "MutatingWebhookConfiguration",
+            MUTATING,
+            schema_of::<MutatingWebhookConfiguration>(),
+        ),
+        webhooks(
+            "ValidatingWebhookConfiguration",
+            VALIDATING,
+            schema_of::<ValidatingWebhookConfiguration>(),
+        ),
+        policy(),
+        binding(),
+    ]
+}
+
+fn cluster_wide(kind: &str, plural: &str, schema: Value) -> Descriptor {
+    Descriptor {
+        categories: vec!["api-extensions".into()],
+        namespaced: false,
+        unconditional_update: false,
+        generation: true,
+        special: Special::Admission,
+        ..base(GROUP, kind, plural, schema)
+    }
+}
+
+fn webhooks(kind: &str, plural: &str, schema: Value) -> Descriptor {
+    Descriptor {
+        columns: vec![count("Webhooks", ".webhooks"), age()],
+        ..cluster_wide(kind, plural, schema)
+    }
+}
+
+fn policy() -> Descriptor {
+    Descriptor {
+        subresources: Subresources {
+            status: true,
+            ..Subresources::default()
+        },
+        columns: vec![
+            count("Validations", ".spec.validations"),
+            path("ParamKind", "string", ".spec.paramKind.kind"),
+            age(),
+        ],
+        ..cluster_wide(
+            "ValidatingAdmissionPolicy",
+            POLICIES,
+            schema_of::<ValidatingAdmissionPolicy>(),
+        )
+    }
+}
+
+fn binding() -> Descriptor {
+    Descriptor {
+        columns: vec![
+            path("PolicyName", "string", ".spec.policyName"),
+            path("ParamRef", "string", ".spec.paramRef.name"),
+            age(),
+        ],
+        ..cluster_wide(
+            "ValidatingAdmissionPolicyBinding",
+            BINDINGS,
+            schema_of::<ValidatingAdmissionPolicyBinding>(),
+        )
+    }
 }
 
 /// Amounts by name, written as strings or plain numbers, as in a task's resources.
