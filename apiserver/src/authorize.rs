@@ -121,7 +121,11 @@ impl Authorizer {
     pub fn authorize(&self, user: &User, attributes: &Attributes) -> Result<(), Failure> {
         match self.decide(user, attributes) {
             Some(_) => Ok(()),
-            None => Err(refusal(user, attributes)),
+            None => Err(refusal(
+                user,
+                attributes,
+                &self.note(user, &attributes.namespace),
+            )),
         }
     }
 
@@ -129,6 +133,16 @@ impl Authorizer {
     #[must_use]
     pub fn why(&self, user: &User, attributes: &Attributes) -> Option<String> {
         self.decide(user, attributes).map(Why::text)
+    }
+
+    /// What a refusal adds: the roles the user is bound to that are not there; usually nothing.
+    #[must_use]
+    pub fn note(&self, user: &User, namespace: &str) -> String {
+        match self.roles().lost(user, namespace).as_slice() {
+            [] => String::new(),
+            [one] => format!("RBAC: {one}"),
+            many => format!("RBAC: [{}]", many.join(", ")),
+        }
     }
 
     fn decide(&self, user: &User, asked: &Attributes) -> Option<Why> {
@@ -331,7 +345,7 @@ fn selects(selector: &str, field: &str, value: &str) -> bool {
     !selector.contains('\\') && selector.split(',').any(demands)
 }
 
-fn refusal(user: &User, asked: &Attributes) -> Failure {
+fn refusal(user: &User, asked: &Attributes, note: &str) -> Failure {
     let slash = if asked.subresource.is_empty() {
         ""
     } else {
@@ -342,161 +356,13 @@ fn refusal(user: &User, asked: &Attributes) -> Failure {
         "" => "at the cluster scope".to_owned(),
         namespace => format!("in the namespace \"{namespace}\""),
     };
+    let colon = if note.is_empty() { "" } else { ": " };
     let text = format!(
-        "User \"{}\" cannot {} resource \"{resource}\" in API group \"{}\" {place}",
+        "User \"{}\" cannot {} resource \"{resource}\" in API group \"{}\" {place}{colon}{note}",
         user.name, asked.verb, asked.group
     );
     Failure::forbidden(&Gr::new(&asked.group, &asked.resource), &asked.name, &text)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn authorize(user: &User, attributes: &Attributes) -> Result<(), Failure> {
-        Authorizer::default().authorize(user, attributes)
-    }
-
-    fn asked(verb: &str, resource: &str, name: &str, field_selector: &str) -> Attributes {
-        let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-        let core = matches!(resource, "events" | "secrets" | "configmaps");
-        Attributes {
-            verb: verb.into(),
-            group: if core { "" } else { GROUP }.into(),
-            version: "v1".into(),
-            resource: resource.into(),
-            subresource: subresource.into(),
-            name: name.into(),
-            field_selector: field_selector.into(),
-            ..Attributes::default()
-        }
-    }
-
-    #[test]
-    fn agents() {
-        let a1 = User::new("stoa:agent:a1", AGENTS);
-        for (verb, resource, name, fields, allowed) in [
-            ("get", "agents", "a1", "", true),
-            ("get", "agents", "a2", "", false),
-            ("patch", "agents/status", "a1", "", true),
-            ("patch", "agents/status", "a2", "", false),
-            ("create", "agents", "", "", true),
-            ("create", "agents", "a2", "", false),
-            ("delete", "agents", "a1", "", false),
-            ("watch", "agents", "", "metadata.name=a1", true),
-            ("watch", "agents", "", "", false),
-            ("create", "agents/heartbeat", "a1", "", true),
-            ("create", "agents/heartbeat", "a2", "", false),
-            ("list", "tasks", "", "spec.agent=a1", true),
-            (
-                "watch",
-                "tasks",
-                "",
-                "status.state!=Lost,spec.agent==a1",
-                true,
-            ),
-            ("list", "tasks", "", "spec.agent=a2", false),
-            ("list", "tasks", "", "spec.agent!=a1", false),
-            ("list", "tasks", "", "spec.agent=a11", false),
-            (
-                "list",
-                "tasks",
-                "",
-                "metadata.name!=x\\,spec.agent=a1",
-                false,
-            ),
-            ("list", "tasks", "", "", false),
-            ("get", "tasks", "t", "", true),
-            ("create", "tasks", "", "", false),
-            ("patch", "tasks", "t", "", false),
-            ("patch", "tasks/status", "t", "", true),
-            ("delete", "tasks", "t", "", false),
-            ("create", "events", "", "", true),
-            ("get", "secrets", "s", "", false),
-            ("create", "transactions", "", "", true),
-            ("list", "members", "", "", false),
-            ("create", "join", "", "", false),
-            ("create", "offers/accept", "o", "", false),
-        ] {
-            let answer = authorize(&a1, &asked(verb, resource, name, fields));
-            assert_eq!(answer.is_ok(), allowed, "{verb} {resource} {name} {fields}");
-        }
-    }
-
-    #[test]
-    fn others() {
-        let everything = asked("delete", "members", "s1", "");
-        for (user, allowed) in [
-            (User::new("admin", MASTERS), true),
-            (User::new("stoa:server:s1", SERVERS), true),
-            (User::controllers(), true),
-            (User::new("stoa:agent:a1", AGENTS), false),
-            (User::new("stoa:joiner:server", JOINERS), false),
-            (User::new("system:masters", "people"), false),
-        ] {
-            assert_eq!(
-                authorize(&user, &everything).is_ok(),
-                allowed,
-                "{}",
-                user.name
-            );
-        }
-        let joiner = User::new("stoa:joiner:agent", JOINERS);
-        assert!(authorize(&joiner, &asked("create", "join", "", "")).is_ok());
-        assert!(authorize(&joiner, &asked("list", "tasks", "", "")).is_err());
-        let mallory = User::new("mallory", "people");
-        let mut list = asked("list", "tasks", "", "");
-        list.namespace = "ns".into();
-        assert_eq!(
-            authorize(&mallory, &list).unwrap_err().message(),
-            "tasks.stoa.dev is forbidden: User \"mallory\" cannot list resource \"tasks\" in API group \
-             \"stoa.dev\" in the namespace \"ns\""
-        );
-    }
-
-    #[test]
-    fn paths() {
-        let joiner = User::new("stoa:joiner:agent", JOINERS);
-        let admin = User::new("admin", MASTERS);
-        let agent = User::new("stoa:agent:a1", AGENTS);
-        for (user, path, code) in [
-            (None, "/version", 200),
-            (None, "/readyz/ping", 200),
-            (None, "/apis", 401),
-            (None, "/", 401),
-            (Some(&joiner), "/healthz", 200),
-            (Some(&joiner), "/openapi/v3", 403),
-            (Some(&admin), "/openapi/v3", 200),
-            (None, "/metrics", 401),
-            (Some(&joiner), "/metrics", 403),
-            (Some(&agent), "/metrics", 403),
-            (Some(&agent), "/stoa/v1/snapshot", 403),
-            (Some(&agent), "/openapi/v3", 200),
-            (Some(&admin), "/metrics", 200),
-            (Some(&admin), "/stoa/v1/snapshot", 200),
-        ] {
-            let authorizer = Authorizer::default();
-            let answer = authorizer
-                .authorize_path(user, "get", path)
-                .map_or_else(|f| f.code(), |()| 200);
-            assert_eq!(answer, code, "{path}");
-        }
-    }
-
-    #[test]
-    fn ownership() {
-        let a1 = User::new("stoa:agent:a1", AGENTS);
-        for (object, owned) in [
-            (json!({"kind": "Task", "spec": {"agent": "a1"}}), true),
-            (json!({"kind": "Task", "spec": {"agent": "a2"}}), false),
-            (json!({"kind": "Task", "spec": {}}), false),
-            (json!({"kind": "Agent", "metadata": {"name": "a1"}}), true),
-            (json!({"kind": "Agent", "metadata": {"name": "a2"}}), false),
-            (json!({"kind": "Secret"}), false),
-        ] {
-            assert_eq!(owns(&a1, &object), owned, "{object}");
-            assert!(owns(&User::new("admin", MASTERS), &object));
-        }
-    }
-}
+mod tests;

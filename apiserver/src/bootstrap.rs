@@ -50,7 +50,8 @@ pub async fn ensure_system_objects(
             let body = roles::reconcile(ours, present.as_ref().map(object::decode).as_ref())?;
             Some(operation(&format!("{GROUP}/v1"), plural, &name, &body))
         });
-    let operations: Vec<Value> = namespaces.chain(definitions).chain(roles).collect();
+    let operations = namespaces.chain([kubernetes()]).chain(definitions);
+    let operations: Vec<Value> = operations.chain(roles).collect();
     let bundle = json!({
         "apiVersion": manifests::kinds::API_VERSION, "kind": "Transaction", "operations": operations,
     });
@@ -74,4 +75,19 @@ fn operation(api_version: &str, resource: &str, name: &str, body: &Value) -> Val
 
 fn namespace(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+}
+
+/// The Service by which programs know a cluster. Nothing answers at it; the address is the client's.
+fn kubernetes() -> Value {
+    let body = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": "kubernetes", "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {"clusterIP": "None", "ports": [{"name": "https", "port": 443, "protocol": "TCP"}]},
+    });
+    let mut operation = operation("v1", "services", "kubernetes", &body);
+    operation["namespace"] = "default".into();
+    operation
 }

@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use crate::rbac::as_service_account;
 use crate::status::Failure;
-use crate::user::{ANONYMOUS, AUTHENTICATED, Attributes, UNAUTHENTICATED, User};
+use crate::user::{ANONYMOUS, AUTHENTICATED, Attributes, SERVICE_ACCOUNTS, UNAUTHENTICATED, User};
 
 const PREFIX: &str = "impersonate-";
 const EXTRA: &str = "impersonate-extra-";
@@ -149,8 +149,8 @@ fn user(name: String, asks: Vec<Ask>) -> User {
     if user.groups.is_empty()
         && let Some((namespace, _)) = as_service_account(&user.name)
     {
-        let own = format!("system:serviceaccounts:{namespace}");
-        user.groups = vec!["system:serviceaccounts".to_owned(), own];
+        let own = format!("{SERVICE_ACCOUNTS}:{namespace}");
+        user.groups = vec![SERVICE_ACCOUNTS.to_owned(), own];
     }
     let everybody = match user.name.as_str() {
         ANONYMOUS => UNAUTHENTICATED,

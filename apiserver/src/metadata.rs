@@ -148,6 +148,8 @@ pub fn problems(resource: &Descriptor, object: &Value) -> Vec<Cause> {
         Special::Namespace => names::dns_label,
         Special::Rbac => names::path_segment,
         Special::None
+        | Special::Service
+        | Special::Lease
         | Special::Admission
         | Special::ConfigMap
         | Special::Secret

@@ -8,6 +8,8 @@ pub mod lists;
 
 pub mod structural;
 
+pub mod view;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -68,6 +70,8 @@ pub struct Descriptor {
     pub generation: bool,
     /// Rules in code that go with the kind.
     pub special: Special,
+    /// The objects are another resource's, seen otherwise.
+    pub view: Option<view::View>,
     /// The revision of the stored definition this was made from; none: of no stored one.
     pub defined_at: Option<u64>,
 }
@@ -159,8 +163,12 @@ pub enum Special {
     ConfigMap,
     /// core/v1 Secret.
     Secret,
-    /// core/v1 Event.
+    /// Event, in either version.
     Event,
+    /// core/v1 Service.
+    Service,
+    /// coordination.k8s.io/v1 Lease.
+    Lease,
     /// apiextensions.k8s.io/v1 CustomResourceDefinition.
     Definition,
     /// Kinds that steer admission.

@@ -18,13 +18,21 @@ pub fn object(resource: &Descriptor, form: &Form) -> Bytes {
 /// Appends one object as JSON, under the version it was asked in.
 pub fn append(out: &mut Vec<u8>, resource: &Descriptor, form: &Form) {
     match form {
-        Form::Stored(item) if resource.version == resource.storage_version => {
-            object::append_to(out, item);
+        Form::Stored(item) if resource.is_as_stored() => object::append_to(out, item),
+        Form::Stored(item) if resource.view.is_some() => {
+            let mut value = object::decode(item);
+            resource.to_shown(&mut value);
+            object::append_value(out, &value);
         }
         Form::Stored(item) => {
             object::append_as(out, item, &resource.kind, &resource.api_version());
         }
-        Form::Value(value) => out.extend_from_slice(value.to_string().as_bytes()),
+        Form::Value(value) if resource.view.is_some() => {
+            let mut value = value.clone();
+            resource.to_shown(&mut value);
+            object::append_value(out, &value);
+        }
+        Form::Value(value) => object::append_value(out, value),
     }
 }
 

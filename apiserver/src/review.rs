@@ -140,7 +140,11 @@ pub fn own_rules(question: &Question<'_>) -> Result<Value, Failure> {
 }
 
 fn spec(question: &Question<'_>) -> Result<Spec, Failure> {
-    body::shaped(question.object["spec"].clone(), "spec")
+    let spec = &question.object["spec"];
+    if spec.is_null() {
+        return Ok(Spec::default());
+    }
+    body::shaped(spec.clone(), "spec")
 }
 
 fn refuse(question: &Question<'_>, causes: Vec<Cause>) -> Result<(), Failure> {
@@ -218,6 +222,8 @@ fn subject(spec: &Spec) -> User {
 }
 
 fn judge(authorizer: &Authorizer, user: &User, spec: Spec) -> Value {
+    let namespace = spec.resource_attributes.as_ref();
+    let namespace = namespace.map_or(String::new(), |asked| asked.namespace.clone());
     let why = match (spec.resource_attributes, spec.non_resource_attributes) {
         (Some(asked), _) => authorizer.why(user, &attributes(asked)),
         (None, Some(asked)) => authorizer.why_path(user, &asked.verb, &asked.path),
@@ -225,7 +231,8 @@ fn judge(authorizer: &Authorizer, user: &User, spec: Spec) -> Value {
     };
     let mut status = Map::new();
     status.insert("allowed".into(), why.is_some().into());
-    if let Some(reason) = why.filter(|reason| !reason.is_empty()) {
+    let reason = why.unwrap_or_else(|| authorizer.note(user, &namespace));
+    if !reason.is_empty() {
         status.insert("reason".into(), reason.into());
     }
     status.into()
@@ -250,7 +257,7 @@ mod tests {
     use crate::registry::builtin;
     use crate::user::{AGENTS, MASTERS};
 
-    fn ask(kind: &str, object: Value) -> Result<Value, Failure> {
+    fn ask(kind: &str, object: &Value) -> Result<Value, Failure> {
         let all = builtin::descriptors();
         let resource = all.iter().find(|one| one.kind == kind).unwrap();
         let judge = match kind {
@@ -263,7 +270,7 @@ mod tests {
             user: &User::new("admin", MASTERS),
             resource,
             namespace: Some("a"),
-            object: &object,
+            object,
         })
     }
 
@@ -302,7 +309,7 @@ mod tests {
                 "LocalSubjectAccessReview" => json!({"namespace": "a"}),
                 _ => json!({}),
             };
-            let status = ask(kind, json!({"metadata": metadata, "spec": spec})).unwrap();
+            let status = ask(kind, &json!({"metadata": metadata, "spec": spec})).unwrap();
             assert_eq!(status, json!({"allowed": allowed}), "{kind} {spec}");
         }
     }
@@ -341,7 +348,7 @@ mod tests {
                 "must match metadata.namespace",
             ),
         ] {
-            let failure = ask(kind, object).unwrap_err();
+            let failure = ask(kind, &object).unwrap_err();
             assert_eq!(failure.code(), 422);
             let found = failure.message();
             assert!(found.contains(message), "{found}");

@@ -6,11 +6,21 @@ pub mod config;
 
 pub mod definition;
 
+pub mod event;
+
+pub mod lease;
+
 pub mod namespace;
 
 pub mod rbac;
 
+pub mod secret;
+
+pub mod service;
+
 pub mod task;
+
+pub mod time;
 
 use serde_json::{Value, json};
 
@@ -32,7 +42,10 @@ pub fn on_create(resource: &Descriptor, object: &mut Value, user: &User) -> Resu
         Special::Definition => definition::complete(object, user)?,
         Special::Rbac => rbac::complete(object),
         Special::Admission => admission::complete(resource, object),
-        Special::None | Special::ConfigMap | Special::Event | Special::Review => {}
+        Special::Event => event::complete(object)?,
+        Special::Lease => lease::complete(object)?,
+        Special::Service => service::complete(object),
+        Special::None | Special::ConfigMap | Special::Review => {}
     }
     Ok(())
 }
@@ -54,7 +67,10 @@ pub fn on_update(
         Special::Definition => definition::complete(object, user)?,
         Special::Rbac => rbac::complete(object),
         Special::Admission => admission::complete(resource, object),
-        Special::None | Special::ConfigMap | Special::Event | Special::Offer | Special::Review => {}
+        Special::Event => event::complete(object)?,
+        Special::Lease => lease::complete(object)?,
+        Special::Service => service::complete(object),
+        Special::None | Special::ConfigMap | Special::Offer | Special::Review => {}
     }
     Ok(())
 }
@@ -67,11 +83,10 @@ pub fn check(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<
         Special::Definition => definition::check(object, old),
         Special::Rbac => rbac::check(resource, object, old),
         Special::Admission => admission::check(resource, object),
-        Special::None
-        | Special::Namespace
-        | Special::Event
-        | Special::Task
-        | Special::Offer
-        | Special::Review => Vec::new(),
+        Special::Event => event::check(resource, object, old),
+        Special::Namespace => namespace::check(object),
+        Special::Lease => lease::check(object),
+        Special::Service => service::check(object),
+        Special::None | Special::Task | Special::Offer | Special::Review => Vec::new(),
     }
 }

@@ -96,7 +96,11 @@ fn row(resource: &Descriptor, object: Value, include: Include, now: Timestamp) -
     let shown = match include {
         Include::None => return json!({ "cells": cells }),
         Include::Metadata => render::partial_value(&object),
-        Include::Object => object,
+        Include::Object => {
+            let mut object = object;
+            resource.to_shown(&mut object);
+            object
+        }
     };
     json!({"cells": cells, "object": shown})
 }

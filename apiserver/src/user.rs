@@ -27,6 +27,9 @@ pub const AUTHENTICATED: &str = "system:authenticated";
 /// Group of everybody who did not.
 pub const UNAUTHENTICATED: &str = "system:unauthenticated";
 
+/// Group of all service accounts.
+pub const SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
+
 /// Who has shown no credentials.
 pub const ANONYMOUS: &str = "system:anonymous";
 
@@ -94,4 +97,16 @@ pub struct Attributes {
     pub name: String,
     /// The field selector of a list or watch.
     pub field_selector: String,
+}
+
+impl Attributes {
+    /// A Namespace that exists lies in itself: whoever may read namespaces there may read this one.
+    #[must_use]
+    pub fn placed(mut self) -> Self {
+        let is_namespace = self.resource == "namespaces" && self.group.is_empty();
+        if is_namespace && self.verb != "create" {
+            self.namespace.clone_from(&self.name);
+        }
+        self
+    }
 }

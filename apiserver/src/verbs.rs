@@ -204,10 +204,14 @@ impl Answer {
 /// # Errors
 /// Whatever the client did wrong, given the state the world shows.
 pub fn run(world: &mut World, write: &Write, context: &mut Context<'_>) -> Result<Answer, Failure> {
-    if write.resource.special == Special::Rbac {
-        return escalation::run(world, write, context);
+    let answer = match write.resource.special == Special::Rbac {
+        true => escalation::run(world, write, context)?,
+        false => compute(world, write, context)?,
+    };
+    if answer.code == 201 && write.action != Action::Create {
+        context.may_create(&write.resource, write.namespace.as_deref(), &write.name)?;
     }
-    compute(world, write, context)
+    Ok(answer)
 }
 
 fn compute(world: &mut World, write: &Write, context: &mut Context<'_>) -> Result<Answer, Failure> {

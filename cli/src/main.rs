@@ -38,6 +38,8 @@ mod source;
 
 mod merge;
 
+mod lines;
+
 mod path;
 
 mod apply;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::rbac::GROUP;
-use crate::user::{AUTHENTICATED, MASTERS, UNAUTHENTICATED};
+use crate::user::{AUTHENTICATED, MASTERS, SERVICE_ACCOUNTS, UNAUTHENTICATED};
 
 const READ: &[&str] = &["get", "list", "watch"];
 
@@ -13,8 +13,11 @@ const WRITE: &[&str] = &["create", "delete", "deletecollection", "patch", "updat
 const VIEWED_CORE: &[&str] = &[
     "configmaps",
     "events",
+    "limitranges",
     "namespaces",
     "namespaces/status",
+    "resourcequotas",
+    "resourcequotas/status",
     "serviceaccounts",
 ];
 
@@ -186,6 +189,11 @@ fn bindings() -> Vec<Value> {
         binding("cluster-admin", "cluster-admin", &[MASTERS]),
         binding("system:basic-user", "system:basic-user", &[AUTHENTICATED]),
         binding("system:discovery", "system:discovery", &[AUTHENTICATED]),
+        binding(
+            "system:service-account-issuer-discovery",
+            "system:service-account-issuer-discovery",
+            &[SERVICE_ACCOUNTS],
+        ),
         binding(
             "system:public-info-viewer",
             "system:public-info-viewer",

@@ -91,6 +91,7 @@ fn attributes(verb: &str, place: &Place, params: &Params) -> Attributes {
         name: name(verb, place, params).unwrap_or_default(),
         field_selector: params.field_selector.clone(),
     }
+    .placed()
 }
 
 /// A list of the one object of a name is about that object.

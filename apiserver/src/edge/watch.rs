@@ -122,8 +122,8 @@ pub(crate) fn start(
     let from = beginning(&params)?;
     let selector = Selector::parse(&params.label_selector, &params.field_selector, &resource)?;
     let interest = Interest {
-        group: resource.group.clone(),
-        plural: resource.plural.clone(),
+        group: resource.stored().group.clone(),
+        plural: resource.stored().plural.clone(),
         namespace: namespace.filter(|_| resource.namespaced),
         selector,
     };

@@ -30,6 +30,8 @@ pub struct Held {
     pub rules: Arc<[Rule]>,
     /// As reasons name it: `ClusterRoleBinding "b" of ClusterRole "r" to User "u"`.
     pub by: Arc<str>,
+    /// True if the role is not there: then there are no rules, and `by` says so.
+    pub is_lost: bool,
 }
 
 impl Rules {
@@ -57,9 +59,7 @@ impl Rules {
                 true => cluster_roles.get(role),
                 false => local.get(&(binding.namespace.as_deref(), role)).copied(),
             };
-            if let Some(granted) = granted {
-                rules.bind(binding, granted);
-            }
+            rules.bind(binding, granted);
         }
         rules.cluster_roles = cluster_roles
             .into_iter()
@@ -68,7 +68,7 @@ impl Rules {
         rules
     }
 
-    fn bind(&mut self, binding: &Binding, granted: &Arc<[Rule]>) {
+    fn bind(&mut self, binding: &Binding, granted: Option<&Arc<[Rule]>>) {
         let bound = match &binding.namespace {
             None => &mut self.cluster,
             Some(namespace) => self.namespaces.entry(namespace.clone()).or_default(),
@@ -78,9 +78,14 @@ impl Rules {
                 true => &mut bound.groups,
                 false => &mut bound.users,
             };
+            let by = match granted {
+                Some(_) => reason(binding, subject),
+                None => loss(binding),
+            };
             let held = Held {
-                rules: Arc::clone(granted),
-                by: reason(binding, subject).into(),
+                rules: granted.cloned().unwrap_or_default(),
+                by: by.into(),
+                is_lost: granted.is_none(),
             };
             place.entry(subject.name.clone()).or_default().push(held);
         }
@@ -119,11 +124,26 @@ impl Rules {
             .map(|held| &held.by)
     }
 
+    /// The roles a user is bound to that are not there, as refusals name them.
+    #[must_use]
+    pub fn lost(&self, user: &User, namespace: &str) -> Vec<Arc<str>> {
+        let held = self.held(user, namespace).filter(|held| held.is_lost);
+        held.map(|held| Arc::clone(&held.by)).collect()
+    }
+
     /// What a ClusterRole really grants.
     #[must_use]
     pub fn cluster_role(&self, name: &str) -> Option<&Arc<[Rule]>> {
         self.cluster_roles.get(name)
     }
+}
+
+fn loss(binding: &Binding) -> String {
+    let kind = match binding.of_cluster_role {
+        true => "clusterrole",
+        false => "role",
+    };
+    format!("{kind}.{} {:?} not found", super::GROUP, binding.role)
 }
 
 fn reason(binding: &Binding, subject: &Subject) -> String {
@@ -255,5 +275,10 @@ mod tests {
             let found = found.map(|by| &**by).unwrap_or_default();
             assert_eq!(found, by, "{user} {namespace} {resource}");
         }
+        let lost = rules.lost(&User::new("u", ""), "a");
+        let lost: Vec<&str> = lost.iter().map(|text| &**text).collect();
+        let text = "role.rbac.authorization.k8s.io \"nowhere\" not found";
+        assert_eq!(lost, [text]);
+        assert!(rules.lost(&User::new("v", "g"), "a").is_empty());
     }
 }

@@ -137,6 +137,8 @@ fn subresources(group: &str, kind: &str, version: &Value) -> Subresources {
         | Special::Secret
         | Special::Event
         | Special::Admission
+        | Special::Service
+        | Special::Lease
         | Special::Definition
         | Special::Rbac
         | Special::Review => Vec::new(),

@@ -87,7 +87,7 @@ fn requirement(term: &str, text: &str, resource: &Descriptor) -> Result<Requirem
         )));
     }
     Ok(Requirement {
-        path: path.to_owned(),
+        path: resource.stored_path(path).into_owned(),
         equal: op != "!=",
         value: unescape(raw, text)?,
     })

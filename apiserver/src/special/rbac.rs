@@ -1,6 +1,6 @@
 //! Roles and bindings: what may be stored. Rules follow `pkg/apis/rbac` of Kubernetes.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::names;
 use crate::rbac::GROUP;
@@ -86,13 +86,13 @@ fn rule(rule: &Value, namespaced: bool, at: &str) -> Vec<Cause> {
 fn paths(rule: &Value, namespaced: bool, at: &str) -> Vec<Cause> {
     const NAMESPACED: &str = "namespaced rules cannot apply to non-resource URLs";
     const MIXED: &str = "rules cannot apply to both regular resources and non-resource URLs";
-    let filled = |field: &&str| {
-        let list = rule.get(*field).and_then(Value::as_array);
+    let filled = |field: &str| {
+        let list = rule.get(field).and_then(Value::as_array);
         list.is_some_and(|list| !list.is_empty())
     };
     let mixed = ["apiGroups", "resources", "resourceNames"]
         .iter()
-        .any(|field| filled(&field));
+        .any(|field| filled(field));
     let wrong = |text| {
         Cause::invalid(
             format!("{at}.nonResourceURLs"),
@@ -216,25 +216,10 @@ pub fn shown_subjects(object: &Value, kind: &str) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// True for an object whose rules are gathered from others.
-#[must_use]
-pub fn gathers(object: &Value) -> bool {
-    let selectors = object.pointer("/aggregationRule/clusterRoleSelectors");
-    selectors
-        .and_then(Value::as_array)
-        .is_some_and(|all| !all.is_empty())
-}
-
-/// A binding's role, as a reference that is complete.
-#[must_use]
-pub fn role_of(object: &Value) -> (String, String) {
-    let reference = object.get("roleRef").cloned().unwrap_or_else(|| json!({}));
-    let word = |field| text(&reference, field).to_owned();
-    (word("kind"), word("name"))
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::registry::builtin;
 

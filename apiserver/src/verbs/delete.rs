@@ -223,6 +223,8 @@ fn mark(object: &mut Value, write: &Write, context: &Context<'_>) {
         | Special::Secret
         | Special::Event
         | Special::Admission
+        | Special::Service
+        | Special::Lease
         | Special::Task
         | Special::Offer
         | Special::Rbac

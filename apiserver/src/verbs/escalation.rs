@@ -10,9 +10,9 @@ use crate::authorize::is_all_powerful;
 use crate::keys;
 use crate::metadata;
 use crate::rbac::cover::{self, Gap};
+use crate::rbac::piece::gathers;
 use crate::rbac::rule::quoted;
 use crate::rbac::{GROUP, Rule};
-use crate::special::rbac::{gathers, role_of};
 use crate::status::{Failure, Gr};
 use crate::user::Attributes;
 use crate::world::World;
@@ -83,7 +83,8 @@ fn role(
     }
     let refuse = |text: &str| refusal(write, new, text);
     covered(write, &Rule::of(new), context).map_err(|text| refuse(&text))?;
-    if gathers(new) || old.is_some_and(gathers) {
+    let is_aggregated = |role: &Value| !gathers(role).is_empty();
+    if is_aggregated(new) || old.is_some_and(is_aggregated) {
         const TEXT: &str = "must have cluster-admin privileges to use the aggregationRule";
         let everything = [Rule::everything(), Rule::everywhere()];
         covered(write, &everything, context).map_err(|_missing| refuse(TEXT))?;
@@ -97,15 +98,15 @@ fn binding(
     new: &Value,
     context: &Context<'_>,
 ) -> Result<(), Failure> {
-    let (kind, name) = role_of(new);
-    let plural = match kind.as_str() {
-        "Role" => "roles",
-        _ => "clusterroles",
+    let name = new["roleRef"]["name"].as_str().unwrap_or_default();
+    let plural = match new["roleRef"]["kind"].as_str() {
+        Some("Role") => "roles",
+        Some(_) | None => "clusterroles",
     };
-    if may(write, context, "bind", plural, &name) {
+    if may(write, context, "bind", plural, name) {
         return Ok(());
     }
-    let rules = rules_of(world, write, plural, &name, context)?;
+    let rules = rules_of(world, write, plural, name, context)?;
     covered(write, &rules, context).map_err(|text| refusal(write, new, &text))
 }
 
@@ -123,7 +124,7 @@ fn rules_of(
     let role: Option<Arc<Value>> = world.read(&key);
     let role = role.ok_or_else(|| Failure::not_found(&Gr::new(GROUP, plural), name))?;
     let gathered = || context.authorizer.cluster_role(name);
-    match gathers(&role).then(gathered).flatten() {
+    match (!gathers(&role).is_empty()).then(gathered).flatten() {
         Some(rules) => Ok(rules.to_vec()),
         None => Ok(Rule::of(&role)),
     }

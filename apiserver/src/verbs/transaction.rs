@@ -139,6 +139,7 @@ fn attributes(verb: &str, resource: &Descriptor, target: &Target, subresource: &
         name: target.name.clone(),
         field_selector: String::new(),
     }
+    .placed()
 }
 
 fn write(

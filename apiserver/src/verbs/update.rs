@@ -21,7 +21,6 @@ pub fn run(world: &mut World, write: &Write, context: &mut Context<'_>) -> Resul
     let resource = &write.resource;
     let creates = resource.create_on_update && write.subresource.is_empty();
     if creates && world.read(&write.key()).is_none() {
-        context.may_create(resource, write.namespace.as_deref(), &write.name)?;
         return create::run(world, write, context);
     }
     let old = write.existing(world, context)?;

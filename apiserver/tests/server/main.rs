@@ -5,12 +5,14 @@
 mod audit;
 mod clients;
 mod crowds;
+mod events;
 mod hostile;
 mod joins;
 mod kubectl;
 mod logs;
 mod reviews;
 mod rig;
+mod rights;
 mod snapshots;
 mod tokens;
 mod watches;
