@@ -4,184 +4,23 @@
 //! two creators cannot both take the last place. What is released is found by counting: nobody
 //! subtracts, so nothing can be subtracted twice (docs/decisions/017-admission.md).
 
+pub mod measure;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use manifests::kinds::GROUP;
-use manifests::lifecycle::TaskState;
-use manifests::resources::{CPUS, DISK, GPUS, MEM, Milli, amount_text, canonical};
+use manifests::resources::Milli;
 use serde_json::{Map, Value, json};
 use store::View;
 
-use super::limits::amounts;
+pub use measure::{Measure, Usage};
+
 use crate::keys;
 use crate::metadata;
 use crate::object;
 use crate::registry::builtin::admission::QUOTAS;
 use crate::world::World;
-
-/// What one entry of a quota measures.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Measure {
-    /// Objects of a resource, whatever their state: group and plural.
-    Count(String, String),
-    /// Tasks that have not ended.
-    Tasks,
-    /// What tasks that have not ended ask for.
-    Requests(String),
-    /// What they are limited to.
-    Limits(String),
-    /// Something there is none of here.
-    Nothing,
-}
-
-/// Core resources that may be named without `count/`.
-const PLAIN: [&str; 7] = [
-    "configmaps",
-    "persistentvolumeclaims",
-    "pods",
-    "replicationcontrollers",
-    "resourcequotas",
-    "secrets",
-    "services",
-];
-
-/// What upstream knows beside, and there is none of here.
-const ELSEWHERE: [&str; 5] = [
-    "ephemeral-storage",
-    "requests.ephemeral-storage",
-    "requests.storage",
-    "services.loadbalancers",
-    "services.nodeports",
-];
-
-impl Measure {
-    /// What the name of an entry stands for; none: it is no resource of quotas.
-    #[must_use]
-    pub fn of(name: &str) -> Option<Self> {
-        if let Some(resource) = name.strip_prefix("count/") {
-            let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
-            return (!plural.is_empty()).then(|| Self::Count(group.to_owned(), plural.to_owned()));
-        }
-        if PLAIN.contains(&name) {
-            return Some(Self::Count(String::new(), name.to_owned()));
-        }
-        if ELSEWHERE.contains(&name) {
-            return Some(Self::Nothing);
-        }
-        if name == "tasks" {
-            return Some(Self::Tasks);
-        }
-        let wanted = |name: &str| (!name.is_empty()).then(|| canonical(name).to_owned());
-        if let Some(resource) = name.strip_prefix("limits.") {
-            return wanted(resource).map(Self::Limits);
-        }
-        if let Some(resource) = name.strip_prefix("requests.") {
-            return wanted(resource).map(Self::Requests);
-        }
-        let own = [CPUS, MEM, DISK, GPUS, "network"].contains(&canonical(name));
-        own.then(|| Self::Requests(canonical(name).to_owned()))
-    }
-
-    /// The amount an entry says.
-    ///
-    /// # Errors
-    /// What is no amount, in words.
-    pub fn amount(&self, value: &Value) -> Result<Milli, String> {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        let amount: Milli = text.parse().map_err(|error| match error {
-            manifests::resources::QuantityError::Negative(_) => {
-                "must be greater than or equal to 0".to_owned()
-            }
-            other => other.to_string(),
-        })?;
-        let counts = matches!(self, Self::Count(..) | Self::Tasks);
-        if counts && amount.get() % 1_000 != 0 {
-            return Err("must be an integer".to_owned());
-        }
-        Ok(amount)
-    }
-
-    /// An amount as this entry is best read.
-    #[must_use]
-    pub fn text(&self, amount: Milli) -> String {
-        match self {
-            Self::Requests(name) | Self::Limits(name) => amount_text(name, amount),
-            Self::Count(..) | Self::Tasks | Self::Nothing => amount.to_string(),
-        }
-    }
-
-    /// How much of it one object takes.
-    fn taken(&self, group: &str, plural: &str, usage: Option<&Usage>) -> Milli {
-        let live = usage.filter(|usage| usage.live);
-        match self {
-            Self::Count(own_group, own_plural) if own_group == group && own_plural == plural => ONE,
-            Self::Tasks if live.is_some() => ONE,
-            Self::Requests(name) => live.map_or(Milli::ZERO, |usage| usage.request(name)),
-            Self::Limits(name) => live.map_or(Milli::ZERO, |usage| usage.limit(name)),
-            Self::Count(..) | Self::Tasks | Self::Nothing => Milli::ZERO,
-        }
-    }
-
-    /// True if a task that says nothing about it would escape it.
-    fn is_unsaid(&self, usage: &Usage) -> bool {
-        match self {
-            Self::Requests(name) => {
-                [CPUS, MEM].contains(&name.as_str()) && !usage.requests.contains_key(name)
-            }
-            Self::Limits(name) => {
-                !usage.limits.contains_key(name)
-                    && !(name == MEM && usage.requests.contains_key(MEM))
-            }
-            Self::Count(..) | Self::Tasks | Self::Nothing => false,
-        }
-    }
-}
-
-const ONE: Milli = match Milli::whole(1) {
-    Some(one) => one,
-    None => Milli::ZERO,
-};
-
-/// What a task takes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    live: bool,
-    requests: BTreeMap<String, Milli>,
-    limits: BTreeMap<String, Milli>,
-}
-
-impl Usage {
-    /// Of a task as stored, or about to be.
-    #[must_use]
-    pub fn of(task: &Value) -> Self {
-        let state = task.pointer("/status/state");
-        let state: Option<TaskState> = state.and_then(|s| serde_json::from_value(s.clone()).ok());
-        Self {
-            live: !state.unwrap_or_default().is_terminal(),
-            requests: amounts(task.pointer("/spec/resources")),
-            limits: amounts(task.pointer("/spec/limits")),
-        }
-    }
-
-    fn request(&self, name: &str) -> Milli {
-        self.requests.get(name).copied().unwrap_or_default()
-    }
-
-    /// Memory is limited to what is asked for, unless another limit is named.
-    fn limit(&self, name: &str) -> Milli {
-        let named = self.limits.get(name).copied();
-        named.unwrap_or_else(|| {
-            if name == MEM {
-                self.request(MEM)
-            } else {
-                Milli::ZERO
-            }
-        })
-    }
-}
 
 /// What is written: a resource, and the object before and after.
 #[derive(Clone, Copy, Debug)]
@@ -281,6 +120,15 @@ fn hard(quota: &Value) -> impl Iterator<Item = (&String, &Value)> {
     hard.into_iter().flatten()
 }
 
+/// An entry that would be exceeded.
+struct Over<'a> {
+    name: &'a str,
+    measure: &'a Measure,
+    added: Milli,
+    used: Milli,
+    limit: Milli,
+}
+
 /// The quota with the additions in its status.
 fn charged(quota: &Value, wanted: &Wanted) -> Result<Value, String> {
     let (mut charged, mut over) = (quota.clone(), Vec::new());
@@ -294,24 +142,30 @@ fn charged(quota: &Value, wanted: &Wanted) -> Result<Value, String> {
         let (used, limit) = (amount("/status/used"), amount("/spec/hard"));
         match used.checked_add(*added).filter(|sum| *sum <= limit) {
             Some(sum) => set(&mut charged, "used", name, measure.text(sum)),
-            None => over.push((name, measure, added, used, limit)),
+            None => over.push(Over {
+                name,
+                measure,
+                added: *added,
+                used,
+                limit,
+            }),
         }
     }
     if over.is_empty() {
         return Ok(charged);
     }
-    let list = |which: &dyn Fn(&(&String, &Measure, &Milli, Milli, Milli)) -> Milli| {
+    let list = |which: fn(&Over<'_>) -> Milli| {
         let entries = over
             .iter()
-            .map(|one| format!("{}={}", one.0, one.1.text(which(one))));
+            .map(|one| format!("{}={}", one.name, one.measure.text(which(one))));
         entries.collect::<Vec<_>>().join(",")
     };
     Err(format!(
         "exceeded quota: {}, requested: {}, used: {}, limited: {}",
         metadata::text(quota, "name"),
-        list(&|one| *one.2),
-        list(&|one| one.3),
-        list(&|one| one.4),
+        list(|one| one.added),
+        list(|one| one.used),
+        list(|one| one.limit),
     ))
 }
 
@@ -350,7 +204,9 @@ pub fn status(view: &View, quota: &Value, namespace: &str, tally: &mut Tally) ->
     for (name, measure) in measures {
         let amount = match &measure {
             Measure::Count(group, plural) => count(view, group, plural, namespace),
-            weighed => tally.sum(weighed),
+            Measure::Tasks | Measure::Requests(_) | Measure::Limits(_) | Measure::Nothing => {
+                tally.sum(&measure)
+            }
         };
         used.insert(name.clone(), measure.text(amount).into());
     }

@@ -1,3 +1,4 @@
+use super::measure::ONE;
 use super::*;
 
 #[test]
