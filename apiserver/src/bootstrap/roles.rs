@@ -19,6 +19,7 @@ const VIEWED_CORE: &[&str] = &[
     "resourcequotas",
     "resourcequotas/status",
     "serviceaccounts",
+    "services",
 ];
 
 const VIEWED: &[&str] = &[
@@ -33,6 +34,14 @@ const VIEWED: &[&str] = &[
     "tasks",
     "tasks/log",
     "tasks/status",
+];
+
+const EDITED_CORE: &[&str] = &[
+    "configmaps",
+    "events",
+    "secrets",
+    "serviceaccounts",
+    "services",
 ];
 
 const EDITED: &[&str] = &["frameworks", "reservations", "taskgroups", "tasks"];
@@ -154,11 +163,7 @@ fn view() -> Vec<Value> {
 
 fn edit() -> Vec<Value> {
     vec![
-        on(
-            &[""],
-            &["configmaps", "events", "secrets", "serviceaccounts"],
-            WRITE,
-        ),
+        on(&[""], EDITED_CORE, WRITE),
         on(&[""], &["secrets"], READ),
         on(&[""], &["serviceaccounts"], &["impersonate"]),
         on(&[""], &["serviceaccounts/token"], &["create"]),
