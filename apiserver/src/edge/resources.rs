@@ -160,8 +160,7 @@ fn start_watch(
         shape,
         seat,
     };
-    let shutdown = context.shutdown.clone();
-    watch::start(ask, context.store().clone(), context.hub.clone(), shutdown)
+    watch::start(ask, context.store().clone(), context.hub.clone())
 }
 
 async fn call(
