@@ -46,6 +46,8 @@ pub(crate) mod body;
 
 pub(crate) mod answer;
 
+pub(crate) mod compress;
+
 pub(crate) mod context;
 
 pub(crate) mod local;
