@@ -254,6 +254,7 @@ impl Service {
             ended = &mut store => Some(ended),
         };
         stop.cancel();
+        self.context.hub.close();
         let _drained = (&mut listener).await;
         lead.abort();
         tally.abort();

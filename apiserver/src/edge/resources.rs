@@ -13,7 +13,7 @@ use super::info::{self, Place};
 use super::negotiate::{self, Answer};
 use super::turns::Seat;
 use super::{ambient, answer, extras, reviews, watch};
-use crate::call::{Body, Call, Verb};
+use crate::call::{Body, Call, Reply, Verb};
 use crate::discovery;
 use crate::params::Params;
 use crate::registry::{Descriptor, Origin};
@@ -170,8 +170,7 @@ fn start_watch(
         shape,
         seat,
     };
-    let shutdown = context.shutdown.clone();
-    watch::start(ask, context.store().clone(), context.hub.clone(), shutdown)
+    watch::start(ask, context.store().clone(), context.hub.clone())
 }
 
 async fn call(
@@ -196,6 +195,7 @@ async fn call(
         Verb::Get | Verb::Create | Verb::Update | Verb::Patch | Verb::Delete => Answer::Object,
     };
     let (encoding, shape) = negotiate::accept(text(request.headers(), header::ACCEPT), form)?;
+    let gzip = negotiate::takes_gzip(text(request.headers(), header::ACCEPT_ENCODING));
     let body = read(context, verb, &resource, request).await?;
     let call = Call {
         verb,
@@ -209,16 +209,18 @@ async fn call(
         now: ambient::now(),
         seed: ambient::seed(),
     };
-    let reply = context.engine.call(call).await?;
-    answer::reply(
-        reply,
-        Look {
-            resource: &resource,
-            params: &params,
-            encoding,
-            shape,
-        },
-    )
+    let look = Look {
+        resource: &resource,
+        params: &params,
+        encoding,
+        shape,
+    };
+    match context.engine.call(call).await? {
+        Reply::List(list) if answer::is_streamed(&list, look) => {
+            Ok(answer::streamed(list, &resource, gzip))
+        }
+        reply => answer::reply(reply, look),
+    }
 }
 
 fn engine_verb(verb: &str) -> Option<Verb> {
