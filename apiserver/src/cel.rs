@@ -1,74 +1,74 @@
-//! `x-kubernetes-validations`: CEL rules of a schema, compiled once.
+//! `x-kubernetes-validations`, and CEL itself: an engine of our own, because a rule of a user's
+//! must neither hang a server nor take its memory, and is to be refused in Kubernetes' words.
+//!
+//! Start with [`Program`]: an expression is read (`lexer`, `parser`), its names and types are
+//! checked (`check`, `types`, `signatures`), and it is evaluated (`eval`, `fold`, `operators`,
+//! `functions`) over objects as their schema types them (`shape`, `value`).
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a function takes a few of fourteen kinds of value, and all others are one mistake"
+)]
+
+mod ast;
+mod check;
+mod compile;
+mod convert;
+mod escape;
+mod eval;
+mod fold;
+mod functions;
+mod kinds;
+mod lexer;
+mod macros;
+mod operators;
+mod parser;
+mod problem;
+mod program;
+mod rules;
+mod shape;
+mod signatures;
+mod types;
+mod value;
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use kube_cel::{CompiledSchema, RootContext, ValidationError, Validator, compile_schema};
 use serde_json::Value;
 
 use crate::status::Cause;
 
-thread_local! {
-    /// Registering the CEL libraries costs more than evaluating a rule, and a validator may not be
-    /// shared between threads.
-    static VALIDATOR: Validator = Validator::new();
-}
+pub(crate) use functions::regexes::compiles;
+pub use program::{Budget, CALL_COST_MAX, EvaluationError, OBJECT_COST_MAX, Program};
+pub(crate) use shape::{entries, flag};
 
 /// The compiled rules of one schema.
+#[derive(Debug)]
 pub struct Rules {
-    compiled: CompiledSchema,
-    context: RootContext,
+    root: compile::Node,
+    schema: Value,
     /// Fields of the object that the rules read; none: possibly all.
     read: Option<BTreeSet<String>>,
 }
 
-impl fmt::Debug for Rules {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rules")
-            .field("kind", &self.context.kind)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Rules {
-    /// Compiles the rules of a schema; none if it has no rules.
+    /// Compiles the rules of a schema; none if it has no rules. `field` is the schema's place in
+    /// its definition.
     ///
     /// # Errors
-    /// One sentence for each rule that does not compile, with the place of the rule.
-    pub fn compile(
-        schema: &Value,
-        group: &str,
-        version: &str,
-        kind: &str,
-    ) -> Result<Option<Self>, Vec<String>> {
+    /// Everything that is wrong with the rules.
+    pub fn compile(schema: &Value, field: &str) -> Result<Option<Self>, Vec<Cause>> {
         if !has_rules(schema) {
             return Ok(None);
         }
-        let api_version = if group.is_empty() {
-            version.to_owned()
-        } else {
-            format!("{group}/{version}")
-        };
-        let context = RootContext {
-            api_version,
-            api_group: group.to_owned(),
-            kind: kind.to_owned(),
-        };
-        // The parser of the library has panicked on odd input before; a definition must not take us down.
-        let compiled = catch_unwind(AssertUnwindSafe(|| compile_schema(schema)))
-            .map_err(|_panic| vec!["the rules could not be compiled".to_owned()])?;
-        let mut problems = Vec::new();
-        collect(&compiled, &mut problems);
-        if problems.is_empty() {
-            Ok(Some(Self {
-                read: fields_read(schema),
-                compiled,
-                context,
-            }))
-        } else {
-            Err(problems)
+        let mut causes = Vec::new();
+        let root = compile::node(schema, true, field, None, &mut causes);
+        if !causes.is_empty() {
+            return Err(causes);
         }
+        Ok(Some(Self {
+            root,
+            read: fields_read(schema),
+            schema: schema.clone(),
+        }))
     }
 
     /// Evaluates all rules; transition rules only when there is an old object. Rules that hold
@@ -84,22 +84,36 @@ impl Rules {
         if old.is_some_and(same) {
             return Vec::new();
         }
-        let run = || {
-            let (rules, context) = (&self.compiled, Some(&self.context));
-            VALIDATOR.with(|it| it.validate_compiled_with_context(rules, object, old, context))
+        let mut causes = Vec::new();
+        let place = rules::Place {
+            schema: &self.schema,
+            root: true,
+            value: object,
+            old,
+            near: old.map(|old| (object, old)),
         };
-        match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Ok(())) => Vec::new(),
-            Ok(Err(errors)) => errors
-                .into_vec()
-                .into_iter()
-                .map(|e| cause(&e, object))
-                .collect(),
-            Err(_panic) => vec![Cause::of(
-                "",
-                "Internal error: a rule could not be evaluated",
-            )],
+        rules::judge(&self.root, place, "", &mut Budget::default(), &mut causes);
+        causes
+    }
+
+    /// Judges a value that is no whole object, such as a default: once as if it had been there
+    /// before, and once as if it had not.
+    #[must_use]
+    pub(crate) fn check_at(&self, value: &Value, path: &str) -> Vec<Cause> {
+        let mut causes = Vec::new();
+        for old in [Some(value), None] {
+            let place = rules::Place {
+                schema: &self.schema,
+                root: false,
+                value,
+                old,
+                near: None,
+            };
+            if causes.is_empty() {
+                rules::judge(&self.root, place, path, &mut Budget::default(), &mut causes);
+            }
         }
+        causes
     }
 }
 
@@ -167,64 +181,6 @@ fn fields_of(rule: &str) -> Option<BTreeSet<String>> {
     Some(fields)
 }
 
-fn collect(node: &CompiledSchema, problems: &mut Vec<String>) {
-    problems.extend(node.compilation_errors().iter().map(ToString::to_string));
-    let nested = [&node.all_of, &node.any_of, &node.one_of];
-    let mut children: Vec<_> = node.properties.iter().collect();
-    children.sort_by_key(|(name, _)| name.as_str());
-    for (_, child) in children {
-        collect(child, problems);
-    }
-    node.items
-        .iter()
-        .chain(&node.additional_properties)
-        .for_each(|child| collect(child, problems));
-    nested
-        .into_iter()
-        .flatten()
-        .for_each(|child| collect(child, problems));
-}
-
-fn cause(error: &ValidationError, object: &Value) -> Cause {
-    let reason = match error.reason.as_deref() {
-        Some("FieldValueForbidden") => "FieldValueForbidden",
-        Some("FieldValueRequired") => "FieldValueRequired",
-        Some("FieldValueDuplicate") => "FieldValueDuplicate",
-        Some(_) | None => "FieldValueInvalid",
-    };
-    let message = match reason {
-        "FieldValueForbidden" => format!("Forbidden: {}", error.message),
-        "FieldValueRequired" => format!("Required value: {}", error.message),
-        "FieldValueDuplicate" => format!(
-            "Duplicate value: {}: {}",
-            shown(object, error),
-            error.message
-        ),
-        _ => format!("Invalid value: {}: {}", shown(object, error), error.message),
-    };
-    Cause {
-        reason,
-        message,
-        field: error.field_path.clone(),
-    }
-}
-
-/// The value as Kubernetes shows it: scalars as they are, others by their type.
-fn shown(object: &Value, error: &ValidationError) -> String {
-    let mut place = object;
-    for step in error.field_path.split('.').filter(|step| !step.is_empty()) {
-        match place.get(step) {
-            Some(next) => place = next,
-            None => break,
-        }
-    }
-    match place {
-        Value::Object(_) => "\"object\"".to_owned(),
-        Value::Array(_) => "\"array\"".to_owned(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => place.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,13 +214,13 @@ mod tests {
             "spec": {"type": "object", "properties": {"n": {"type": "integer"}}},
             "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
         }});
-        let rules = Rules::compile(&schema, "g", "v1", "K").unwrap().unwrap();
+        let rules = Rules::compile(&schema, "s").unwrap().unwrap();
         let object = |n: i64, state: &str| json!({"spec": {"n": n}, "status": {"state": state}});
         assert_eq!(rules.check(&object(1, "a"), None).len(), 1);
         assert_eq!(rules.check(&object(1, "b"), Some(&object(1, "a"))), []);
         assert_eq!(
             rules.check(&object(0, "a"), Some(&object(1, "a")))[0].field,
-            ""
+            "<nil>"
         );
         assert_eq!(rules.check(&object(2, "a"), Some(&object(1, "a"))), []);
     }
@@ -281,7 +237,7 @@ mod tests {
             "self.all(x, x)",
         ] {
             let schema = json!({"type": "object", "x-kubernetes-validations": [{"rule": rule}]});
-            if let Ok(Some(rules)) = Rules::compile(&schema, "g", "v1", "K") {
+            if let Ok(Some(rules)) = Rules::compile(&schema, "s") {
                 assert!(!rules.check(&json!({"spec": 1}), None).is_empty(), "{rule}");
             }
         }

@@ -18,6 +18,20 @@ const VALUE: &str = "a valid label must be an empty string or consist of alphanu
     'my_value',  or '12345', regex used for validation is \
     '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
+const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or \
+    '-', start with an alphabetic character, and end with an alphanumeric character (e.g. \
+    'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+
+/// A DNS label as RFC 1035 has it, which begins with a letter: names in definitions.
+#[must_use]
+pub fn dns1035_label(name: &str) -> Option<String> {
+    if name.len() > 63 {
+        return Some("must be no more than 63 characters".to_owned());
+    }
+    let fits = is_dns_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase());
+    (!fits).then(|| LABEL_1035.to_owned())
+}
+
 /// A DNS label: namespaces.
 #[must_use]
 pub fn dns_label(name: &str) -> Option<String> {

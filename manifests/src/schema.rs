@@ -14,7 +14,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
-pub use check::validate;
+pub use check::{validate, validate_at};
 pub use defaults::apply_defaults;
 pub use error::{FieldError, Reason};
 pub use known::{prune, unknown_fields};
@@ -36,6 +36,12 @@ pub fn structural(definition: &CustomResourceDefinition, version: &str) -> Optio
 #[must_use]
 pub fn any_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+}
+
+/// True when a string has one of Kubernetes' formats. Formats that are not known promise nothing.
+#[must_use]
+pub fn has_format(format: &str, text: &str) -> bool {
+    format::string_has(format, text)
 }
 
 /// `parent.child`, or just `child` at the root.

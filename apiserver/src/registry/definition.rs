@@ -1,5 +1,12 @@
 //! CustomResourceDefinitions: from the stored object to descriptors, one for each served version.
 
+mod check;
+mod columns;
+mod defaults;
+mod lists;
+mod openapi;
+mod path;
+
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -11,16 +18,18 @@ use crate::jsonpath::Path;
 use crate::metadata;
 use crate::status::Cause;
 
+pub use check::spec as check_spec;
+
 /// What the schema of a version says under this name.
 const SCHEMA: &str = "/schema/openAPIV3Schema";
-
-/// Most selectable fields of a version, as upstream.
-const SELECTABLE_MAX: usize = 8;
 
 /// The descriptors of a definition, best version first. Parts that are not understood are left
 /// out: the definition was checked when it was written.
 #[must_use]
 pub fn descriptors(definition: &Value) -> Vec<Descriptor> {
+    if !is_established(definition) {
+        return Vec::new();
+    }
     let spec = &definition["spec"];
     let versions = spec["versions"].as_array().map_or(&[][..], Vec::as_slice);
     let storage = versions
@@ -38,16 +47,24 @@ pub fn descriptors(definition: &Value) -> Vec<Descriptor> {
     found
 }
 
+/// False while another kind has one of the names. Without a status, it is one of our own.
+fn is_established(definition: &Value) -> bool {
+    let conditions = definition
+        .pointer("/status/conditions")
+        .and_then(Value::as_array);
+    conditions.is_none_or(|all| {
+        let established = |one: &Value| one["type"] == "Established" && one["status"] == "True";
+        all.iter().any(established)
+    })
+}
+
 fn descriptor(definition: &Value, spec: &Value, version: &Value) -> Descriptor {
     let (group, kind) = (string(spec, "/group"), string(spec, "/names/kind"));
     let version_name = string(version, "/name");
     let schema = version.pointer(SCHEMA).cloned();
-    let rules = schema.as_ref().and_then(|schema| {
-        Rules::compile(schema, &group, &version_name, &kind)
-            .ok()
-            .flatten()
-            .map(Arc::new)
-    });
+    let rules = schema
+        .as_ref()
+        .and_then(|schema| Rules::compile(schema, "").ok().flatten().map(Arc::new));
     Descriptor {
         special: special(&group, &kind),
         subresources: subresources(&group, &kind, version),
@@ -224,73 +241,14 @@ fn rank(version: &str) -> Option<(u8, u32, u32)> {
     Some((stability, major, minor))
 }
 
-/// What is wrong with the versions of a definition.
-#[must_use]
-pub fn check_versions(spec: &Value) -> Vec<Cause> {
-    let versions = spec["versions"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut causes = Vec::new();
-    if versions.iter().filter(|v| v["storage"] == true).count() != 1 {
-        const TEXT: &str = "must have exactly one version marked as storage version";
-        causes.push(Cause::of("spec.versions", format!("Invalid value: {TEXT}")));
-    }
-    for (n, version) in versions.iter().enumerate() {
-        let place = format!("spec.versions[{n}]");
-        if let Some(problem) = crate::names::dns_label(&string(version, "/name")) {
-            causes.push(Cause::invalid(
-                format!("{place}.name"),
-                &version["name"],
-                &problem,
-            ));
-        }
-        let earlier = versions[..n]
-            .iter()
-            .any(|other| other["name"] == version["name"]);
-        if earlier {
-            causes.push(Cause::of(
-                format!("{place}.name"),
-                format!("Duplicate value: {}", version["name"]),
-            ));
-        }
-        check_version(spec, version, &place, &mut causes);
-    }
-    causes
-}
-
-fn check_version(spec: &Value, version: &Value, place: &str, causes: &mut Vec<Cause>) {
-    let field = format!("{place}.schema.openAPIV3Schema");
-    let Some(schema) = version.pointer(SCHEMA) else {
-        causes.push(Cause::required(field, "schemas are required"));
-        return;
-    };
-    super::structural::check(schema, &field, causes);
-    let (group, kind) = (string(spec, "/group"), string(spec, "/names/kind"));
-    if let Err(problems) = Rules::compile(schema, &group, &string(version, "/name"), &kind) {
-        let wrong = problems.into_iter().map(|p| format!("Invalid value: {p}"));
-        causes
-            .extend(wrong.map(|text| Cause::of(format!("{field}.x-kubernetes-validations"), text)));
-    }
-    for (list, key) in [
-        ("additionalPrinterColumns", "jsonPath"),
-        ("selectableFields", "jsonPath"),
-    ] {
-        let entries = version[list].as_array().map_or(&[][..], Vec::as_slice);
-        for (n, entry) in entries.iter().enumerate() {
-            if let Err(problem) = Path::parse(&string(entry, &format!("/{key}"))) {
-                causes.push(Cause::invalid(
-                    format!("{place}.{list}[{n}].{key}"),
-                    &entry[key],
-                    &problem,
-                ));
-            }
-        }
-        if list == "selectableFields" && entries.len() > SELECTABLE_MAX {
-            let text = format!(
-                "Too many: {}: must have at most {SELECTABLE_MAX} items",
-                entries.len()
-            );
-            causes.push(Cause::of(format!("{place}.{list}"), text));
-        }
-    }
+/// `Unsupported value: "x": supported values: "a", "b"`.
+fn unsupported(field: String, value: &str, supported: &[&str]) -> Cause {
+    let supported: Vec<String> = supported.iter().map(|word| format!("{word:?}")).collect();
+    let supported = supported.join(", ");
+    Cause::of(
+        field,
+        format!("Unsupported value: {value:?}: supported values: {supported}"),
+    )
 }
 
 #[cfg(test)]
@@ -327,12 +285,20 @@ mod tests {
         );
     }
 
+    /// As the server completes it.
+    fn complete(definition: &Value) -> Value {
+        let mut definition = definition.clone();
+        let servers = crate::user::User::controllers();
+        crate::special::definition::complete(&mut definition, &servers).unwrap();
+        definition
+    }
+
     #[test]
     fn our_own_definitions_pass() {
         for definition in manifests::kinds::definitions() {
             let value = serde_json::to_value(&definition).unwrap();
             assert_eq!(
-                check_versions(&value["spec"]),
+                check_spec(&complete(&value)["spec"]),
                 [],
                 "{}",
                 value["metadata"]["name"]

@@ -82,7 +82,7 @@ impl Cause {
         Self::of(field, format!("Forbidden: {detail}"))
     }
 
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         if self.field.is_empty() {
             self.message.clone()
         } else {

@@ -5,6 +5,7 @@
 mod audit;
 mod clients;
 mod crowds;
+mod definitions;
 mod events;
 mod hostile;
 mod joins;

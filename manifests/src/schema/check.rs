@@ -12,6 +12,14 @@ pub fn validate(schema: &Value, object: &Value) -> Vec<FieldError> {
     errors
 }
 
+/// As [`validate`], of a value that lies at a path.
+#[must_use]
+pub fn validate_at(schema: &Value, value: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    node(schema, value, path, &mut errors);
+    errors
+}
+
 type Errors = Vec<FieldError>;
 
 fn node(schema: &Value, value: &Value, path: &str, errors: &mut Errors) {

@@ -215,6 +215,7 @@ async fn nothing_is_left_behind() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table, one row for each rule")]
 async fn bad_definitions_are_refused() {
     let rig = Rig::start().await;
     let with = |path: &str, value: Value| {
@@ -238,11 +239,11 @@ async fn bad_definitions_are_refused() {
         ),
         (
             with("/spec/versions/1/name", json!("v1")),
-            "Duplicate value",
+            "must contain unique version names",
         ),
         (
             with("/spec/versions/0/schema", json!({})),
-            "schemas are required",
+            "spec.versions[0].schema.openAPIV3Schema: Required value",
         ),
         (
             definition(json!({"type": "string"})),
@@ -254,7 +255,71 @@ async fn bad_definitions_are_refused() {
         ),
         (
             definition(json!({"type": "object", "x-kubernetes-validations": [{"rule": "self.("}]})),
-            "x-kubernetes-validations",
+            "spec.versions[0].schema.openAPIV3Schema.x-kubernetes-validations[0].rule: Invalid value: \
+             {\"Rule\":\"self.(\",\"Message\":\"\",\"MessageExpression\":\"\",\"Reason\":null,\
+             \"FieldPath\":\"\",\"OptionalOldSelf\":null}: compilation failed: ERROR: <input>:1:6: \
+             Syntax error: mismatched input '(' expecting IDENTIFIER\n | self.(\n | .....^",
+        ),
+        (
+            definition(
+                json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+                "list": {"type": "array", "items": {"type": "string", "x-kubernetes-validations": [
+                    {"rule": "self == oldSelf"}]}}}}}}),
+            ),
+            "oldSelf cannot be used on the uncorrelatable portion of the schema within \
+             spec.versions[0].schema.openAPIV3Schema.properties[spec].properties[list]",
+        ),
+        (
+            definition(
+                json!({"type": "object", "x-kubernetes-validations": [{"rule": "self.spec.x > 1"}],
+                "properties": {"spec": {"type": "object"}}}),
+            ),
+            "compilation failed: ERROR: <input>:1:10: undefined field 'x'\n | self.spec.x > 1\n | .........^",
+        ),
+        (
+            definition(
+                json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+                "n": {"type": "integer", "default": "x"}}}}}),
+            ),
+            "spec.versions[0].schema.openAPIV3Schema.properties[spec].properties[n].default: Invalid value: \"string\"",
+        ),
+        (
+            definition(
+                json!({"type": "object", "properties": {"spec": {"type": "object",
+                "default": {"a": 1}}}}),
+            ),
+            "properties[spec].default: Invalid value: {\"a\":1}: must not have unknown fields",
+        ),
+        (
+            with(
+                "/spec/versions/0/selectableFields",
+                json!([{"jsonPath": ".spec.nope"}]),
+            ),
+            "spec.versions[0].selectableFields[0].jsonPath: Invalid value: \".spec.nope\": is an invalid path: \
+             does not refer to a valid field",
+        ),
+        (
+            with(
+                "/spec/versions/0/subresources/scale/specReplicasPath",
+                json!(".status.n"),
+            ),
+            "spec.versions[0].subresources.scale.specReplicasPath: Invalid value: \".status.n\": should be a json \
+             path under .spec",
+        ),
+        (
+            with(
+                "/spec/versions/0/additionalPrinterColumns/0/type",
+                json!("int"),
+            ),
+            "must be one of boolean,date,integer,number,string",
+        ),
+        (
+            with("/spec/preserveUnknownFields", json!(true)),
+            "spec.preserveUnknownFields: Invalid value: true: cannot set to true",
+        ),
+        (
+            with("/spec/conversion", json!({"strategy": "Webhook"})),
+            "this server does not call conversion webhooks",
         ),
     ] {
         let failure = rig
@@ -269,4 +334,82 @@ async fn bad_definitions_are_refused() {
         .await
         .unwrap_err();
     assert_eq!(ours.code(), 403);
+}
+
+#[tokio::test]
+async fn names_that_are_taken_are_not_served() {
+    let rig = Rig::start().await;
+    let create = |definition: Value| rig.create("customresourcedefinitions", definition);
+    create(definition(schema())).await.unwrap();
+    let mut second = definition(schema());
+    second["metadata"]["name"] = json!("bars.example.com");
+    second["spec"]["names"] = json!({"plural": "bars", "kind": "Foo"});
+    let made = create(second).await.unwrap();
+    let conditions = &made["status"]["conditions"];
+    let shown = |n: usize| {
+        (
+            &conditions[n]["type"],
+            &conditions[n]["status"],
+            &conditions[n]["reason"],
+        )
+    };
+    assert_eq!(
+        shown(0),
+        (
+            &json!("NamesAccepted"),
+            &json!("False"),
+            &json!("ListKindConflict")
+        )
+    );
+    assert_eq!(conditions[0]["message"], "\"FooList\" is already in use");
+    assert_eq!(
+        shown(1),
+        (
+            &json!("Established"),
+            &json!("False"),
+            &json!("NotAccepted")
+        )
+    );
+    assert_eq!(made["status"]["acceptedNames"]["kind"], "");
+    assert!(
+        rig.engine
+            .registry()
+            .by_plural("example.com", "bars")
+            .is_none()
+    );
+    let names =
+        json!({"spec": {"names": {"kind": "Bar", "listKind": "BarList", "singular": "bar"}}});
+    let healed = rig
+        .merge("customresourcedefinitions", "bars.example.com", "", names)
+        .await
+        .unwrap();
+    assert_eq!(healed["status"]["conditions"][1]["status"], "True");
+    assert!(
+        rig.engine
+            .registry()
+            .by_plural("example.com", "bars")
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn a_version_that_was_stored_stays_in_the_definition() {
+    let rig = Rig::start().await;
+    rig.create("customresourcedefinitions", definition(schema()))
+        .await
+        .unwrap();
+    let only = json!([{"name": "v2", "served": true, "storage": true,
+                       "schema": {"openAPIV3Schema": {"type": "object"}}}]);
+    let failure = rig
+        .merge(
+            "customresourcedefinitions",
+            "foos.example.com",
+            "",
+            json!({"spec": {"versions": only}}),
+        )
+        .await
+        .unwrap_err();
+    let text = "status.storedVersions[0]: Invalid value: \"v1\": missing from spec.versions; v1 was previously \
+                a storage version";
+    assert!(failure.message().contains(text), "{failure}");
 }

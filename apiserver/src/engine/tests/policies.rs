@@ -249,7 +249,7 @@ async fn wrong_policies_are_refused() {
     for text in [
         "spec.variables[0].name: Invalid value: \"in\": name is not a valid CEL identifier",
         "spec.validations[0].expression: Invalid value: \"object.(\": compilation failed: ",
-        "spec.validations[1].expression: Invalid value: \"params.x\": compilation failed: undeclared reference to 'params'",
+        "spec.validations[1].expression: Invalid value: \"params.x\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'params'",
         "spec.validations[1].message: Invalid value: \"a\\nb\": message must not contain line breaks",
     ] {
         assert!(failure.message().contains(text), "{text}\n{failure}");
