@@ -55,6 +55,8 @@ pub mod metadata;
 
 pub mod body;
 
+pub mod protobuf;
+
 pub mod ids;
 
 pub mod special;
@@ -70,6 +72,18 @@ pub mod pki;
 pub mod authn;
 
 pub mod authorize;
+
+pub mod fair;
+
+pub mod rate;
+
+pub mod audit;
+
+pub mod rbac;
+
+pub mod impersonation;
+
+pub mod review;
 
 pub mod discovery;
 
@@ -88,5 +102,6 @@ pub mod service;
 pub mod backup;
 
 pub use service::{
-    Bootstrap, EnlistError, Handle, Leadership, Limits, Options, RunError, Service, StartError,
+    AuditOptions, Bootstrap, EnlistError, Handle, Leadership, Limits, Options, RunError, Service,
+    StartError,
 };

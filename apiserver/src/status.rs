@@ -6,6 +6,8 @@ mod cause;
 
 mod failures;
 
+mod refusals;
+
 use serde_json::{Map, Value, json};
 use store::TxnError;
 

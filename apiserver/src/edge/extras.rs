@@ -1,4 +1,4 @@
-//! Verbs of our own beside the resources: transactions, joining, heartbeats, members, logs.
+//! Verbs beside the resources: transactions, joining, heartbeats, members, logs, tokens.
 
 use std::sync::Arc;
 
@@ -10,11 +10,12 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::answer::Look;
+use super::audit::Record;
 use super::context::Context;
 use super::info::Place;
 use super::negotiate::{self, Answer};
 use super::resources::{Asked, text};
-use super::{ambient, answer, join, logs};
+use super::{ambient, answer, join, logs, token};
 use crate::call::{Body, Media, TransactionCall};
 use crate::heartbeats::Ask;
 use crate::managed::author;
@@ -28,6 +29,9 @@ pub(crate) fn serves(place: &Place) -> bool {
         place.resource.as_str(),
         place.subresource.as_deref().unwrap_or_default(),
     );
+    if is_token_request(place) {
+        return true;
+    }
     place.group == manifests::kinds::GROUP
         && place.version == manifests::kinds::VERSION
         && matches!(
@@ -38,6 +42,18 @@ pub(crate) fn serves(place: &Place) -> bool {
         )
 }
 
+fn is_token_request(place: &Place) -> bool {
+    let Place {
+        group,
+        version,
+        resource,
+        subresource,
+        ..
+    } = place;
+    (&**group, &**version, &**resource) == ("", "v1", "serviceaccounts")
+        && subresource.as_deref() == Some("token")
+}
+
 /// Answers it.
 pub(crate) async fn answer(
     context: &Arc<Context>,
@@ -45,6 +61,13 @@ pub(crate) async fn answer(
     request: Request,
 ) -> Result<Response, Failure> {
     let place = &asked.place;
+    if is_token_request(place) {
+        return token::answer(context, asked, request).await;
+    }
+    // What lives in no namespace is not reached through one, whatever is allowed there.
+    if place.namespace.is_some() != (place.resource == "tasks") {
+        return Err(Failure::no_such_resource());
+    }
     let (name, sub) = (place.name.as_deref(), place.subresource.as_deref());
     match (asked.verb, place.resource.as_str(), name, sub) {
         ("create", "transactions", None, None) => transaction(context, asked, request).await,
@@ -79,7 +102,11 @@ async fn transaction(
     let agent = text(request.headers(), header::USER_AGENT);
     params.agent = author::agent(agent.unwrap_or_default());
     let limit = context.limits.transaction_bytes;
+    let record = request.extensions().get::<Record>().cloned();
     let bytes = context.intake.read(request.into_body(), limit).await?;
+    if let Some(record) = record {
+        record.sent(&bytes);
+    }
     let call = TransactionCall {
         user: asked.user,
         body: Body { bytes, media },

@@ -11,6 +11,10 @@ use store::{PeerTls, Store};
 use tokio::net::TcpListener;
 
 use super::{Bootstrap, Options, StartError, TOKEN_S};
+use crate::authn::issuer::Issuer;
+use crate::authn::jws::Signer;
+use crate::edge::identity::Identities;
+use crate::edge::tokenfile::TokenFile;
 use crate::edge::{ambient, enlist};
 use crate::names;
 use crate::pki::{self, Authority, Pair, Subject};
@@ -158,6 +162,21 @@ pub(super) async fn identity(options: &Options, bound: &Bound) -> Result<Identit
         server,
         bootstrap,
     })
+}
+
+/// What turns tokens into users.
+pub(super) fn identities(
+    options: &Options,
+    authority: &Authority,
+) -> Result<Identities, StartError> {
+    let file = options.token_auth_file.clone().map(|path| {
+        let unusable =
+            |error| StartError::Invalid(format!("--token-auth-file {}: {error}", path.display()));
+        TokenFile::open(path.clone()).map_err(unusable)
+    });
+    let url = options.service_account_issuer.clone();
+    let issuer = Issuer::new(url, Signer::of(&authority.key_der()?));
+    Ok(Identities::new(issuer, file.transpose()?))
 }
 
 pub(super) fn mint(authority: &Authority, role: JoinRole, expires_s: u64) -> String {

@@ -48,19 +48,23 @@ pub fn run(
             Some((parts.namespace.map(String::from), parts.name.to_owned()))
         })
         .collect();
-    names
-        .into_iter()
-        .map(|(namespace, name)| {
-            let write = Write {
-                action: Action::Delete(wanted.options.clone()),
-                resource: Arc::clone(&wanted.resource),
-                namespace,
-                name,
-                subresource: String::new(),
-                input: Input::default(),
-                validation: FieldValidation::Ignore,
-            };
-            delete::run(world, &write, &wanted.options, context)
-        })
-        .collect()
+    let (mut answers, mut undecided) = (Vec::with_capacity(names.len()), None);
+    for (namespace, name) in names {
+        let write = Write {
+            action: Action::Delete(wanted.options.clone()),
+            resource: Arc::clone(&wanted.resource),
+            namespace,
+            name,
+            subresource: String::new(),
+            input: Input::default(),
+            validation: FieldValidation::Ignore,
+        };
+        match delete::run(world, &write, &wanted.options, context) {
+            Ok(answer) => answers.push(answer),
+            // The others' questions can be asked at the same time.
+            Err(failure) if failure.is_undecided() => undecided = Some(failure),
+            Err(failure) => return Err(undecided.unwrap_or(failure)),
+        }
+    }
+    undecided.map_or(Ok(answers), Err)
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Answer, Context, Shown, Write};
+use crate::admission::hooks;
 use crate::body::shaped;
 use crate::keys;
 use crate::metadata;
@@ -104,7 +105,9 @@ pub fn run(
     let old = write.existing(world, context)?;
     check_preconditions(write, options, &old)?;
     check_allowed(write, context)?;
-    Ok(end(world, write, options, &old, context))
+    let warnings = hooks::delete(world, write, context, &old)?;
+    let answer = end(world, write, options, &old, context);
+    Ok(Answer { warnings, ..answer })
 }
 
 fn check_preconditions(write: &Write, options: &Options, old: &Value) -> Result<(), Failure> {
@@ -219,8 +222,13 @@ fn mark(object: &mut Value, write: &Write, context: &Context<'_>) {
         | Special::ConfigMap
         | Special::Secret
         | Special::Event
+        | Special::Admission
+        | Special::Service
+        | Special::Lease
         | Special::Task
-        | Special::Offer => {}
+        | Special::Offer
+        | Special::Rbac
+        | Special::Review => {}
     }
 }
 

@@ -32,6 +32,7 @@ pub fn run(
     let resource = &write.resource;
     let mut patched = (*old).clone();
     // The patch speaks the version of the URL.
+    resource.to_shown(&mut patched);
     patched["apiVersion"] = resource.api_version().into();
     apply_to(write, media, &mut patched)?;
     let input = Input {
@@ -70,7 +71,7 @@ pub fn check_media(write: &Write, media: Media) -> Result<(), Failure> {
     let accepted = match media {
         Media::JsonPatch | Media::MergePatch | Media::Apply => true,
         Media::StrategicMerge => write.resource.strategic_merge,
-        Media::Json | Media::Yaml => false,
+        Media::Json | Media::Yaml | Media::Protobuf => false,
     };
     if accepted {
         Ok(())
@@ -91,11 +92,13 @@ pub fn apply_to(write: &Write, media: Media, object: &mut Value) -> Result<(), F
             json_patch::merge(object, patch);
             Ok(())
         }
-        Media::StrategicMerge if patch.is_object() => strategic::merge(object, patch),
+        Media::StrategicMerge if patch.is_object() => {
+            strategic::merge(&write.resource.kind, object, patch)
+        }
         Media::MergePatch | Media::StrategicMerge => {
             Err(Failure::bad_request("a merge patch must be an object"))
         }
-        Media::Json | Media::Yaml | Media::Apply => {
+        Media::Json | Media::Yaml | Media::Apply | Media::Protobuf => {
             Err(Failure::unsupported_media(write.resource.patch_types()))
         }
     }

@@ -23,7 +23,7 @@ async fn every_write_is_tracked() {
     assert_eq!(
         owners(&patched),
         [
-            r#"a Update: {"f:data":{".":{}}}"#,
+            r#"a Update: {"f:data":{}}"#,
             r#"unknown Update: {"f:data":{"f:v":{},"f:w":{}}}"#
         ]
     );
@@ -34,7 +34,7 @@ async fn every_write_is_tracked() {
     assert_eq!(
         owners(&updated),
         [
-            r#"a Update: {"f:data":{".":{}}}"#,
+            r#"a Update: {"f:data":{}}"#,
             r#"unknown Update: {"f:data":{"f:w":{}},"f:metadata":{"f:labels":{".":{},"f:l":{}}}}"#
         ]
     );
@@ -92,7 +92,7 @@ async fn the_cluster_s_own_programs_own_nothing() {
         owners(&taken),
         [
             r#"a Apply: {"f:data":{"f:x":{}}}"#,
-            r#"before-first-apply Update: {"f:data":{".":{}}}"#
+            r#"before-first-apply Update: {"f:data":{}}"#
         ]
     );
 }
