@@ -33,9 +33,9 @@ metadata: {name: settings, namespace: default}
 data: {a: b}
 ";
 
-struct Kubectl<'a> {
-    kubeconfig: &'a Path,
-    home: &'a Path,
+pub(crate) struct Kubectl<'a> {
+    pub(crate) kubeconfig: &'a Path,
+    pub(crate) home: &'a Path,
 }
 
 impl Kubectl<'_> {
@@ -43,7 +43,7 @@ impl Kubectl<'_> {
         clippy::disallowed_methods,
         reason = "the client under test is a program"
     )]
-    fn command(&self, words: &str) -> Command {
+    pub(crate) fn command(&self, words: &str) -> Command {
         let mut command = Command::from(std::process::Command::new("kubectl"));
         command
             .env("KUBECONFIG", self.kubeconfig)
@@ -72,11 +72,11 @@ impl Kubectl<'_> {
     }
 
     /// Runs it, wants it to succeed and its output to hold every one of the words.
-    async fn says(&self, words: &str, expected: &[&str]) {
+    pub(crate) async fn says(&self, words: &str, expected: &[&str]) {
         self.says_to(words, "", expected).await;
     }
 
-    async fn says_to(&self, words: &str, input: &str, expected: &[&str]) {
+    pub(crate) async fn says_to(&self, words: &str, input: &str, expected: &[&str]) {
         let output = self.output(words, input).await;
         let (out, err) = texts(&output);
         assert!(output.status.success(), "kubectl {words}\n{out}\n{err}");
@@ -88,7 +88,7 @@ impl Kubectl<'_> {
         }
     }
 
-    async fn fails(&self, words: &str, input: &str, expected: &str) {
+    pub(crate) async fn fails(&self, words: &str, input: &str, expected: &str) {
         let output = self.output(words, input).await;
         let (out, err) = texts(&output);
         assert!(!output.status.success(), "kubectl {words}\n{out}");
