@@ -413,7 +413,9 @@ async fn too_large_is_refused() {
         .await
         .unwrap_err();
     assert_eq!(failure.code(), 422, "a ConfigMap holds a mebibyte");
-    let event = json!({"metadata": {"name": "c"}, "message": "v".repeat(2 << 20)});
+    let event = json!({
+        "metadata": {"name": "c"}, "involvedObject": {}, "message": "v".repeat(2 << 20),
+    });
     let failure = rig.create("events", event).await.unwrap_err();
     assert_eq!(failure.code(), 413);
     assert_eq!(rig.get("configmaps", "c").await.unwrap_err().code(), 404);
