@@ -144,10 +144,9 @@ pub fn problems(resource: &Descriptor, object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let name = text(object, "name");
     let check = match resource.special {
-        Special::Namespace => names::dns_label,
+        Special::Namespace | Special::Service => names::dns_label,
         Special::Rbac => names::path_segment,
         Special::None
-        | Special::Service
         | Special::Lease
         | Special::Admission
         | Special::ConfigMap
