@@ -30,9 +30,10 @@ pub fn run(world: &mut World, write: &Write, context: &mut Context<'_>) -> Resul
     if unversioned && versioned && !resource.unconditional_update {
         const TEXT: &str = "Invalid value: 0: must be specified for an update";
         let cause = Cause::of("metadata.resourceVersion", TEXT);
+        // The storage refuses this upstream, and it knows the resource and not the kind.
         return Err(Failure::invalid(
             &resource.group,
-            &resource.kind,
+            &resource.plural,
             &write.name,
             vec![cause],
         ));
