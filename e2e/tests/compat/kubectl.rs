@@ -56,5 +56,5 @@ async fn minor(cluster: &Cluster, program: &Path) -> Outcome<u32> {
     let digits = minor.as_str().unwrap_or_default();
     digits
         .parse()
-        .map_err(|_| Fault::new(format!("no minor version of kubectl: {said}")))
+        .map_err(|_digits| Fault::new(format!("no minor version of kubectl: {said}")))
 }

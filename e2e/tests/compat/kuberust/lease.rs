@@ -77,6 +77,5 @@ fn lease(id: usize, old: Option<&Lease>) -> Lease {
             lease_transitions: Some(i32::from(old.is_some())),
             ..Default::default()
         }),
-        ..Default::default()
     }
 }
