@@ -57,7 +57,10 @@ pub(super) fn feed(data: &[u8]) {
             again(&applier, &object, &config, ledger);
         }
         Err(conflicts) => {
-            assert!(!forced && !conflicts.is_empty(), "a forced apply has no conflicts");
+            assert!(
+                !forced && !conflicts.is_empty(),
+                "a forced apply has no conflicts"
+            );
         }
     }
 }
