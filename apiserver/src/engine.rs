@@ -12,6 +12,8 @@ pub mod settled;
 
 pub mod served;
 
+pub mod sealed;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ use crate::read::{self, At};
 use crate::registry::Registry;
 use crate::selector::Selector;
 use crate::status::Failure;
+use crate::vault::Vault;
 use crate::verbs::{Action, Context, Write, collection, delete, patch, scale, transaction};
 
 /// Longest wait for a revision of the future, as Kubernetes.
@@ -45,6 +48,7 @@ pub struct Engine {
     store: Store,
     policy: Policy,
     served: Arc<served::Served>,
+    vault: Arc<Vault>,
 }
 
 impl Engine {
@@ -55,7 +59,20 @@ impl Engine {
             store,
             policy,
             served: Arc::default(),
+            vault: Arc::default(),
         }
+    }
+
+    /// The engine with what seals and opens Secrets; without, they are stored as they are.
+    #[must_use]
+    pub fn with_vault(self, vault: Arc<Vault>) -> Self {
+        Self { vault, ..self }
+    }
+
+    /// What seals and opens Secrets.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
     }
 
     /// The resources served at this moment, by what this replica has seen of the definitions.
@@ -107,7 +124,7 @@ impl Engine {
         let view = self.view(read::at(&call.params)?).await?;
         let item = view.get(&keys::of(resource, call.namespace.as_deref(), name));
         let item = item.ok_or_else(|| Failure::not_found(&resource.gr(), name))?;
-        let object = Form::Stored(item);
+        let object = Form::Stored(self.vault.open(item));
         if call.user.is_in(crate::user::AGENTS) {
             self.context(call, &Registry::default())
                 .check_owner(resource, &object.to_value())?;
@@ -143,7 +160,7 @@ impl Engine {
             other => other?,
         };
         let list = read::list(
-            &view,
+            (&view, &self.vault),
             resource,
             call.namespace.as_deref(),
             &selector,

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Compacted, Revision, Store};
 use tokio::sync::{mpsc, watch};
 
+use crate::vault::Vault;
 pub use event::{Event, Kind};
 pub use index::{Index, Interest};
 
@@ -40,6 +41,7 @@ pub enum Cut {
 pub struct Hub {
     state: Arc<Mutex<State>>,
     progress: watch::Receiver<Revision>,
+    vault: Arc<Vault>,
 }
 
 #[derive(Debug)]
@@ -78,12 +80,13 @@ pub struct Feeder {
     state: Arc<Mutex<State>>,
     progress: watch::Sender<Revision>,
     store: Store,
+    vault: Arc<Vault>,
 }
 
 impl Hub {
     /// A hub that begins at the store's present revision. The feeder has to run.
     #[must_use]
-    pub fn new(store: Store) -> (Self, Feeder) {
+    pub fn new(store: Store, vault: Arc<Vault>) -> (Self, Feeder) {
         let dispatched = store.view().revision();
         let state = State {
             index: Index::default(),
@@ -96,8 +99,20 @@ impl Hub {
             state: Arc::clone(&state),
             progress: sender,
             store,
+            vault: Arc::clone(&vault),
         };
-        (Self { state, progress }, feeder)
+        let hub = Self {
+            state,
+            progress,
+            vault,
+        };
+        (hub, feeder)
+    }
+
+    /// What opens sealed objects, for watches that read the store themselves.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// Joins. With `after`, changes since then are added from memory where possible.
@@ -267,7 +282,7 @@ impl Feeder {
             {
                 let mut state = lock(&self.state);
                 for change in some {
-                    state.dispatch(Arc::new(Event::new(Arc::clone(change))));
+                    state.dispatch(Arc::new(Event::new(self.vault.opened(Arc::clone(change)))));
                 }
                 self.progress.send_replace(state.dispatched);
             }
@@ -304,6 +319,7 @@ mod tests {
         Hub {
             state: Arc::new(Mutex::new(state)),
             progress,
+            vault: Arc::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::command::{
     apply, completion, cordon, create, delete, describe, events, get, logs, member, patch,
-    resources, snapshot, token, version, wait, why,
+    resources, secrets, snapshot, token, version, wait, why,
 };
 use crate::connect::Connect;
 use crate::{agent, server, up};
@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Member(member::Args),
     /// Save the whole cluster's objects into a file, or make a new cluster from one
     Snapshot(snapshot::Args),
+    /// Look after what is encrypted in the store
+    Secrets(secrets::Args),
     /// List the kinds the server knows
     ApiResources(resources::Args),
     /// Run one replica: the API, the store and, while it leads, the controllers

@@ -283,7 +283,7 @@ impl Watch {
         while reached < until {
             for change in cursor.next().await.map_err(expired)? {
                 reached = change.revision;
-                let event = Event::new(change);
+                let event = Event::new(self.hub.vault().opened(change));
                 if reached <= until && self.interest.covers(&event) {
                     found.push(Arc::new(event));
                 }
@@ -308,6 +308,7 @@ impl Watch {
             .collect();
         let mut done = items.len() < 256;
         for item in items {
+            let item = self.hub.vault().open(item);
             last = Some(item.key.clone());
             if self.selects(&item) {
                 let line = self.lines.encode(Kind::Added, &item);

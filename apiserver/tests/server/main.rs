@@ -13,5 +13,6 @@ mod reviews;
 mod rig;
 mod snapshots;
 mod tokens;
+mod vault;
 mod watches;
 mod wire;
