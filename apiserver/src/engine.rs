@@ -14,16 +14,31 @@ pub mod served;
 
 pub mod sealed;
 
+pub mod hooked;
+
+pub mod granted;
+
+mod gather;
+
+pub mod rounds;
+
+pub mod turns;
+
+pub mod tally;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use store::{Store, View};
 
+use crate::admission::hooks::Desk;
 use crate::authorize::{Authorizer, Policy};
 use crate::body::{self, Input};
 use crate::call::{Body, Call, Reply, TransactionCall, Verb};
+use crate::edge::webhooks::Caller;
 use crate::ids::{self, Ids};
 use crate::keys;
+use crate::managed::author::Author;
 use crate::object::Form;
 use crate::params::{FieldValidation, Params};
 use crate::read::{self, At};
@@ -31,7 +46,7 @@ use crate::registry::Registry;
 use crate::selector::Selector;
 use crate::status::Failure;
 use crate::vault::Vault;
-use crate::verbs::{Action, Context, Write, collection, delete, patch, scale, transaction};
+use crate::verbs::{Action, Context, Write, apply, collection, delete, patch, scale, transaction};
 
 /// Longest wait for a revision of the future, as Kubernetes.
 const WAIT: Duration = Duration::from_secs(3);
@@ -49,6 +64,10 @@ pub struct Engine {
     policy: Policy,
     served: Arc<served::Served>,
     vault: Arc<Vault>,
+    hooked: Arc<hooked::Hooked>,
+    granted: Arc<granted::Granted>,
+    turns: Arc<turns::Turns>,
+    webhooks: Caller,
 }
 
 impl Engine {
@@ -60,6 +79,10 @@ impl Engine {
             policy,
             served: Arc::default(),
             vault: Arc::default(),
+            hooked: Arc::default(),
+            granted: Arc::default(),
+            turns: Arc::default(),
+            webhooks: Caller::default(),
         }
     }
 
@@ -84,7 +107,10 @@ impl Engine {
     /// Who may do what at this moment.
     #[must_use]
     pub fn authorizer(&self) -> Authorizer {
-        Authorizer::new(self.policy)
+        match self.policy {
+            Policy::Open => Authorizer::open(),
+            Policy::Closed => Authorizer::at(Arc::clone(&self.granted), self.store.view()),
+        }
     }
 
     /// The store below.
@@ -126,7 +152,7 @@ impl Engine {
         let item = item.ok_or_else(|| Failure::not_found(&resource.gr(), name))?;
         let object = Form::Stored(self.vault.open(item));
         if call.user.is_in(crate::user::AGENTS) {
-            self.context(call, &Registry::default())
+            self.context(call, &Registry::default(), Desk::default())
                 .check_owner(resource, &object.to_value())?;
         }
         let object = match call.subresource.as_deref().unwrap_or_default() {
@@ -204,11 +230,13 @@ impl Engine {
             dry_run,
             named: false,
         };
+        let docket = self.docket(dry_run);
         let plan = |world: &mut crate::world::World| {
-            let mut context = self.context(call, &registry);
+            let mut context = self.context(call, &registry, docket.desk());
             crate::verbs::run(world, &write, &mut context).map(|answer| vec![answer])
         };
-        let mut settled = self.carry_out(plan, &request).await?.answers;
+        let writes = std::slice::from_ref(&write);
+        let mut settled = self.admit(&docket, writes, plan, &request).await?.answers;
         let one = settled
             .pop()
             .ok_or_else(|| Failure::internal("a write has no answer"))?;
@@ -233,10 +261,12 @@ impl Engine {
             dry_run,
             named: false,
         };
+        let docket = self.docket(dry_run);
         let plan = |world: &mut crate::world::World| {
-            collection::run(world, &wanted, &self.context(call, &registry))
+            let context = self.context(call, &registry, docket.desk());
+            collection::run(world, &wanted, &context)
         };
-        let settled = self.carry_out(plan, &request).await?;
+        let settled = self.admit(&docket, &[], plan, &request).await?;
         Ok(settled.list(&wanted.resource))
     }
 
@@ -266,6 +296,7 @@ impl Engine {
             dry_run,
             named: named.is_some(),
         };
+        let docket = self.docket(dry_run);
         let compute = |world: &mut crate::world::World| {
             let mut context = Context {
                 user: &call.user,
@@ -273,16 +304,18 @@ impl Engine {
                 now: call.now,
                 ids: ids.clone(),
                 registry: &registry,
+                author: Author::of(&call.user, &call.params),
+                desk: docket.desk(),
             };
             transaction::run(world, &plan, &mut context)
         };
         Ok(self
-            .carry_out(compute, &request)
+            .admit(&docket, &plan.writes, compute, &request)
             .await?
             .transaction_result())
     }
 
-    fn context<'a>(&self, call: &'a Call, registry: &'a Registry) -> Context<'a> {
+    fn context<'a>(&self, call: &'a Call, registry: &'a Registry, desk: Desk<'a>) -> Context<'a> {
         let ids = Ids::new(call.seed);
         Context {
             user: &call.user,
@@ -290,6 +323,8 @@ impl Engine {
             now: call.now,
             ids,
             registry,
+            author: Author::of(&call.user, &call.params),
+            desk,
         }
     }
 }
@@ -321,6 +356,7 @@ fn parse(call: &Call) -> Result<Write, Failure> {
     };
     if call.verb == Verb::Patch {
         patch::check_media(&write, call.body.media)?;
+        apply::check_options(&call.params, call.body.media)?;
     }
     write.input = parse_body(&call.body, BODY_BYTES_MAX)?;
     write.action = action(call.verb, &call.body, &write.input, &call.params)?;

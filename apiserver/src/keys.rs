@@ -34,7 +34,8 @@ pub fn object(group: &str, plural: &str, namespace: Option<&str>, name: &str) ->
 #[must_use]
 pub fn of(resource: &Descriptor, namespace: Option<&str>, name: &str) -> Bytes {
     let namespace = namespace.filter(|_| resource.namespaced);
-    object(&resource.group, &resource.plural, namespace, name)
+    let stored = resource.stored();
+    object(&stored.group, &stored.plural, namespace, name)
 }
 
 /// Where the key an agent joined with is noted. No resource's key: those have four parts.
@@ -69,7 +70,8 @@ pub fn resource(group: &str, plural: &str) -> Bytes {
 /// What all keys of a list begin with: the resource, or its part in one namespace.
 #[must_use]
 pub fn list(resource_: &Descriptor, namespace: Option<&str>) -> Bytes {
-    let (group, plural) = (&resource_.group, &resource_.plural);
+    let stored = resource_.stored();
+    let (group, plural) = (&stored.group, &stored.plural);
     match namespace.filter(|_| resource_.namespaced) {
         Some(namespace) => namespace_text(group, plural, Some(namespace)).into(),
         None => resource(group, plural),

@@ -65,6 +65,8 @@ pub mod special;
 
 pub mod strategic;
 
+pub mod managed;
+
 pub mod bootstrap;
 
 pub mod pki;
@@ -78,6 +80,10 @@ pub mod fair;
 pub mod rate;
 
 pub mod audit;
+
+pub mod rbac;
+
+pub mod impersonation;
 
 pub mod review;
 

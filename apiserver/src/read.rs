@@ -86,6 +86,13 @@ pub fn wanted(params: &Params) -> Result<Wanted, Failure> {
             &format!("Forbidden: {text}"),
         ))
     };
+    if params.send_initial_events.is_some() {
+        return Err(Failure::invalid_options(
+            "ListOptions",
+            "sendInitialEvents",
+            "Forbidden: sendInitialEvents is forbidden for list",
+        ));
+    }
     let version = params.resource_version.as_str();
     if params.resource_version_match.is_some() && !params.continue_.is_empty() {
         return forbid("resourceVersionMatch is forbidden when continue is provided");

@@ -8,13 +8,16 @@ pub mod lists;
 
 pub mod structural;
 
+pub mod view;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
 use crate::cel::Rules;
 use crate::jsonpath::Path;
+use crate::managed::types::{Type, compile};
 use crate::status::Gr;
 
 /// Everything the engine knows of one resource in one version.
@@ -68,8 +71,12 @@ pub struct Descriptor {
     pub generation: bool,
     /// Rules in code that go with the kind.
     pub special: Special,
+    /// The objects are another resource's, seen otherwise.
+    pub view: Option<view::View>,
     /// The revision of the stored definition this was made from; none: of no stored one.
     pub defined_at: Option<u64>,
+    /// What `type_` has compiled.
+    pub types: OnceLock<Arc<Type>>,
 }
 
 /// Subresources of a resource.
@@ -120,6 +127,15 @@ pub enum Source {
     Count(Path),
     /// An object reference, as `kind/name`.
     Reference(Path),
+    /// The role of a binding.
+    Role,
+    /// The subjects of a binding that are of this kind.
+    Subjects(&'static str),
+    /// A quota: each of its entries as `name: used/hard`.
+    Usage {
+        /// Only entries that bound limits; otherwise only the others.
+        limits: bool,
+    },
 }
 
 impl Default for Source {
@@ -150,14 +166,22 @@ pub enum Special {
     ConfigMap,
     /// core/v1 Secret.
     Secret,
-    /// core/v1 Event.
+    /// Event, in either version.
     Event,
+    /// core/v1 Service.
+    Service,
+    /// coordination.k8s.io/v1 Lease.
+    Lease,
     /// apiextensions.k8s.io/v1 CustomResourceDefinition.
     Definition,
+    /// Kinds that steer admission.
+    Admission,
     /// stoa.dev/v1 Task.
     Task,
     /// stoa.dev/v1 Offer.
     Offer,
+    /// Roles and bindings.
+    Rbac,
     /// A kind that is asked and answered, and never stored.
     Review,
 }
@@ -195,6 +219,20 @@ impl Descriptor {
         }
     }
 
+    /// Which parts of an object can be owned. Compiled when it is first asked for.
+    #[must_use]
+    pub fn type_(&self) -> &Type {
+        self.types.get_or_init(|| {
+            // Facts are about the kinds that are compiled in, not about a user's of the same name.
+            let kind = if self.origin == Origin::BuiltIn {
+                &self.kind
+            } else {
+                ""
+            };
+            Arc::new(compile::object(kind, self.schema.as_deref()))
+        })
+    }
+
     /// Media types of patches accepted here.
     #[must_use]
     pub fn patch_types(&self) -> &'static [&'static str] {
@@ -202,8 +240,10 @@ impl Descriptor {
             "application/json-patch+json",
             "application/merge-patch+json",
             "application/strategic-merge-patch+json",
+            "application/apply-patch+yaml",
         ];
-        if self.strategic_merge { ALL } else { &ALL[..2] }
+        const CUSTOM: &[&str] = &[ALL[0], ALL[1], ALL[3]];
+        if self.strategic_merge { ALL } else { CUSTOM }
     }
 }
 

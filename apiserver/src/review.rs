@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::authorize::Authorizer;
 use crate::body;
 use crate::metadata;
+use crate::rbac::Rule;
 use crate::registry::Descriptor;
 use crate::status::{Cause, Failure};
 use crate::user::{Attributes, User};
@@ -106,8 +107,44 @@ pub fn local_access(question: &Question<'_>) -> Result<Value, Failure> {
     Ok(judge(question.authorizer, &user, spec))
 }
 
+/// The status of a SelfSubjectRulesReview: all that whoever asks may do in a namespace, as far as
+/// roles say it.
+///
+/// # Errors
+/// 400 without a namespace.
+pub fn own_rules(question: &Question<'_>) -> Result<Value, Failure> {
+    let namespace = question.object.pointer("/spec/namespace");
+    let namespace = namespace.and_then(Value::as_str).unwrap_or_default();
+    if namespace.is_empty() {
+        return Err(Failure::bad_request("no namespace on request"));
+    }
+    let held = question.authorizer.rules(question.user, namespace);
+    let rules = || held.iter().flat_map(|rules| rules.iter());
+    let on_resources = rules()
+        .filter(|rule| !rule.resources.is_empty())
+        .map(|rule| {
+            let rule = Rule {
+                non_resource_urls: Vec::new(),
+                ..rule.clone()
+            };
+            json!(rule)
+        });
+    let on_paths = rules().filter(|rule| !rule.non_resource_urls.is_empty());
+    let on_paths = on_paths
+        .map(|rule| json!({"nonResourceURLs": rule.non_resource_urls, "verbs": rule.verbs}));
+    Ok(json!({
+        "resourceRules": on_resources.collect::<Vec<_>>(),
+        "nonResourceRules": on_paths.collect::<Vec<_>>(),
+        "incomplete": Authorizer::is_hard_wired(question.user),
+    }))
+}
+
 fn spec(question: &Question<'_>) -> Result<Spec, Failure> {
-    body::shaped(question.object["spec"].clone(), "spec")
+    let spec = &question.object["spec"];
+    if spec.is_null() {
+        return Ok(Spec::default());
+    }
+    body::shaped(spec.clone(), "spec")
 }
 
 fn refuse(question: &Question<'_>, causes: Vec<Cause>) -> Result<(), Failure> {
@@ -185,6 +222,8 @@ fn subject(spec: &Spec) -> User {
 }
 
 fn judge(authorizer: &Authorizer, user: &User, spec: Spec) -> Value {
+    let namespace = spec.resource_attributes.as_ref();
+    let namespace = namespace.map_or(String::new(), |asked| asked.namespace.clone());
     let why = match (spec.resource_attributes, spec.non_resource_attributes) {
         (Some(asked), _) => authorizer.why(user, &attributes(asked)),
         (None, Some(asked)) => authorizer.why_path(user, &asked.verb, &asked.path),
@@ -192,7 +231,8 @@ fn judge(authorizer: &Authorizer, user: &User, spec: Spec) -> Value {
     };
     let mut status = Map::new();
     status.insert("allowed".into(), why.is_some().into());
-    if let Some(reason) = why.filter(|reason| !reason.is_empty()) {
+    let reason = why.unwrap_or_else(|| authorizer.note(user, &namespace));
+    if !reason.is_empty() {
         status.insert("reason".into(), reason.into());
     }
     status.into()
@@ -213,13 +253,11 @@ fn attributes(asked: OnResource) -> Attributes {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::registry::builtin;
     use crate::user::{AGENTS, MASTERS};
 
-    fn ask(kind: &str, object: Value) -> Result<Value, Failure> {
+    fn ask(kind: &str, object: &Value) -> Result<Value, Failure> {
         let all = builtin::descriptors();
         let resource = all.iter().find(|one| one.kind == kind).unwrap();
         let judge = match kind {
@@ -232,7 +270,7 @@ mod tests {
             user: &User::new("admin", MASTERS),
             resource,
             namespace: Some("a"),
-            object: &object,
+            object,
         })
     }
 
@@ -271,7 +309,7 @@ mod tests {
                 "LocalSubjectAccessReview" => json!({"namespace": "a"}),
                 _ => json!({}),
             };
-            let status = ask(kind, json!({"metadata": metadata, "spec": spec})).unwrap();
+            let status = ask(kind, &json!({"metadata": metadata, "spec": spec})).unwrap();
             assert_eq!(status, json!({"allowed": allowed}), "{kind} {spec}");
         }
     }
@@ -310,7 +348,7 @@ mod tests {
                 "must match metadata.namespace",
             ),
         ] {
-            let failure = ask(kind, object).unwrap_err();
+            let failure = ask(kind, &object).unwrap_err();
             assert_eq!(failure.code(), 422);
             let found = failure.message();
             assert!(found.contains(message), "{found}");

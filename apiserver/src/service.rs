@@ -4,6 +4,8 @@ mod boot;
 
 mod lead;
 
+mod tally;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -172,6 +174,7 @@ pub struct Service {
     store: store::Service,
     feeder: Feeder,
     lead: lead::Lead,
+    leadership: watch::Receiver<Leadership>,
 }
 
 /// What the process needs of its server. Cloning is cheap.
@@ -227,7 +230,7 @@ impl Service {
         };
         let handle = Handle {
             router,
-            leadership,
+            leadership: leadership.clone(),
             address,
             url: format!("https://{}", bound.api_address),
             kubeconfig: options.data_dir.join("kubeconfig"),
@@ -240,6 +243,7 @@ impl Service {
                 store: store_service,
                 feeder,
                 lead,
+                leadership,
             },
             handle,
         ))
@@ -255,6 +259,8 @@ impl Service {
         let store_stop = CancellationToken::new();
         let feeder = tokio::spawn(self.feeder.run());
         let lead = tokio::spawn(self.lead.run());
+        let tally = tally::run(self.context.engine.clone(), self.leadership);
+        let tally = tokio::spawn(tally);
         let mut listener = tokio::spawn(self.listener.run(stop.clone()));
         let mut store = tokio::spawn(self.store.run(store_stop.clone()));
         let early = tokio::select! {
@@ -262,8 +268,10 @@ impl Service {
             ended = &mut store => Some(ended),
         };
         stop.cancel();
+        self.context.hub.close();
         let _drained = (&mut listener).await;
         lead.abort();
+        tally.abort();
         if let Some(audit) = &self.context.audit {
             audit.flush().await;
         }

@@ -7,6 +7,10 @@ pub mod update;
 
 pub mod patch;
 
+pub mod apply;
+
+pub mod fields;
+
 pub mod delete;
 
 pub mod collection;
@@ -19,22 +23,26 @@ pub mod scale;
 
 pub mod transaction;
 
+pub mod escalation;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::admission::hooks::Desk;
 use crate::authorize::Authorizer;
 use crate::body::Input;
 use crate::call::Media;
 use crate::ids::Ids;
 use crate::keys;
+use crate::managed::author::Author;
 use crate::metadata;
 use crate::params::FieldValidation;
-use crate::registry::{Descriptor, Registry};
+use crate::registry::{Descriptor, Registry, Special};
 use crate::status::Failure;
-use crate::user::{AGENTS, User};
+use crate::user::{AGENTS, Attributes, User};
 use crate::world::World;
 
 /// What a write does.
@@ -113,9 +121,36 @@ pub struct Context<'a> {
     pub ids: Ids,
     /// What is served.
     pub registry: &'a Registry,
+    /// In whose name fields are owned.
+    pub author: Author<'a>,
+    /// Who has a say beside the rules.
+    pub desk: Desk<'a>,
 }
 
 impl Context<'_> {
+    /// A verb that makes an object which is not there needs the right to create it.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn may_create(
+        &self,
+        resource: &Descriptor,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let namespace = namespace.filter(|_| resource.namespaced);
+        let asked = Attributes {
+            verb: "create".to_owned(),
+            group: resource.group.clone(),
+            version: resource.version.clone(),
+            resource: resource.plural.clone(),
+            namespace: namespace.unwrap_or_default().to_owned(),
+            name: name.to_owned(),
+            ..Attributes::default()
+        };
+        self.authorizer.authorize(self.user, &asked)
+    }
+
     /// Agents reach only what is theirs.
     ///
     /// # Errors
@@ -176,6 +211,17 @@ impl Answer {
 /// # Errors
 /// Whatever the client did wrong, given the state the world shows.
 pub fn run(world: &mut World, write: &Write, context: &mut Context<'_>) -> Result<Answer, Failure> {
+    let answer = match write.resource.special == Special::Rbac {
+        true => escalation::run(world, write, context)?,
+        false => compute(world, write, context)?,
+    };
+    if answer.code == 201 && write.action != Action::Create {
+        context.may_create(&write.resource, write.namespace.as_deref(), &write.name)?;
+    }
+    Ok(answer)
+}
+
+fn compute(world: &mut World, write: &Write, context: &mut Context<'_>) -> Result<Answer, Failure> {
     let subresource = write.subresource.as_str();
     if !subresource.is_empty() && !write.resource.has_subresource(subresource) {
         return Err(Failure::no_such_resource());
@@ -186,6 +232,7 @@ pub fn run(world: &mut World, write: &Write, context: &mut Context<'_>) -> Resul
         (Action::Create, "decline") => accept::decline(world, write, context),
         (Action::Update | Action::Patch(_), "scale") => scale::write(world, write, context),
         (Action::Update, "" | "status" | "finalize") => update::run(world, write, context),
+        (Action::Patch(Media::Apply), "" | "status") => apply::run(world, write, context),
         (Action::Patch(media), "" | "status") => patch::run(world, write, *media, context),
         (Action::Apply, "" | "status") => patch::apply(world, write, context),
         (Action::Delete(options), "") => delete::run(world, write, options, context),

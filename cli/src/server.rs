@@ -11,6 +11,7 @@ use apiserver::rate::Rate;
 use apiserver::{Bootstrap, Handle, Leadership};
 use manifests::duration::Span;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::exit::{Failure, Outcome};
 use crate::resident;
@@ -143,9 +144,9 @@ pub(crate) struct Args {
 
 /// Runs the replica until it is told to stop.
 pub(crate) async fn run(args: Args) -> Outcome {
-    resident::small_pages();
     args.logging.start()?;
     let shutdown = runtime::shutdown(args.exit_with_parent)?;
+    let _small = AbortOnDropHandle::new(tokio::spawn(resident::keep_small()));
     let options = options(&args)?;
     let failed = |e: Box<dyn std::error::Error + Send + Sync>| {
         Failure::new(format!("server {} cannot run", args.name)).because(e)

@@ -18,6 +18,7 @@ use super::resources::{Asked, text};
 use super::{ambient, answer, join, logs, token};
 use crate::call::{Body, Media, TransactionCall};
 use crate::heartbeats::Ask;
+use crate::managed::author;
 use crate::members;
 use crate::registry::Descriptor;
 use crate::status::{Failure, Gr};
@@ -65,6 +66,10 @@ pub(crate) async fn answer(
     if is_token_request(place) {
         return token::answer(context, asked, request).await;
     }
+    // What lives in no namespace is not reached through one, whatever is allowed there.
+    if place.namespace.is_some() != (place.resource == "tasks") {
+        return Err(Failure::no_such_resource());
+    }
     let (name, sub) = (place.name.as_deref(), place.subresource.as_deref());
     match (asked.verb, place.resource.as_str(), name, sub) {
         ("create", "transactions", None, None) => transaction(context, asked, request).await,
@@ -96,6 +101,9 @@ async fn transaction(
     let accept = text(request.headers(), header::ACCEPT);
     let (encoding, shape) = negotiate::accept(accept, Answer::Plain)?;
     let media = negotiate::body_media(text(request.headers(), header::CONTENT_TYPE))?;
+    let mut params = asked.params.clone();
+    let agent = text(request.headers(), header::USER_AGENT);
+    params.agent = author::agent(agent.unwrap_or_default());
     let limit = context.limits.transaction_bytes;
     let record = request.extensions().get::<Record>().cloned();
     let bytes = context.intake.read(request.into_body(), limit).await?;
@@ -105,7 +113,7 @@ async fn transaction(
     let call = TransactionCall {
         user: asked.user,
         body: Body { bytes, media },
-        params: asked.params.clone(),
+        params,
         now: ambient::now(),
         seed: ambient::seed(),
     };

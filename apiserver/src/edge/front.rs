@@ -18,6 +18,7 @@ use super::info::{self, Target};
 use super::{ambient, answer, documents, health, identity, join, metrics};
 use super::{resources, snapshot, token};
 use crate::authn;
+use crate::impersonation;
 use crate::pki::Certified;
 use crate::status::{Failure, Gr};
 use crate::user::User;
@@ -119,20 +120,17 @@ async fn identify(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let caller = match request.extensions().get::<Origin>() {
+    let caller: Result<Option<User>, Failure> = match request.extensions().get::<Origin>() {
         Some(Origin::Local(user)) => Ok(Some(user.clone())),
         Some(Origin::Network(certificate)) => {
-            let authorization = authorization(&request);
+            let authorization = request.headers().get(header::AUTHORIZATION);
+            let authorization = authorization.map(|value| value.to_str().unwrap_or(""));
             authenticated(&context, certificate.as_ref(), authorization).await
         }
         None => Err(Failure::unauthorized()),
     };
-    match caller {
-        Ok(user) => {
-            if let Some(record) = request.extensions().get::<Record>() {
-                record.user(user.as_ref(), None);
-            }
-            let caller = Caller(user);
+    match caller.and_then(|user| acting(&context, user, &request)) {
+        Ok(caller) => {
             request.extensions_mut().insert(caller.clone());
             let mut response = next.run(request).await;
             response.extensions_mut().insert(caller);
@@ -142,39 +140,45 @@ async fn identify(
     }
 }
 
-/// The header that outranks the certificate.
-///
-/// # Errors
-/// 403 for headers that ask to be somebody else.
-fn authorization(request: &Request) -> Result<Option<String>, Failure> {
-    // Ignoring it would answer with the caller's own, greater rights.
-    if request
-        .headers()
-        .keys()
-        .any(|name| name.as_str().starts_with("impersonate-"))
-    {
-        return Err(Failure::forbidden_text("impersonation is not served here"));
+/// Who the request acts as: the user himself, or somebody he may be.
+fn acting(context: &Context, user: Option<User>, request: &Request) -> Result<Caller, Failure> {
+    let record = request.extensions().get::<Record>();
+    if let Some(record) = record {
+        record.user(user.as_ref(), None);
     }
-    let authorization = request.headers().get(header::AUTHORIZATION);
-    Ok(authorization.map(|value| value.to_str().unwrap_or("").to_owned()))
+    let Some(wanted) = impersonation::wanted(request.headers())? else {
+        return Ok(Caller(user));
+    };
+    let user = user.ok_or_else(Failure::unauthorized)?;
+    let authorizer = context.engine.authorizer();
+    for need in &wanted.needs {
+        authorizer.authorize(&user, need)?;
+    }
+    if let Some(record) = record {
+        record.user(Some(&user), Some(&wanted.user));
+    }
+    tracing::debug!(target: "audit", user = user.name, acting_as = wanted.user.name);
+    Ok(Caller(Some(wanted.user)))
 }
 
+/// The user behind a connection; a token outranks the certificate.
 async fn authenticated(
     context: &Context,
     certificate: Option<&Certified>,
-    authorization: Result<Option<String>, Failure>,
+    header: Option<&str>,
 ) -> Result<Option<User>, Failure> {
     // A bearer token outranks the certificate: whoever sends one means it. And whoever lost a name
     // may still join anew: a token is another identity.
-    if let Some(header) = authorization? {
-        let token = authn::bearer(&header).ok_or_else(Failure::unauthorized)?;
-        return Ok(Some(identity::verify(context, token, &[]).await?.user));
+    if let Some(header) = header {
+        let token = authn::bearer(header).ok_or_else(Failure::unauthorized)?;
+        let verified = identity::verify(context, token, &[]).await?;
+        return Ok(Some(verified.user.authenticated()));
     }
     let Some(certificate) = certificate else {
         return Ok(None);
     };
     join::check_name(context, certificate).await?;
-    Ok(Some(certificate.user.clone()))
+    Ok(Some(certificate.user.clone().authenticated()))
 }
 
 async fn dispatch(
@@ -200,7 +204,10 @@ async fn fixed(
     target: Target,
     head: &http::request::Parts,
 ) -> Result<Response, Failure> {
-    let verb = head.method.as_str().to_ascii_lowercase();
+    let verb = match head.method {
+        Method::HEAD => "get".to_owned(),
+        _ => head.method.as_str().to_ascii_lowercase(),
+    };
     let authorizer = context.engine.authorizer();
     authorizer.authorize_path(user, &verb, head.uri.path())?;
     if target != Target::Unknown && !matches!(head.method, Method::GET | Method::HEAD) {

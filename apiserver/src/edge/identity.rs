@@ -163,7 +163,7 @@ pub(crate) async fn review(context: &Context, object: &Value) -> Result<Value, F
     let asked: Vec<String> = asked.filter_map(Value::as_str).map(str::to_owned).collect();
     match verify(context, token, &asked).await {
         Ok(verified) => Ok(json!({
-            "authenticated": true, "user": authn::user_info(&verified.user),
+            "authenticated": true, "user": authn::user_info(&verified.user.authenticated()),
             "audiences": verified.audiences,
         })),
         Err(failure) if failure.code() == 401 => {

@@ -1,6 +1,7 @@
 //! The API's listener: TLS, identity by certificate, HTTP/1.1 and HTTP/2, and bounds on all that a
 //! stranger could hold: connections, handshakes, heads.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tower::ServiceExt;
 use super::audit::Peer;
 use super::context::Limits;
 use super::front::Origin;
+use super::gather::Gather;
 use crate::pki;
 
 /// Bytes of a request's head, on both protocols.
@@ -27,6 +29,9 @@ const HEAD_BYTES: u32 = 64 << 10;
 
 /// Streams on one HTTP/2 connection: a controller may well hold a watch for each of many kinds.
 const STREAMS: u32 = 512;
+
+/// Bytes of one answer that wait to be sent. The thousand watchers of a busy kind may each have so much.
+const SEND_BYTES: usize = 128 << 10;
 
 /// An HTTP/2 peer is asked this often whether it is still there.
 const PING: Duration = Duration::from_secs(30);
@@ -137,13 +142,16 @@ impl Connection {
             });
         let builder = self.builder(http2);
         let service = TowerToHyperService::new(service);
+        let stream = Gather::new(stream);
+        let turns = stream.turns();
         let mut connection =
             std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
-            ended = &mut connection => Some(ended),
+            ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => Some(ended),
             () = self.shutdown.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                tokio::time::timeout(self.limits.drain, connection).await.ok()
+                let rest = poll_fn(|cx| turns.poll(connection.as_mut(), cx));
+                tokio::time::timeout(self.limits.drain, rest).await.ok()
             }
         };
         if let Some(Err(error)) = ended {
@@ -170,6 +178,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .max_header_list_size(HEAD_BYTES)
             .max_concurrent_streams(STREAMS)
+            .max_send_buf_size(SEND_BYTES)
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING);
         builder

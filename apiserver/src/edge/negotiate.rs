@@ -160,6 +160,17 @@ fn media_type(header: Option<&str>) -> String {
     media.trim().to_ascii_lowercase()
 }
 
+/// True if the client reads gzip and does not say that it would rather not.
+pub(crate) fn takes_gzip(accept_encoding: Option<&str>) -> bool {
+    let offers = accept_encoding.unwrap_or_default().split(',');
+    let mut gzip = offers.filter_map(|offer| {
+        let mut words = offer.split(';').map(str::trim);
+        let named = words.next()?.eq_ignore_ascii_case("gzip");
+        named.then(|| !words.any(|word| matches!(word, "q=0" | "q=0.0" | "q=0.00" | "q=0.000")))
+    });
+    gzip.next().unwrap_or(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,5 +251,18 @@ mod tests {
                 .code(),
             415
         );
+    }
+
+    #[test]
+    fn gzip_is_taken_only_when_offered() {
+        for (header, taken) in [
+            (None, false),
+            (Some("identity"), false),
+            (Some("gzip"), true),
+            (Some("deflate, GZIP;q=0.5"), true),
+            (Some("gzip;q=0"), false),
+        ] {
+            assert_eq!(takes_gzip(header), taken, "{header:?}");
+        }
     }
 }

@@ -13,10 +13,12 @@ use super::info::{self, Place};
 use super::negotiate::{self, Answer};
 use super::turns::Seat;
 use super::{ambient, answer, extras, reviews, watch};
-use crate::call::{Body, Call, Verb};
+use crate::call::{Body, Call, Reply, Verb};
 use crate::discovery;
+use crate::managed::author;
 use crate::params::Params;
 use crate::registry::{Descriptor, Origin};
+use crate::selector::field;
 use crate::status::{Failure, Gr};
 use crate::user::{Attributes, CONTROLLERS, User};
 
@@ -87,9 +89,18 @@ fn attributes(verb: &str, place: &Place, params: &Params) -> Attributes {
         resource: place.resource.clone(),
         subresource: place.subresource.clone().unwrap_or_default(),
         namespace: place.namespace.clone().unwrap_or_default(),
-        name: place.name.clone().unwrap_or_default(),
+        name: name(verb, place, params).unwrap_or_default(),
         field_selector: params.field_selector.clone(),
     }
+    .placed()
+}
+
+/// A list of the one object of a name is about that object.
+fn name(verb: &str, place: &Place, params: &Params) -> Option<String> {
+    let everywhere = matches!(verb, "list" | "watch" | "deletecollection");
+    let selected = || field::demanded_name(&params.field_selector);
+    let own = place.name.clone();
+    own.or_else(|| everywhere.then(selected).flatten())
 }
 
 /// The resource, if it is served at this place with this verb.
@@ -160,8 +171,7 @@ fn start_watch(
         shape,
         seat,
     };
-    let shutdown = context.shutdown.clone();
-    watch::start(ask, context.store().clone(), context.hub.clone(), shutdown)
+    watch::start(ask, context.store().clone(), context.hub.clone())
 }
 
 async fn call(
@@ -186,6 +196,9 @@ async fn call(
         Verb::Get | Verb::Create | Verb::Update | Verb::Patch | Verb::Delete => Answer::Object,
     };
     let (encoding, shape) = negotiate::accept(text(request.headers(), header::ACCEPT), form)?;
+    let mut params = params;
+    params.agent = agent(verb, request.headers());
+    let gzip = negotiate::takes_gzip(text(request.headers(), header::ACCEPT_ENCODING));
     let body = read(context, verb, &resource, request).await?;
     let call = Call {
         verb,
@@ -199,16 +212,28 @@ async fn call(
         now: ambient::now(),
         seed: ambient::seed(),
     };
-    let reply = context.engine.call(call).await?;
-    answer::reply(
-        reply,
-        Look {
-            resource: &resource,
-            params: &params,
-            encoding,
-            shape,
-        },
-    )
+    let look = Look {
+        resource: &resource,
+        params: &params,
+        encoding,
+        shape,
+    };
+    match context.engine.call(call).await? {
+        Reply::List(list) if answer::is_streamed(&list, look) => {
+            Ok(answer::streamed(list, &resource, gzip))
+        }
+        reply => answer::reply(reply, look),
+    }
+}
+
+/// The program that writes, which owns what it writes if nothing else is said.
+fn agent(verb: Verb, headers: &HeaderMap) -> String {
+    match verb {
+        Verb::Create | Verb::Update | Verb::Patch => {
+            author::agent(text(headers, header::USER_AGENT).unwrap_or_default())
+        }
+        Verb::Get | Verb::List | Verb::Delete | Verb::DeleteCollection => String::new(),
+    }
 }
 
 fn engine_verb(verb: &str) -> Option<Verb> {

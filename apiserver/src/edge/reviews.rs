@@ -61,12 +61,15 @@ pub(crate) struct Row {
     answer: Handler,
 }
 
-const TABLE: [Row; 5] = [
+const TABLE: [Row; 6] = [
     row("localsubjectaccessreviews", |review| {
         access(review, review::local_access)
     }),
     row("selfsubjectaccessreviews", |review| {
         access(review, review::own_access)
+    }),
+    row("selfsubjectrulesreviews", |review| {
+        access(review, review::own_rules)
     }),
     row("subjectaccessreviews", |review| {
         access(review, review::access)

@@ -9,8 +9,10 @@ use jiff::Timestamp;
 use super::Engine;
 use super::commit::Request;
 use super::settled::Settled;
+use crate::admission::hooks::Desk;
 use crate::ids::Ids;
 use crate::keys;
+use crate::managed::author::Author;
 use crate::metadata;
 use crate::object;
 use crate::registry::builtin::{DEFINITIONS, DEFINITIONS_GROUP};
@@ -35,6 +37,7 @@ impl Engine {
             for key in self.ending(&settled) {
                 self.end(&key, settled.revision, request).await;
             }
+            self.gather_after(&settled, request).await;
         }
         Ok(settled)
     }
@@ -104,6 +107,8 @@ impl Engine {
                     now: request.now,
                     ids: request.ids.clone(),
                     registry: &registry,
+                    author: Author::nobody(),
+                    desk: Desk::default(),
                 };
                 sweep::run(world, key, &context)
             };

@@ -158,7 +158,9 @@ impl Settled {
     pub fn list(self, resource: &Descriptor) -> Reply {
         let mut items = Vec::new();
         for answer in &self.answers {
-            items.push(answer.form.to_value());
+            let mut item = answer.form.to_value();
+            resource.to_shown(&mut item);
+            items.push(item);
         }
         let head = List {
             revision: self.revision,

@@ -136,7 +136,11 @@ fn subresources(group: &str, kind: &str, version: &Value) -> Subresources {
         | Special::ConfigMap
         | Special::Secret
         | Special::Event
+        | Special::Admission
+        | Special::Service
+        | Special::Lease
         | Special::Definition
+        | Special::Rbac
         | Special::Review => Vec::new(),
     };
     Subresources {

@@ -130,10 +130,16 @@ fn attributes(verb: &str, resource: &Descriptor, target: &Target, subresource: &
         version: resource.version.clone(),
         resource: resource.plural.clone(),
         subresource: subresource.to_owned(),
-        namespace: target.namespace.clone().unwrap_or_default(),
+        // A namespace named beside an object that lives in none gives no right to it.
+        namespace: target
+            .namespace
+            .clone()
+            .filter(|_| resource.namespaced)
+            .unwrap_or_default(),
         name: target.name.clone(),
         field_selector: String::new(),
     }
+    .placed()
 }
 
 fn write(
@@ -206,12 +212,20 @@ pub fn run(
     for (n, check) in plan.guards.iter().enumerate() {
         hold(world, check, context).map_err(|failure| failure.within(&format!("guards[{n}]")))?;
     }
+    let mut undecided = None;
     let mut answers = Vec::with_capacity(plan.writes.len());
     for (n, write) in plan.writes.iter().enumerate() {
-        let answer = run_write(world, write, context);
-        answers.push(answer.map_err(|failure| failure.within(&format!("operations[{n}]")))?);
+        match run_write(world, write, context) {
+            Ok(answer) => answers.push(answer),
+            // The others' questions can be asked at the same time.
+            Err(failure) if failure.is_undecided() => undecided = Some(failure),
+            Err(failure) => {
+                let within = failure.within(&format!("operations[{n}]"));
+                return Err(undecided.unwrap_or(within));
+            }
+        }
     }
-    Ok(answers)
+    undecided.map_or(Ok(answers), Err)
 }
 
 fn hold(world: &mut World, check: &Check, context: &Context<'_>) -> Result<(), Failure> {

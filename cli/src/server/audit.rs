@@ -12,6 +12,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Flags of `server` about its audit log.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// File of the audit log, or "off" [default: DATA_DIR/audit.log]
     #[arg(long, env = "STOA_AUDIT_LOG_PATH", value_name = "FILE")]

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenReview};
 use k8s_openapi::api::authorization::v1::{
-    LocalSubjectAccessReview, SelfSubjectAccessReview, SubjectAccessReview,
+    LocalSubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReview,
 };
 use serde_json::Value;
 
@@ -30,6 +30,11 @@ pub(super) fn descriptors() -> Vec<Descriptor> {
             "SelfSubjectAccessReview",
             "selfsubjectaccessreviews",
             schema_of::<SelfSubjectAccessReview>(),
+        ),
+        authorization(
+            "SelfSubjectRulesReview",
+            "selfsubjectrulesreviews",
+            schema_of::<SelfSubjectRulesReview>(),
         ),
         authorization(
             "SubjectAccessReview",
