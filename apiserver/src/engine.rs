@@ -12,6 +12,8 @@ pub mod settled;
 
 pub mod served;
 
+pub mod sealed;
+
 pub mod hooked;
 
 pub mod granted;
@@ -43,6 +45,7 @@ use crate::read::{self, At};
 use crate::registry::Registry;
 use crate::selector::Selector;
 use crate::status::Failure;
+use crate::vault::Vault;
 use crate::verbs::{Action, Context, Write, apply, collection, delete, patch, scale, transaction};
 
 /// Longest wait for a revision of the future, as Kubernetes.
@@ -60,6 +63,7 @@ pub struct Engine {
     store: Store,
     policy: Policy,
     served: Arc<served::Served>,
+    vault: Arc<Vault>,
     hooked: Arc<hooked::Hooked>,
     granted: Arc<granted::Granted>,
     turns: Arc<turns::Turns>,
@@ -74,11 +78,24 @@ impl Engine {
             store,
             policy,
             served: Arc::default(),
+            vault: Arc::default(),
             hooked: Arc::default(),
             granted: Arc::default(),
             turns: Arc::default(),
             webhooks: Caller::default(),
         }
+    }
+
+    /// The engine with what seals and opens Secrets; without, they are stored as they are.
+    #[must_use]
+    pub fn with_vault(self, vault: Arc<Vault>) -> Self {
+        Self { vault, ..self }
+    }
+
+    /// What seals and opens Secrets.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
     }
 
     /// The resources served at this moment, by what this replica has seen of the definitions.
@@ -133,7 +150,7 @@ impl Engine {
         let view = self.view(read::at(&call.params)?).await?;
         let item = view.get(&keys::of(resource, call.namespace.as_deref(), name));
         let item = item.ok_or_else(|| Failure::not_found(&resource.gr(), name))?;
-        let object = Form::Stored(item);
+        let object = Form::Stored(self.vault.open(item));
         if call.user.is_in(crate::user::AGENTS) {
             self.context(call, &Registry::default(), Desk::default())
                 .check_owner(resource, &object.to_value())?;
@@ -169,7 +186,7 @@ impl Engine {
             other => other?,
         };
         let list = read::list(
-            &view,
+            (&view, &self.vault),
             resource,
             call.namespace.as_deref(),
             &selector,

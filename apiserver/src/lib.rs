@@ -27,6 +27,8 @@ pub mod keys;
 
 pub mod object;
 
+pub mod vault;
+
 pub mod names;
 
 pub mod selector;

@@ -43,7 +43,7 @@ pub fn run(
         ));
     }
     let prefix = keys::list(&wanted.resource, wanted.namespace.as_deref());
-    let found = read::select(world.view(), &prefix, &wanted.selector);
+    let found = read::select((world.view(), world.vault()), &prefix, &wanted.selector);
     let names: Vec<(Option<String>, String)> = found
         .filter_map(|item| {
             let parts = keys::parse(&item.key)?;

@@ -16,5 +16,6 @@ mod rig;
 mod rights;
 mod snapshots;
 mod tokens;
+mod vault;
 mod watches;
 mod wire;
