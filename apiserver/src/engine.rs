@@ -12,6 +12,8 @@ pub mod settled;
 
 pub mod served;
 
+pub mod sealed;
+
 pub mod hooked;
 
 pub mod granted;
@@ -36,13 +38,15 @@ use crate::call::{Body, Call, Reply, TransactionCall, Verb};
 use crate::edge::webhooks::Caller;
 use crate::ids::{self, Ids};
 use crate::keys;
+use crate::managed::author::Author;
 use crate::object::Form;
 use crate::params::{FieldValidation, Params};
 use crate::read::{self, At};
 use crate::registry::Registry;
 use crate::selector::Selector;
 use crate::status::Failure;
-use crate::verbs::{Action, Context, Write, collection, delete, patch, scale, transaction};
+use crate::vault::Vault;
+use crate::verbs::{Action, Context, Write, apply, collection, delete, patch, scale, transaction};
 
 /// Longest wait for a revision of the future, as Kubernetes.
 const WAIT: Duration = Duration::from_secs(3);
@@ -59,6 +63,7 @@ pub struct Engine {
     store: Store,
     policy: Policy,
     served: Arc<served::Served>,
+    vault: Arc<Vault>,
     hooked: Arc<hooked::Hooked>,
     granted: Arc<granted::Granted>,
     turns: Arc<turns::Turns>,
@@ -73,11 +78,24 @@ impl Engine {
             store,
             policy,
             served: Arc::default(),
+            vault: Arc::default(),
             hooked: Arc::default(),
             granted: Arc::default(),
             turns: Arc::default(),
             webhooks: Caller::default(),
         }
+    }
+
+    /// The engine with what seals and opens Secrets; without, they are stored as they are.
+    #[must_use]
+    pub fn with_vault(self, vault: Arc<Vault>) -> Self {
+        Self { vault, ..self }
+    }
+
+    /// What seals and opens Secrets.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
     }
 
     /// The resources served at this moment, by what this replica has seen of the definitions.
@@ -132,7 +150,7 @@ impl Engine {
         let view = self.view(read::at(&call.params)?).await?;
         let item = view.get(&keys::of(resource, call.namespace.as_deref(), name));
         let item = item.ok_or_else(|| Failure::not_found(&resource.gr(), name))?;
-        let object = Form::Stored(item);
+        let object = Form::Stored(self.vault.open(item));
         if call.user.is_in(crate::user::AGENTS) {
             self.context(call, &Registry::default(), Desk::default())
                 .check_owner(resource, &object.to_value())?;
@@ -168,7 +186,7 @@ impl Engine {
             other => other?,
         };
         let list = read::list(
-            &view,
+            (&view, &self.vault),
             resource,
             call.namespace.as_deref(),
             &selector,
@@ -286,6 +304,7 @@ impl Engine {
                 now: call.now,
                 ids: ids.clone(),
                 registry: &registry,
+                author: Author::of(&call.user, &call.params),
                 desk: docket.desk(),
             };
             transaction::run(world, &plan, &mut context)
@@ -304,6 +323,7 @@ impl Engine {
             now: call.now,
             ids,
             registry,
+            author: Author::of(&call.user, &call.params),
             desk,
         }
     }
@@ -336,6 +356,7 @@ fn parse(call: &Call) -> Result<Write, Failure> {
     };
     if call.verb == Verb::Patch {
         patch::check_media(&write, call.body.media)?;
+        apply::check_options(&call.params, call.body.media)?;
     }
     write.input = parse_body(&call.body, BODY_BYTES_MAX)?;
     write.action = action(call.verb, &call.body, &write.input, &call.params)?;

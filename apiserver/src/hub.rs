@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 
 use store::{Compacted, Revision, Store};
 
+use crate::vault::Vault;
 pub use event::{Event, Kind};
 pub use index::{Index, Interest};
 pub use mailbox::Cut;
@@ -31,6 +32,7 @@ const BATCH: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Hub {
     state: Arc<Mutex<State>>,
+    vault: Arc<Vault>,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,7 @@ pub struct Joined {
 pub struct Feeder {
     state: Arc<Mutex<State>>,
     store: Store,
+    vault: Arc<Vault>,
 }
 
 /// Readers to be woken once the lock is free and everybody has got what there is: each then finds
@@ -76,14 +79,21 @@ type Sleepers = Vec<Waker>;
 impl Hub {
     /// A hub that begins at the store's present revision. The feeder has to run.
     #[must_use]
-    pub fn new(store: Store) -> (Self, Feeder) {
+    pub fn new(store: Store, vault: Arc<Vault>) -> (Self, Feeder) {
         let state = State::at(store.view().revision());
         let state = Arc::new(Mutex::new(state));
         let feeder = Feeder {
             state: Arc::clone(&state),
             store,
+            vault: Arc::clone(&vault),
         };
-        (Self { state }, feeder)
+        (Self { state, vault }, feeder)
+    }
+
+    /// What opens sealed objects, for watches that read the store themselves.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
     }
 
     /// Joins. With `after`, changes since then are added from memory where possible.
@@ -277,7 +287,8 @@ impl Feeder {
             {
                 let mut state = lock(&self.state);
                 for change in some {
-                    state.dispatch(Arc::new(Event::new(Arc::clone(change))), &mut sleepers);
+                    let change = self.vault.opened(Arc::clone(change));
+                    state.dispatch(Arc::new(Event::new(change)), &mut sleepers);
                 }
             }
             wake(sleepers);
@@ -306,6 +317,7 @@ mod tests {
     fn hub() -> Hub {
         Hub {
             state: Arc::new(Mutex::new(State::at(0))),
+            vault: Arc::default(),
         }
     }
 

@@ -44,6 +44,12 @@ pub fn agent_identity(name: &str) -> Bytes {
     format!("/agent-identities/{name}").into()
 }
 
+/// Where the data keys of the vault lie, wrapped. No resource's key either.
+#[must_use]
+pub fn data_keys() -> Bytes {
+    Bytes::from_static(b"/vault/data-keys")
+}
+
 /// The key of the definition of a resource that is not compiled in.
 #[must_use]
 pub fn definition(group: &str, plural: &str) -> Bytes {
@@ -135,6 +141,7 @@ mod tests {
             );
         }
         assert_eq!(parse(&agent_identity("a1")), None);
+        assert_eq!(parse(&data_keys()), None);
         for foreign in [&b""[..], b"/a/b/c", b"x/a/b/c/d", b"/\xff/b/c/d"] {
             assert_eq!(parse(foreign), None);
         }

@@ -27,6 +27,8 @@ pub mod keys;
 
 pub mod object;
 
+pub mod vault;
+
 pub mod names;
 
 pub mod selector;
@@ -62,6 +64,8 @@ pub mod ids;
 pub mod special;
 
 pub mod strategic;
+
+pub mod managed;
 
 pub mod bootstrap;
 

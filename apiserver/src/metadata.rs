@@ -107,7 +107,6 @@ pub fn decode(object: &mut Value, unknown: &mut Vec<String>) -> Result<(), Failu
         }
         known
     });
-    metadata.remove("managedFields");
     metadata.remove("selfLink");
     FIELDS
         .iter()
@@ -145,10 +144,9 @@ pub fn problems(resource: &Descriptor, object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let name = text(object, "name");
     let check = match resource.special {
-        Special::Namespace => names::dns_label,
+        Special::Namespace | Special::Service => names::dns_label,
         Special::Rbac => names::path_segment,
         Special::None
-        | Special::Service
         | Special::Lease
         | Special::Admission
         | Special::ConfigMap

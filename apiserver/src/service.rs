@@ -75,6 +75,8 @@ pub struct Options {
     pub service_account_issuer: String,
     /// The audit log; none: nothing is noted.
     pub audit: Option<AuditOptions>,
+    /// Plurals of the core kinds that are sealed when they are stored.
+    pub sealed: Vec<String>,
     /// Sizes and times of the API.
     pub limits: Limits,
     /// Sizes and times of the store.
@@ -95,6 +97,7 @@ impl Default for Options {
             extra_sans: Vec::new(),
             token_auth_file: None,
             service_account_issuer: crate::authn::issuer::DEFAULT_URL.to_owned(),
+            sealed: vec!["secrets".to_owned()],
             audit: None,
             limits: Limits::default(),
             store_limits: store::Limits::default(),
@@ -120,6 +123,17 @@ pub enum StartError {
     /// A running cluster does not take this server in.
     #[error("the server cannot join")]
     Enlist(#[from] EnlistError),
+    /// What seals Secrets in the store cannot be used here.
+    #[error(
+        "{problem}. Secrets could not be read: put the ca.key or the encryption.keys of the cluster they were \
+         stored in back into {dir}"
+    )]
+    Sealed {
+        /// Where the keys are looked for.
+        dir: PathBuf,
+        /// What is missing.
+        problem: String,
+    },
     /// An address cannot be bound.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -183,8 +197,9 @@ impl Service {
         let mut bound = boot::bind(&options).await?;
         let identity = boot::identity(&options, &bound).await?;
         let (store, store_service) = boot::store(&options, &mut bound, &identity).await?;
-        let engine = Engine::new(store.clone(), authorize::policy());
-        let (hub, feeder) = Hub::new(store.clone());
+        let vault = Arc::new(boot::vault(&options, &identity.authority, &store)?);
+        let engine = Engine::new(store.clone(), authorize::policy()).with_vault(Arc::clone(&vault));
+        let (hub, feeder) = Hub::new(store.clone(), vault);
         store.set_leader_handler(leader_handler(store.leadership()));
         let agents = crate::edge::logs::Client::new(pki::agent_client(
             &identity.authority,
@@ -194,7 +209,6 @@ impl Service {
         let context = Arc::new(Context::new(
             engine.clone(),
             hub,
-            identity.authority.clone(),
             boot::identities(&options, &identity.authority)?,
             bound.api_address.clone(),
             options.limits.clone(),

@@ -121,12 +121,12 @@ fn retain(map: &mut Map<String, Value>, patch: &Map<String, Value>) -> Result<()
     let stray = patch
         .iter()
         .filter(|(key, value)| !key.starts_with('$') && !value.is_null())
-        .find(|(key, _)| !kept.iter().any(|k| *k == key.as_str()));
+        .find(|(key, _)| !kept.contains(&key.as_str()));
     if stray.is_some() {
         const TEXT: &str = "the fields of the patch are not all named in its $retainKeys list";
         return Err(Failure::bad_request(TEXT));
     }
-    map.retain(|key, _| kept.iter().any(|k| *k == key.as_str()));
+    map.retain(|key, _| kept.contains(&key.as_str()));
     Ok(())
 }
 

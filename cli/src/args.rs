@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::command::{
     apply, auth, completion, cordon, create, delete, describe, diff, edit, events, explain, get,
-    logs, mark, member, patch, replace, resources, scale, snapshot, token, version, wait, why,
+    logs, mark, member, patch, replace, resources, scale, secrets, snapshot, token, version, wait,
+    why,
 };
 use crate::connect::Connect;
 use crate::{agent, server, up};
@@ -75,6 +76,8 @@ pub(crate) enum Command {
     Member(member::Args),
     /// Save the whole cluster's objects into a file, or make a new cluster from one
     Snapshot(snapshot::Args),
+    /// Look after what is encrypted in the store
+    Secrets(secrets::Args),
     /// List the kinds the server knows
     ApiResources(resources::Args),
     /// Run one replica: the API, the store and, while it leads, the controllers

@@ -42,6 +42,8 @@ pub(crate) mod snapshot;
 
 pub(crate) mod resources;
 
+pub(crate) mod secrets;
+
 pub(crate) mod token;
 
 pub(crate) mod completion;
@@ -80,6 +82,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Uncordon(args) => Box::pin(cordon::run(args, &outer, false)).await,
         Command::Member(args) => Box::pin(member::run(args, &outer)).await,
         Command::Snapshot(args) => Box::pin(snapshot::run(args, &outer)).await,
+        Command::Secrets(args) => Box::pin(secrets::run(args, &outer)).await,
         Command::ApiResources(args) => Box::pin(resources::run(args, &outer)).await,
         Command::Server(args) => Box::pin(server::run(*args)).await,
         Command::Agent(args) => Box::pin(agent::run(*args)).await,

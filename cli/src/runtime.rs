@@ -135,6 +135,7 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Uncordon(_)
         | Command::Member(_)
         | Command::ApiResources(_)
+        | Command::Secrets(_)
         | Command::Token(_)
         | Command::Completion(_)
         | Command::Snapshot(_)

@@ -75,6 +75,15 @@ pub(crate) struct Args {
         value_name = "URL"
     )]
     service_account_issuer: String,
+    /// Core kinds that are encrypted when they are stored: secrets, configmaps
+    #[arg(
+        long = "seal",
+        env = "STOA_SEAL",
+        value_delimiter = ',',
+        default_value = "secrets",
+        value_name = "RESOURCE"
+    )]
+    sealed: Vec<String>,
     /// All replicas of a new cluster by name and peer address, this one included: a=HOST:PORT,b=HOST:PORT,...
     #[arg(
         long,
@@ -176,6 +185,7 @@ fn options(args: &Args) -> Outcome<apiserver::Options> {
         bootstrap: bootstrap(args)?,
         extra_sans: args.sans.clone(),
         token_auth_file: args.token_auth_file.clone(),
+        sealed: args.sealed.clone(),
         service_account_issuer: args.service_account_issuer.clone(),
         audit: args.audit.options(&args.data_dir)?,
         ..apiserver::Options::default()

@@ -4,6 +4,8 @@
 //! `e2e/fuzz` runs the targets under libFuzzer (`cargo fuzz run --fuzz-dir e2e/fuzz TARGET`); the
 //! tests run each over its corpus and over damaged copies of it.
 
+mod apply;
+mod cel;
 mod decode;
 mod patch;
 mod select;
@@ -34,6 +36,14 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "patch",
         feed: patch::feed,
+    },
+    Target {
+        name: "apply",
+        feed: apply::feed,
+    },
+    Target {
+        name: "cel",
+        feed: cel::feed,
     },
     Target {
         name: "selector",

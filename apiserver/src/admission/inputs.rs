@@ -187,7 +187,7 @@ fn find(
     let all = world
         .view()
         .prefix(&prefix)
-        .map(|item| object::decode(&item));
+        .map(|item| object::decode(&world.vault().open(item)));
     let selected = all.filter(|one| {
         let labels = one.pointer("/metadata/labels").and_then(Value::as_object);
         requirements

@@ -144,7 +144,6 @@ impl Context {
     pub(crate) fn new(
         engine: Engine,
         hub: Hub,
-        authority: Authority,
         identities: Identities,
         address: String,
         limits: Limits,
@@ -154,7 +153,7 @@ impl Context {
         Self {
             engine,
             hub,
-            authority,
+            authority: identities.authority.clone(),
             identities,
             address,
             audit,

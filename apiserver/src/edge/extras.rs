@@ -18,6 +18,7 @@ use super::resources::{Asked, text};
 use super::{ambient, answer, join, logs, token};
 use crate::call::{Body, Media, TransactionCall};
 use crate::heartbeats::Ask;
+use crate::managed::author;
 use crate::members;
 use crate::registry::Descriptor;
 use crate::status::{Failure, Gr};
@@ -35,8 +36,10 @@ pub(crate) fn serves(place: &Place) -> bool {
         && place.version == manifests::kinds::VERSION
         && matches!(
             resource,
-            ("transactions" | "join" | "heartbeats" | "members", _)
-                | ("agents", "heartbeat")
+            (
+                "transactions" | "join" | "heartbeats" | "members" | "datakeys",
+                _
+            ) | ("agents", "heartbeat")
                 | ("tasks", "log")
         )
 }
@@ -73,6 +76,7 @@ pub(crate) async fn answer(
         ("create", "join", None, None) => join::answer(context, &asked.user, request).await,
         ("create", "agents", Some(agent), Some("heartbeat")) => beat(context, agent, request).await,
         ("list", "heartbeats", None, None) => ages(context).await,
+        ("create", "datakeys", None, None) => rotate(context).await,
         ("list", "members", None, None) => {
             let all = context.store().members().await?;
             Ok(answer::value(200, &members::list(&all)))
@@ -97,6 +101,9 @@ async fn transaction(
     let accept = text(request.headers(), header::ACCEPT);
     let (encoding, shape) = negotiate::accept(accept, Answer::Plain)?;
     let media = negotiate::body_media(text(request.headers(), header::CONTENT_TYPE))?;
+    let mut params = asked.params.clone();
+    let agent = text(request.headers(), header::USER_AGENT);
+    params.agent = author::agent(agent.unwrap_or_default());
     let limit = context.limits.transaction_bytes;
     let record = request.extensions().get::<Record>().cloned();
     let bytes = context.intake.read(request.into_body(), limit).await?;
@@ -106,7 +113,7 @@ async fn transaction(
     let call = TransactionCall {
         user: asked.user,
         body: Body { bytes, media },
-        params: asked.params.clone(),
+        params,
         now: ambient::now(),
         seed: ambient::seed(),
     };
@@ -166,6 +173,19 @@ async fn ages(context: &Context) -> Result<Response, Failure> {
 async fn ask_leader(context: &Context, ask: &Ask) -> Result<bytes::Bytes, Failure> {
     let payload = serde_json::to_vec(ask).map_err(Failure::internal)?;
     Ok(context.store().call_leader(payload.into()).await?)
+}
+
+async fn rotate(context: &Context) -> Result<Response, Failure> {
+    let rotated = context
+        .engine
+        .rotate_data_key(ambient::now(), ambient::seed())
+        .await?;
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+        "message": format!("data key {} seals {} objects", rotated.key, rotated.objects),
+        "details": {"group": "stoa.dev", "kind": "datakeys", "name": rotated.key.to_string()},
+    });
+    Ok(answer::value(201, &status))
 }
 
 async fn change_member(context: &Context, name: &str, change: &str) -> Result<Response, Failure> {

@@ -16,12 +16,16 @@ use crate::authn::issuer::Issuer;
 use crate::authn::{self, Verified, bootstrap};
 use crate::metadata;
 use crate::object;
+use crate::pki::Authority;
 use crate::status::Failure;
 use crate::user::User;
+use crate::vault::Vault;
 
 /// Everything that turns a token into a user.
 #[derive(Debug)]
 pub(crate) struct Identities {
+    /// Signs certificates and join tokens.
+    pub(crate) authority: Authority,
     /// Issues and checks service accounts' tokens.
     pub(crate) issuer: Issuer,
     /// Static tokens, if there is a file of them.
@@ -30,8 +34,9 @@ pub(crate) struct Identities {
 }
 
 impl Identities {
-    pub(crate) fn new(issuer: Issuer, file: Option<TokenFile>) -> Self {
+    pub(crate) fn new(authority: Authority, issuer: Issuer, file: Option<TokenFile>) -> Self {
         Self {
+            authority,
             issuer,
             file,
             cache: Mutex::default(),
@@ -110,14 +115,20 @@ async fn fresh(
     if let Some((id, secret)) = bootstrap::parts(token) {
         let key = bootstrap::key(id);
         let item = view.get(&key).ok_or_else(Failure::unauthorized)?;
-        let found = bootstrap::verify(id, secret, &object::decode(&item), now_s);
+        let found = bootstrap::verify(
+            id,
+            secret,
+            &object::decode(&context.engine.vault().open(item.clone())),
+            now_s,
+        );
         let mut found = found.ok_or_else(Failure::unauthorized)?;
         found.witnesses.push((key, item.mod_revision));
         return Ok(found);
     }
     let claims = context.identities.issuer.claims(token, now_s);
     let claims = claims.ok_or_else(Failure::unauthorized)?;
-    let stands = |view: &View| Issuer::verified(&claims, |key| present(view, key));
+    let vault = context.engine.vault();
+    let stands = |view: &View| Issuer::verified(&claims, |key| present((view, vault), key));
     if let Some(found) = stands(view) {
         return Ok(found);
     }
@@ -128,8 +139,8 @@ async fn fresh(
 }
 
 /// The uid and revision of an object that is there and not going away.
-fn present(view: &View, key: &Bytes) -> Option<(String, u64)> {
-    let item = view.get(key)?;
+fn present((view, vault): (&View, &Vault), key: &Bytes) -> Option<(String, u64)> {
+    let item = vault.open(view.get(key)?);
     let object = object::decode(&item);
     let stays = !metadata::is_deleting(&object);
     stays.then(|| (metadata::text(&object, "uid").to_owned(), item.mod_revision))

@@ -15,6 +15,7 @@ use super::turns::Seat;
 use super::{ambient, answer, extras, reviews, watch};
 use crate::call::{Body, Call, Reply, Verb};
 use crate::discovery;
+use crate::managed::author;
 use crate::params::Params;
 use crate::registry::{Descriptor, Origin};
 use crate::selector::field;
@@ -195,6 +196,8 @@ async fn call(
         Verb::Get | Verb::Create | Verb::Update | Verb::Patch | Verb::Delete => Answer::Object,
     };
     let (encoding, shape) = negotiate::accept(text(request.headers(), header::ACCEPT), form)?;
+    let mut params = params;
+    params.agent = agent(verb, request.headers());
     let gzip = negotiate::takes_gzip(text(request.headers(), header::ACCEPT_ENCODING));
     let body = read(context, verb, &resource, request).await?;
     let call = Call {
@@ -220,6 +223,16 @@ async fn call(
             Ok(answer::streamed(list, &resource, gzip))
         }
         reply => answer::reply(reply, look),
+    }
+}
+
+/// The program that writes, which owns what it writes if nothing else is said.
+fn agent(verb: Verb, headers: &HeaderMap) -> String {
+    match verb {
+        Verb::Create | Verb::Update | Verb::Patch => {
+            author::agent(text(headers, header::USER_AGENT).unwrap_or_default())
+        }
+        Verb::Get | Verb::List | Verb::Delete | Verb::DeleteCollection => String::new(),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::keys;
 use crate::metadata;
 use crate::object;
 use crate::status::{Failure, Gr};
+use crate::vault::Vault;
 
 /// Answers a TokenRequest.
 pub(crate) async fn answer(
@@ -43,7 +44,12 @@ pub(crate) async fn answer(
     let body = read(context, request).await?;
     let (spec, warnings) = Spec::of(&body, namespace, name)?;
     context.store().barrier().await?;
-    let objects = objects(&context.store().view(), namespace, name, &spec)?;
+    let objects = objects(
+        (&context.store().view(), context.engine.vault()),
+        namespace,
+        name,
+        &spec,
+    )?;
     let reply = issue(context, objects, &spec)?;
     let mut response = answer::value(201, &reply);
     answer::warn(&mut response, warnings.iter());
@@ -59,9 +65,14 @@ pub(crate) async fn read(context: &Context, request: Request) -> Result<Value, F
 }
 
 /// The objects the token will stand on, all of which must be there.
-fn objects(view: &View, namespace: &str, name: &str, spec: &Spec) -> Result<Objects, Failure> {
+fn objects(
+    stored: (&View, &Vault),
+    namespace: &str,
+    name: &str,
+    spec: &Spec,
+) -> Result<Objects, Failure> {
     let find = |plural: &str, name: &str| {
-        let found = uid(view, &keys::object("", plural, Some(namespace), name));
+        let found = uid(stored, &keys::object("", plural, Some(namespace), name));
         let uid = found.ok_or_else(|| Failure::not_found(&Gr::new("", plural), name))?;
         Ok::<_, Failure>(Reference {
             name: name.to_owned(),
@@ -83,8 +94,8 @@ fn objects(view: &View, namespace: &str, name: &str, spec: &Spec) -> Result<Obje
     })
 }
 
-fn uid(view: &View, key: &Bytes) -> Option<String> {
-    let object = object::decode(&view.get(key)?);
+fn uid((view, vault): (&View, &Vault), key: &Bytes) -> Option<String> {
+    let object = object::decode(&vault.open(view.get(key)?));
     Some(metadata::text(&object, "uid").to_owned())
 }
 

@@ -12,6 +12,7 @@ use super::settled::Settled;
 use crate::admission::hooks::Desk;
 use crate::ids::Ids;
 use crate::keys;
+use crate::managed::author::Author;
 use crate::metadata;
 use crate::object;
 use crate::registry::builtin::{DEFINITIONS, DEFINITIONS_GROUP};
@@ -106,6 +107,7 @@ impl Engine {
                     now: request.now,
                     ids: request.ids.clone(),
                     registry: &registry,
+                    author: Author::nobody(),
                     desk: Desk::default(),
                 };
                 sweep::run(world, key, &context)

@@ -82,15 +82,24 @@ fn requirement(term: &str, text: &str, resource: &Descriptor) -> Result<Requirem
     let selectable = matches!(path, "metadata.name" | "metadata.namespace")
         || resource.selectable.iter().any(|own| own == path);
     if !selectable {
-        return Err(Failure::bad_request(format!(
-            "field label not supported: {path}"
-        )));
+        return Err(Failure::bad_request(unknown(path, resource)));
     }
     Ok(Requirement {
         path: resource.stored_path(path).into_owned(),
         equal: op != "!=",
         value: unescape(raw, text)?,
     })
+}
+
+/// Built-in kinds that can be selected by nothing else say what is left.
+fn unknown(path: &str, resource: &Descriptor) -> String {
+    if resource.strategic_merge && resource.selectable.is_empty() {
+        format!(
+            "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        )
+    } else {
+        format!("field label not supported: {path}")
+    }
 }
 
 /// Splits at unescaped separators, leaving the escapes in place.

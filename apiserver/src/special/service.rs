@@ -3,8 +3,6 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::metadata;
-use crate::names;
 use crate::status::Cause;
 
 /// The defaults of `pkg/apis/core/v1/defaults.go` that do not depend on a network.
@@ -33,14 +31,10 @@ fn default(map: &mut Map<String, Value>, field: &str, value: Value) {
     }
 }
 
-/// Judges name, type and ports.
+/// Judges type and ports.
 #[must_use]
 pub fn check(object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    let name = metadata::text(object, "name");
-    if let Some(problem) = names::dns_label(name) {
-        causes.push(Cause::invalid("metadata.name", &name.into(), &problem));
-    }
     let spec = &object["spec"];
     if !matches!(
         spec["type"].as_str(),

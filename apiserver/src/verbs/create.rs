@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Answer, Context, Write};
+use super::{Answer, Context, Write, fields};
 use crate::admission::{self, hooks};
 use crate::keys;
 use crate::metadata;
@@ -50,6 +50,7 @@ pub fn prepare(
     if resource.special == Special::Definition {
         special::definition::accept_names(&mut object, None, context.registry);
     }
+    fields::on_create(write, &mut object, context);
     if context.user.is_in(AGENTS) && resource.origin == Origin::Definition {
         context.check_owner(resource, &object)?;
     }

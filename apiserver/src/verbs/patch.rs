@@ -69,9 +69,9 @@ pub fn apply(
 /// 415 with the accepted types.
 pub fn check_media(write: &Write, media: Media) -> Result<(), Failure> {
     let accepted = match media {
-        Media::JsonPatch | Media::MergePatch => true,
+        Media::JsonPatch | Media::MergePatch | Media::Apply => true,
         Media::StrategicMerge => write.resource.strategic_merge,
-        Media::Json | Media::Yaml | Media::Apply | Media::Protobuf => false,
+        Media::Json | Media::Yaml | Media::Protobuf => false,
     };
     if accepted {
         Ok(())
@@ -120,6 +120,9 @@ fn json_patch(write: &Write, patch: &Value, object: &mut Value) -> Result<(), Fa
     for (n, operation) in operations.iter().enumerate() {
         // One at a time: what a copy costs depends on the operations before it.
         weigh(operation, object, &mut budget)?;
+        if is_absent_as_tested(operation, object) {
+            continue;
+        }
         json_patch::patch(object, std::slice::from_ref(operation)).map_err(|mut error| {
             error.operation = n;
             let cause = Cause::of("patch", format!("Invalid value: {error}"));
@@ -128,6 +131,15 @@ fn json_patch(write: &Write, patch: &Value, object: &mut Value) -> Result<(), Fa
         })?;
     }
     Ok(())
+}
+
+/// A test for null holds where nothing is, as upstream and not as in RFC 6902: so kube-rs makes sure
+/// that there is no finalizer yet.
+fn is_absent_as_tested(operation: &PatchOperation, object: &Value) -> bool {
+    let PatchOperation::Test(test) = operation else {
+        return false;
+    };
+    test.value.is_null() && object.pointer(test.path.as_str()).is_none()
 }
 
 /// A small patch must not make a huge object, nor one too deep to be read again.

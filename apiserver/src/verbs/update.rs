@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Answer, Context, Shown, Write, create, delete};
+use super::{Answer, Context, Shown, Write, create, delete, fields};
 use crate::admission::{self, hooks};
 use crate::metadata;
 use crate::registry::Special;
@@ -30,9 +30,10 @@ pub fn run(world: &mut World, write: &Write, context: &mut Context<'_>) -> Resul
     if unversioned && versioned && !resource.unconditional_update {
         const TEXT: &str = "Invalid value: 0: must be specified for an update";
         let cause = Cause::of("metadata.resourceVersion", TEXT);
+        // The storage refuses this upstream, and it knows the resource and not the kind.
         return Err(Failure::invalid(
             &resource.group,
-            &resource.kind,
+            &resource.plural,
             &write.name,
             vec![cause],
         ));
@@ -54,7 +55,9 @@ pub fn replace(
 ) -> Result<Answer, Failure> {
     let resource = &write.resource;
     check_identity(write, old, &new)?;
+    let owners = metadata::map(&mut new).remove("managedFields");
     merge(write, old, &mut new, context)?;
+    fields::on_update(write, old, &mut new, owners, context);
     warnings.extend(hooks::mutate(world, write, context, &mut new, Some(old))?);
     admission::check(resource, &new, Some(old))?;
     warnings.extend(hooks::validate(world, write, context, &new, Some(old))?);

@@ -129,7 +129,7 @@ annotate pool eng note=x                                => annotated
 "#;
 
 /// Commands whose bodies kubectl writes as protobuf.
-const TYPED: &str = "
+const TYPED: &str = r#"
 create namespace team                                   => namespace/team created
 create configmap game --from-literal=a=b -n team        => configmap/game created
 get configmap game -n team -o jsonpath={.data.a}        => b
@@ -138,8 +138,15 @@ get secret keys -n team -o jsonpath={.data.a}-{.type}   => Yg==-Opaque
 create serviceaccount robot -n team                     => serviceaccount/robot created
 get sa,cm,secrets -n team                               => robot; game; keys
 delete configmap game -n team                           => deleted
+patch sa robot -n team -p {"imagePullSecrets":[{"name":"a"}]} => patched
+patch sa robot -n team -p {"imagePullSecrets":[{"name":"b"}]} => patched
+get sa robot -n team -o jsonpath={.imagePullSecrets[*].name} => a b
+create service clusterip web --tcp=80:8080 -n team      => service/web created
+get svc -A                                              => kubernetes; web; ClusterIP
+describe service web -n team                            => Port:; 80/TCP
+cluster-info                                            => control plane
 events -n team                                          =>
-";
+"#;
 
 /// Rights, as an administrator hands them out.
 const RIGHTS: &str = r#"

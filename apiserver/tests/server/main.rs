@@ -2,6 +2,7 @@
 //! kubectl, and a crowd that sends garbage.
 #![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
 
+mod admission;
 mod audit;
 mod clients;
 mod crowds;
@@ -16,5 +17,6 @@ mod rig;
 mod rights;
 mod snapshots;
 mod tokens;
+mod vault;
 mod watches;
 mod wire;

@@ -9,6 +9,7 @@ use store::{Revision, Store, View};
 use crate::hub::{Event, Hub, Interest, Joined};
 use crate::params::{Match, Params};
 use crate::status::Failure;
+use crate::vault::Vault;
 
 /// How long a watch that asks for a revision of the future waits for it, as Kubernetes does.
 const TOO_NEW: Duration = Duration::from_secs(3);
@@ -110,7 +111,15 @@ pub(super) async fn begin(
             let mut joined = hub.join(interest, Some(revision));
             let replay = match joined.replay.take() {
                 Some(replay) => replay,
-                None => history(&store, joined.interest(), revision, joined.at).await?,
+                None => {
+                    history(
+                        (&store, hub.vault()),
+                        joined.interest(),
+                        revision,
+                        joined.at,
+                    )
+                    .await?
+                }
             };
             Ok(Begun {
                 joined,
@@ -142,7 +151,7 @@ async fn reach(store: &Store, at_least: Revision) -> Result<(), Failure> {
 
 /// The changes in `(after, until]` that concern this watch, from the store.
 async fn history(
-    store: &Store,
+    (store, vault): (&Store, &Vault),
     interest: &Interest,
     after: Revision,
     until: Revision,
@@ -157,7 +166,7 @@ async fn history(
     while reached < until {
         for change in cursor.next().await.map_err(expired)? {
             reached = change.revision;
-            let event = Event::new(change);
+            let event = Event::new(vault.opened(change));
             if reached <= until && interest.covers(&event) {
                 found.push_back(Arc::new(event));
             }

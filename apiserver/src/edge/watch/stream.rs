@@ -147,7 +147,8 @@ impl Watch {
         let mut seen = 0;
         let items = view
             .range(start, Bound::Unbounded)
-            .take_while(|item| item.key.starts_with(&prefix));
+            .take_while(|item| item.key.starts_with(&prefix))
+            .map(|item| self.hub.vault().open(item));
         for item in items {
             seen += 1;
             if selects(interest, &item) {
