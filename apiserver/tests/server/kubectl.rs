@@ -296,10 +296,10 @@ async fn refusals(kubectl: &Kubectl<'_>) {
         )
         .await;
     kubectl
-        .fails(
-            "apply --server-side -f -",
+        .says_to(
+            "apply --server-side --force-conflicts -f -",
             MANIFEST,
-            "Server-side apply not available",
+            &["serverside-applied"],
         )
         .await;
     kubectl
