@@ -21,6 +21,7 @@ use crate::body::{self, Input};
 use crate::call::{Body, Call, Reply, TransactionCall, Verb};
 use crate::ids::{self, Ids};
 use crate::keys;
+use crate::managed::author::Author;
 use crate::object::Form;
 use crate::params::{FieldValidation, Params};
 use crate::read::{self, At};
@@ -28,7 +29,7 @@ use crate::registry::Registry;
 use crate::selector::Selector;
 use crate::status::Failure;
 use crate::user::Policy;
-use crate::verbs::{Action, Context, Write, collection, delete, patch, scale, transaction};
+use crate::verbs::{Action, Context, Write, apply, collection, delete, patch, scale, transaction};
 
 /// Longest wait for a revision of the future, as Kubernetes.
 const WAIT: Duration = Duration::from_secs(3);
@@ -244,6 +245,7 @@ impl Engine {
                 now: call.now,
                 ids: ids.clone(),
                 registry: &registry,
+                author: Author::of(&call.user, &call.params),
             };
             transaction::run(world, &plan, &mut context)
         };
@@ -261,6 +263,7 @@ impl Engine {
             now: call.now,
             ids,
             registry,
+            author: Author::of(&call.user, &call.params),
         }
     }
 }
@@ -292,6 +295,7 @@ fn parse(call: &Call) -> Result<Write, Failure> {
     };
     if call.verb == Verb::Patch {
         patch::check_media(&write, call.body.media)?;
+        apply::check_options(&call.params, call.body.media)?;
     }
     write.input = parse_body(&call.body, BODY_BYTES_MAX)?;
     write.action = action(call.verb, &call.body, &write.input, &call.params)?;

@@ -61,6 +61,8 @@ pub mod special;
 
 pub mod strategic;
 
+pub mod managed;
+
 pub mod bootstrap;
 
 pub mod pki;

@@ -107,7 +107,6 @@ pub fn decode(object: &mut Value, unknown: &mut Vec<String>) -> Result<(), Failu
         }
         known
     });
-    metadata.remove("managedFields");
     metadata.remove("selfLink");
     FIELDS
         .iter()

@@ -44,8 +44,10 @@ pub struct Params {
     pub field_manager: String,
     /// `fieldValidation`.
     pub field_validation: FieldValidation,
-    /// `force`, of server-side apply.
-    pub force: bool,
+    /// The client's program, as its `User-Agent` names it; set by the edge.
+    pub agent: String,
+    /// `force`, of server-side apply; none: not said.
+    pub force: Option<bool>,
     /// `pretty`.
     pub pretty: bool,
     /// `watch`.
@@ -106,7 +108,7 @@ impl Params {
             "dryRun" => self.dry_run = dry_run(&value)?,
             "fieldManager" => self.field_manager = value,
             "fieldValidation" => self.field_validation = field_validation(&value)?,
-            "force" => self.force = boolean(key, &value)?,
+            "force" => self.force = Some(boolean(key, &value)?),
             "pretty" => self.pretty = boolean(key, &value)?,
             "watch" => self.watch = boolean(key, &value)?,
             "sendInitialEvents" => self.send_initial_events = Some(boolean(key, &value)?),
@@ -130,6 +132,7 @@ impl Params {
                 TEXT,
             ));
         }
+        check_printable(&self.field_manager)?;
         let known = matches!(
             self.propagation.as_str(),
             "" | "Orphan" | "Background" | "Foreground"
@@ -144,6 +147,20 @@ impl Params {
             ))),
         }
     }
+}
+
+fn check_printable(manager: &str) -> Result<(), Failure> {
+    let Some((at, c)) = manager.char_indices().find(|(_, c)| c.is_control()) else {
+        return Ok(());
+    };
+    let code = u32::from(c);
+    let text =
+        format!("Invalid value: {manager:?}: invalid character U+{code:04X} (at position {at})");
+    Err(Failure::invalid_options(
+        "PatchOptions",
+        "fieldManager",
+        &text,
+    ))
 }
 
 /// The answer to a propagation policy nobody knows.
@@ -292,6 +309,7 @@ mod tests {
             ("resourceVersionMatch=Roughly", 422),
             ("propagationPolicy=Up", 422),
             ("includeObject=All", 400),
+            ("fieldManager=a%07", 422),
         ] {
             assert_eq!(Params::parse(query).unwrap_err().code(), code, "{query}");
         }

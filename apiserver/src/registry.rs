@@ -9,12 +9,13 @@ pub mod lists;
 pub mod structural;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
 use crate::cel::Rules;
 use crate::jsonpath::Path;
+use crate::managed::types::{Type, compile};
 use crate::status::Gr;
 
 /// Everything the engine knows of one resource in one version.
@@ -70,6 +71,8 @@ pub struct Descriptor {
     pub special: Special,
     /// The revision of the stored definition this was made from; none: of no stored one.
     pub defined_at: Option<u64>,
+    /// What `type_` has compiled.
+    pub types: OnceLock<Arc<Type>>,
 }
 
 /// Subresources of a resource.
@@ -193,6 +196,20 @@ impl Descriptor {
         }
     }
 
+    /// Which parts of an object can be owned. Compiled when it is first asked for.
+    #[must_use]
+    pub fn type_(&self) -> &Type {
+        self.types.get_or_init(|| {
+            // Facts are about the kinds that are compiled in, not about a user's of the same name.
+            let kind = if self.origin == Origin::BuiltIn {
+                &self.kind
+            } else {
+                ""
+            };
+            Arc::new(compile::object(kind, self.schema.as_deref()))
+        })
+    }
+
     /// Media types of patches accepted here.
     #[must_use]
     pub fn patch_types(&self) -> &'static [&'static str] {
@@ -200,8 +217,10 @@ impl Descriptor {
             "application/json-patch+json",
             "application/merge-patch+json",
             "application/strategic-merge-patch+json",
+            "application/apply-patch+yaml",
         ];
-        if self.strategic_merge { ALL } else { &ALL[..2] }
+        const CUSTOM: &[&str] = &[ALL[0], ALL[1], ALL[3]];
+        if self.strategic_merge { ALL } else { CUSTOM }
     }
 }
 

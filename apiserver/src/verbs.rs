@@ -7,6 +7,10 @@ pub mod update;
 
 pub mod patch;
 
+pub mod apply;
+
+pub mod fields;
+
 pub mod delete;
 
 pub mod collection;
@@ -29,6 +33,7 @@ use crate::body::Input;
 use crate::call::Media;
 use crate::ids::Ids;
 use crate::keys;
+use crate::managed::author::Author;
 use crate::metadata;
 use crate::params::FieldValidation;
 use crate::registry::{Descriptor, Registry};
@@ -112,6 +117,8 @@ pub struct Context<'a> {
     pub ids: Ids,
     /// What is served.
     pub registry: &'a Registry,
+    /// In whose name fields are owned.
+    pub author: Author<'a>,
 }
 
 impl Context<'_> {
@@ -185,6 +192,7 @@ pub fn run(world: &mut World, write: &Write, context: &mut Context<'_>) -> Resul
         (Action::Create, "decline") => accept::decline(world, write, context),
         (Action::Update | Action::Patch(_), "scale") => scale::write(world, write, context),
         (Action::Update, "" | "status" | "finalize") => update::run(world, write, context),
+        (Action::Patch(Media::Apply), "" | "status") => apply::run(world, write, context),
         (Action::Patch(media), "" | "status") => patch::run(world, write, *media, context),
         (Action::Apply, "" | "status") => patch::apply(world, write, context),
         (Action::Delete(options), "") => delete::run(world, write, options, context),

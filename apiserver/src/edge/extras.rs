@@ -17,6 +17,7 @@ use super::resources::{Asked, text};
 use super::{ambient, answer, join, logs};
 use crate::call::{Body, Media, TransactionCall};
 use crate::heartbeats::Ask;
+use crate::managed::author;
 use crate::members;
 use crate::registry::Descriptor;
 use crate::status::{Failure, Gr};
@@ -74,12 +75,15 @@ async fn transaction(
     let accept = text(request.headers(), header::ACCEPT);
     let (encoding, shape) = negotiate::accept(accept, Answer::Plain)?;
     let media = negotiate::body_media(text(request.headers(), header::CONTENT_TYPE))?;
+    let mut params = asked.params.clone();
+    let agent = text(request.headers(), header::USER_AGENT);
+    params.agent = author::agent(agent.unwrap_or_default());
     let limit = context.limits.transaction_bytes;
     let bytes = context.intake.read(request.into_body(), limit).await?;
     let call = TransactionCall {
         user: asked.user,
         body: Body { bytes, media },
-        params: asked.params.clone(),
+        params,
         now: ambient::now(),
         seed: ambient::seed(),
     };

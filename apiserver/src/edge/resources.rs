@@ -14,6 +14,7 @@ use super::{ambient, answer, extras, watch};
 use crate::authorize;
 use crate::call::{Body, Call, Verb};
 use crate::discovery;
+use crate::managed::author;
 use crate::params::Params;
 use crate::registry::Descriptor;
 use crate::status::{Failure, Gr};
@@ -171,6 +172,8 @@ async fn call(
         Verb::Get | Verb::Create | Verb::Update | Verb::Patch | Verb::Delete => Answer::Object,
     };
     let (encoding, shape) = negotiate::accept(text(request.headers(), header::ACCEPT), form)?;
+    let mut params = params;
+    params.agent = agent(verb, request.headers());
     let body = read(context, verb, &resource, request).await?;
     let call = Call {
         verb,
@@ -194,6 +197,16 @@ async fn call(
             shape,
         },
     )
+}
+
+/// The program that writes, which owns what it writes if nothing else is said.
+fn agent(verb: Verb, headers: &HeaderMap) -> String {
+    match verb {
+        Verb::Create | Verb::Update | Verb::Patch => {
+            author::agent(text(headers, header::USER_AGENT).unwrap_or_default())
+        }
+        Verb::Get | Verb::List | Verb::Delete | Verb::DeleteCollection => String::new(),
+    }
 }
 
 fn engine_verb(verb: &str) -> Option<Verb> {

@@ -11,6 +11,7 @@ use super::commit::Request;
 use super::settled::Settled;
 use crate::ids::Ids;
 use crate::keys;
+use crate::managed::author::Author;
 use crate::metadata;
 use crate::object;
 use crate::registry::builtin::{DEFINITIONS, DEFINITIONS_GROUP};
@@ -104,6 +105,7 @@ impl Engine {
                     now: request.now,
                     ids: request.ids.clone(),
                     registry: &registry,
+                    author: Author::nobody(),
                 };
                 sweep::run(world, key, &context)
             };

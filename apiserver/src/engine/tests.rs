@@ -9,6 +9,10 @@ mod rig;
 
 mod definitions;
 
+mod apply;
+
+mod owners;
+
 mod offers;
 
 mod transactions;
@@ -224,14 +228,7 @@ async fn patches() {
     assert!(
         failure
             .message()
-            .ends_with("application/json-patch+json, application/merge-patch+json")
-    );
-    assert_eq!(
-        rig.patch("tasks", "x", "apply", &json!({}))
-            .await
-            .unwrap_err()
-            .code(),
-        415
+            .ends_with("application/merge-patch+json, application/apply-patch+yaml")
     );
     let stale = json!({"metadata": {"resourceVersion": "1"}, "data": {"v": "3"}});
     assert_eq!(

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Answer, Context, Write};
+use super::{Answer, Context, Write, fields};
 use crate::admission;
 use crate::keys;
 use crate::metadata;
@@ -43,6 +43,7 @@ pub fn prepare(write: &Write, context: &mut Context<'_>) -> Result<(Value, Vec<S
         object.as_object_mut().and_then(|map| map.remove("status"));
     }
     special::on_create(resource, &mut object, context.user)?;
+    fields::on_create(write, &mut object, context);
     if context.user.is_in(AGENTS) && resource.origin == Origin::Definition {
         context.check_owner(resource, &object)?;
     }

@@ -68,9 +68,9 @@ pub fn apply(
 /// 415 with the accepted types.
 pub fn check_media(write: &Write, media: Media) -> Result<(), Failure> {
     let accepted = match media {
-        Media::JsonPatch | Media::MergePatch => true,
+        Media::JsonPatch | Media::MergePatch | Media::Apply => true,
         Media::StrategicMerge => write.resource.strategic_merge,
-        Media::Json | Media::Yaml | Media::Apply => false,
+        Media::Json | Media::Yaml => false,
     };
     if accepted {
         Ok(())

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Action, Answer, Context, Shown, Write, patch, update};
+use super::{Action, Answer, Context, Shown, Write, apply as apply_verb, patch, update};
+use crate::call::Media;
 use crate::metadata;
 use crate::registry::{Descriptor, Scale};
 use crate::status::{Cause, Failure};
@@ -62,6 +63,9 @@ fn paths(resource: &Descriptor) -> Result<&Scale, Failure> {
 pub fn write(world: &mut World, write: &Write, context: &Context<'_>) -> Result<Answer, Failure> {
     let resource = &write.resource;
     let old = write.existing(world, context)?;
+    if write.action == Action::Patch(Media::Apply) {
+        return apply(world, write, &old, context);
+    }
     let mut scale = read(resource, &old)?;
     match write.action {
         Action::Patch(media) => patch::apply_to(write, media, &mut scale)?,
@@ -69,23 +73,7 @@ pub fn write(world: &mut World, write: &Write, context: &Context<'_>) -> Result<
             scale = write.input.value.clone();
         }
     }
-    let replicas = scale
-        .pointer("/spec/replicas")
-        .and_then(Value::as_i64)
-        .unwrap_or(0);
-    if replicas < 0 {
-        let cause = Cause::invalid(
-            "spec.replicas",
-            &replicas.into(),
-            "should be a non-negative integer",
-        );
-        return Err(Failure::invalid(
-            "autoscaling",
-            "Scale",
-            &write.name,
-            vec![cause],
-        ));
-    }
+    let replicas = replicas(write, &scale)?;
     let mut new = (*old).clone();
     let path = paths(resource)?.spec.replace('.', "/");
     if let Some(place) = new.pointer_mut(&path) {
@@ -93,11 +81,7 @@ pub fn write(world: &mut World, write: &Write, context: &Context<'_>) -> Result<
     }
     let version = metadata::text(&scale, "resourceVersion");
     metadata::map(&mut new).insert("resourceVersion".into(), version.into());
-    let plain = Write {
-        subresource: String::new(),
-        ..write.clone()
-    };
-    let answer = update::replace(world, &plain, &old, new.clone(), Vec::new(), context)?;
+    let answer = update::replace(world, write, &old, new.clone(), Vec::new(), context)?;
     // The version of the answer is known only after the commit; clients read it again if they care.
     metadata::map(&mut new).remove("resourceVersion");
     let shown = Shown::Value(read(resource, &new)?);
@@ -106,4 +90,53 @@ pub fn write(world: &mut World, write: &Write, context: &Context<'_>) -> Result<
         resource: Arc::clone(resource),
         ..answer
     })
+}
+
+fn replicas(write: &Write, scale: &Value) -> Result<i64, Failure> {
+    let replicas = scale.pointer("/spec/replicas").and_then(Value::as_i64);
+    let replicas = replicas.unwrap_or(0);
+    if replicas >= 0 {
+        return Ok(replicas);
+    }
+    let detail = "should be a non-negative integer";
+    let cause = Cause::invalid("spec.replicas", &replicas.into(), detail);
+    Err(Failure::invalid(
+        "autoscaling",
+        "Scale",
+        &write.name,
+        vec![cause],
+    ))
+}
+
+/// An applied Scale is a configuration of the object that says its number alone.
+fn apply(
+    world: &mut World,
+    write: &Write,
+    old: &Arc<Value>,
+    context: &Context<'_>,
+) -> Result<Answer, Failure> {
+    let resource = &write.resource;
+    let scale = &write.input.value;
+    apply_verb::check_kind("autoscaling/v1", "Scale", scale)?;
+    let number = Value::from(replicas(write, scale)?);
+    let names = paths(resource)?
+        .spec
+        .split('.')
+        .filter(|name| !name.is_empty());
+    let mut config = names
+        .rev()
+        .fold(number, |below, name| json!({ name: below }));
+    config["apiVersion"] = resource.api_version().into();
+    config["kind"] = resource.kind.as_str().into();
+    let version = metadata::text(scale, "resourceVersion");
+    if !version.is_empty() {
+        config["metadata"] = json!({"resourceVersion": version});
+    }
+    let answer = apply_verb::lay(world, write, old, &config, context)?;
+    let mut new = world
+        .read(&write.key())
+        .map_or(Value::Null, |new| (*new).clone());
+    metadata::map(&mut new).remove("resourceVersion");
+    let shown = Shown::Value(read(resource, &new)?);
+    Ok(Answer { shown, ..answer })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Answer, Context, Shown, Write, create, delete};
+use super::{Answer, Context, Shown, Write, create, delete, fields};
 use crate::admission;
 use crate::metadata;
 use crate::registry::Special;
@@ -54,6 +54,7 @@ pub fn replace(
 ) -> Result<Answer, Failure> {
     let resource = &write.resource;
     check_identity(write, old, &new)?;
+    let owners = metadata::map(&mut new).remove("managedFields");
     match write.subresource.as_str() {
         "status" => {
             new = with_status(old, &new);
@@ -64,6 +65,7 @@ pub fn replace(
         "finalize" => new = with_finalizers(old, &new),
         _ => main(write, old, &mut new, context)?,
     }
+    fields::on_update(write, old, &mut new, owners, context);
     admission::check(resource, &new, Some(old))?;
     store(world, write, new, warnings)
 }

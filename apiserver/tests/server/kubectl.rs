@@ -220,13 +220,6 @@ async fn refusals(kubectl: &Kubectl<'_>) {
         .await;
     kubectl
         .fails(
-            "apply --server-side -f -",
-            MANIFEST,
-            "Server-side apply not available",
-        )
-        .await;
-    kubectl
-        .fails(
             "create -f -",
             "apiVersion: stoa.dev/v1\nkind: Nothing\nmetadata: {name: x}\n",
             "no matches for kind",

@@ -165,7 +165,11 @@ impl Rig {
         self.engine.call(call).await
     }
 
-    async fn object(&self, plural: &str, adjust: impl FnOnce(&mut Call)) -> Result<Value, Failure> {
+    pub(super) async fn object(
+        &self,
+        plural: &str,
+        adjust: impl FnOnce(&mut Call),
+    ) -> Result<Value, Failure> {
         self.call(plural, Some("default"), adjust)
             .await
             .map(|reply| value(reply).0)
@@ -265,7 +269,6 @@ impl Rig {
         let media = match kind {
             "json-patch" => Media::JsonPatch,
             "strategic" => Media::StrategicMerge,
-            "apply" => Media::Apply,
             _ => Media::MergePatch,
         };
         let adjust = |call: &mut Call| {
