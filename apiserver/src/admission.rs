@@ -1,5 +1,32 @@
 //! From a body to an object that may be stored: decode, drop what the schema does not know, fill
-//! in defaults, and judge. Everything here is a function of the object and its description.
+//! in defaults, and judge. Everything here is a function of the object and its description; what
+//! else has a say (quotas, limits) comes in through `hooks.rs`.
+
+pub mod expression;
+
+pub mod hooks;
+
+pub mod inputs;
+
+pub mod labels;
+
+pub mod limits;
+
+pub mod matching;
+
+pub mod policy;
+
+pub mod quota;
+
+pub mod readmit;
+
+pub mod review;
+
+pub mod rulings;
+
+pub mod snapshot;
+
+pub mod webhooks;
 
 use manifests::{schema, validate};
 use serde_json::{Map, Value};
@@ -31,6 +58,7 @@ pub fn decode(
     let mut unknown = Vec::new();
     metadata::decode(&mut object, &mut unknown)?;
     unknown.extend(clean(resource, &mut object));
+    resource.to_stored(&mut object);
     let problems = problems(&unknown, &input.duplicates);
     match validation {
         FieldValidation::Strict if !problems.is_empty() => {
@@ -131,9 +159,9 @@ fn clean(resource: &Descriptor, object: &mut Value) -> Vec<String> {
 /// 422 with every problem at once. Problems the old object has already are tolerated.
 pub fn check(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Result<(), Failure> {
     let mut causes = metadata::problems(resource, object);
-    let found = rules(resource, object, old);
+    let found = rules(resource.stored(), object, old);
     if !found.is_empty() {
-        let known = old.map_or(Vec::new(), |old| rules(resource, old, None));
+        let known = old.map_or(Vec::new(), |old| rules(resource.stored(), old, None));
         causes.extend(found.into_iter().filter(|cause| !known.contains(cause)));
     }
     causes.extend(special::check(resource, object, old));
@@ -147,6 +175,21 @@ pub fn check(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Resu
         name,
         causes,
     ))
+}
+
+/// Judges an object that is answered and not stored: its name and labels mean nothing. What is left
+/// out is empty, as in Go: whoever answers says whether he can do without.
+///
+/// # Errors
+/// 422 with every problem at once.
+pub fn check_question(resource: &Descriptor, object: &Value) -> Result<(), Failure> {
+    let mut causes = rules(resource, object, None);
+    causes.retain(|cause| cause.reason != "FieldValueRequired");
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let (group, kind) = (&resource.group, &resource.kind);
+    Err(Failure::invalid(group, kind, "", causes))
 }
 
 /// Schema and, for our kinds, what needs parsing; CEL if the schema holds.

@@ -1,38 +1,78 @@
-//! Who asks: the user behind a request's credentials.
+//! Who asks: the user behind a request's credentials. One file for each kind of token; what a
+//! certificate says is read in `pki`. Pure: `edge/identity.rs` brings the clock, the store and the
+//! file of static tokens.
 
+pub mod bootstrap;
+
+pub mod cache;
+
+pub mod claims;
+
+pub mod fixed;
+
+pub mod issuer;
+
+pub mod jws;
+
+pub mod request;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use manifests::token::JoinRole;
+use ring::hmac;
 
 use crate::pki::Authority;
-use crate::status::Failure;
 use crate::user::User;
 
 /// Group of those who hold a join token and nothing else yet.
 pub const JOINERS: &str = "stoa:joiners";
 
-/// The user of a request; none for a stranger, who may ask for health and version only.
-///
-/// A bearer token outranks the certificate: whoever sends one means it. The certificate was
-/// verified by TLS against the authority; tokens are verified here.
-///
-/// # Errors
-/// 401 for a token that is malformed, forged or expired.
-pub fn authenticate(
-    certificate: Option<&User>,
-    authorization: Option<&str>,
-    authority: &Authority,
-    now_s: u64,
-) -> Result<Option<User>, Failure> {
-    let Some(header) = authorization else {
-        return Ok(certificate.cloned());
-    };
-    let token = bearer(header).ok_or_else(Failure::unauthorized)?;
-    let role = authority
-        .verify_token(token, now_s)
-        .ok_or_else(Failure::unauthorized)?;
-    Ok(Some(User::new(
+/// Group of everybody who is known.
+pub const AUTHENTICATED: &str = "system:authenticated";
+
+/// Longest token that is looked at. A service account's has less than one KiB.
+pub const TOKEN_BYTES_MAX: usize = 16 << 10;
+
+/// What a token says, checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Whom it speaks for.
+    pub user: User,
+    /// To whom it speaks; empty: to this API alone.
+    pub audiences: Vec<String>,
+    /// It says nothing from this second on; none: for ever.
+    pub expires_s: Option<u64>,
+    /// Store keys of the objects it stands on, each with the revision that was looked at.
+    pub witnesses: Vec<(Bytes, u64)>,
+}
+
+impl Verified {
+    /// A token that stands on nothing and is meant for this API.
+    #[must_use]
+    pub fn of(user: User) -> Self {
+        Self {
+            user,
+            ..Self::default()
+        }
+    }
+}
+
+/// The token of an `Authorization` header.
+#[must_use]
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The user behind a join token.
+#[must_use]
+pub fn joiner(token: &str, authority: &Authority, now_s: u64) -> Option<User> {
+    let role = authority.verify_token(token, now_s)?;
+    Some(User::new(
         &format!("stoa:joiner:{}", role.as_str()),
         JOINERS,
-    )))
+    ))
 }
 
 /// The role a joiner's token grants.
@@ -45,9 +85,28 @@ pub fn joiner_role(user: &User) -> Option<JoinRole> {
     JoinRole::parse(word)
 }
 
-fn bearer(header: &str) -> Option<&str> {
-    let (scheme, token) = header.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+/// The user as `UserInfo` of authentication.k8s.io and as a request for a certificate write it.
+#[must_use]
+pub fn user_info(user: &User) -> serde_json::Map<String, serde_json::Value> {
+    let mut info = serde_json::Map::new();
+    info.insert("username".into(), user.name.as_str().into());
+    if !user.uid.is_empty() {
+        info.insert("uid".into(), user.uid.as_str().into());
+    }
+    if !user.groups.is_empty() {
+        info.insert("groups".into(), user.groups.clone().into());
+    }
+    if !user.extra.is_empty() {
+        let extra: BTreeMap<_, _> = user.extra.iter().collect();
+        info.insert("extra".into(), serde_json::json!(extra));
+    }
+    info
+}
+
+/// Compares two secrets in a time that tells nothing of where they differ.
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"compare");
+    hmac::verify(&key, a, hmac::sign(&key, b).as_ref()).is_ok()
 }
 
 #[cfg(test)]
@@ -56,39 +115,29 @@ mod tests {
     use crate::user::MASTERS;
 
     #[test]
-    fn credentials() {
+    fn joiners() {
         let authority = Authority::create(1_000).unwrap();
-        let admin = User::new("admin", MASTERS);
         let token = authority.mint(JoinRole::Agent, 2_000, 1);
-        let joiner = || Ok(Some(User::new("stoa:joiner:agent", JOINERS)));
-        let refused = || Err(Failure::unauthorized());
-        for (certificate, header, now_s, expected) in [
-            (None, None, 1_000, Ok(None)),
-            (Some(&admin), None, 1_000, Ok(Some(admin.clone()))),
-            (None, Some(format!("Bearer {token}")), 1_000, joiner()),
-            (
-                Some(&admin),
-                Some(format!("bearer  {token}")),
-                1_000,
-                joiner(),
-            ),
-            (None, Some(format!("Bearer {token}")), 2_000, refused()),
-            (
-                Some(&admin),
-                Some("Bearer nonsense".into()),
-                1_000,
-                refused(),
-            ),
-            (None, Some("Basic YTpi".into()), 1_000, refused()),
-            (None, Some("Bearer".into()), 1_000, refused()),
-        ] {
-            let found = authenticate(certificate, header.as_deref(), &authority, now_s);
-            assert_eq!(found, expected, "{header:?}");
-        }
-        assert_eq!(
-            joiner_role(&User::new("stoa:joiner:agent", JOINERS)),
-            Some(JoinRole::Agent)
-        );
+        let agent = User::new("stoa:joiner:agent", JOINERS);
+        assert_eq!(joiner(&token, &authority, 1_000), Some(agent.clone()));
+        assert_eq!(joiner(&token, &authority, 2_000), None);
+        assert_eq!(joiner("nonsense", &authority, 1_000), None);
+        assert_eq!(joiner_role(&agent), Some(JoinRole::Agent));
         assert_eq!(joiner_role(&User::new("stoa:joiner:agent", MASTERS)), None);
+    }
+
+    #[test]
+    fn bearers() {
+        for (header, token) in [
+            ("Bearer x.y", Some("x.y")),
+            ("bearer  x", Some("x")),
+            ("Basic YTpi", None),
+            ("Bearer", None),
+            ("", None),
+        ] {
+            assert_eq!(bearer(header), token, "{header}");
+        }
+        assert!(same(b"secret", b"secret"));
+        assert!(!same(b"secret", b"secreT") && !same(b"secret", b"secre"));
     }
 }

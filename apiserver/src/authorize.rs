@@ -1,11 +1,19 @@
 //! Who may do what: one pure policy, asked for every request and for every operation of a
-//! transaction. What it does not allow is forbidden.
+//! transaction. Some rules are hard-wired here and come first; roles (`rbac.rs`) say the rest. What
+//! neither allows is forbidden.
+
+use std::sync::Arc;
 
 use serde_json::Value;
+use store::View;
 
 use crate::authn::JOINERS;
+use crate::bootstrap::roles::DISCOVERY;
+use crate::engine::granted::Granted;
+use crate::rbac::rule::leads;
+use crate::rbac::{Rule, Rules};
 use crate::status::{Failure, Gr};
-use crate::user::{AGENTS, Attributes, CONTROLLERS, MASTERS, Policy, SERVERS, User};
+use crate::user::{AGENTS, AUTHENTICATED, Attributes, CONTROLLERS, MASTERS, SERVERS, User};
 
 const GROUP: &str = "stoa.dev";
 
@@ -15,55 +23,247 @@ const PUBLIC: [&str; 4] = ["version", "healthz", "livez", "readyz"];
 /// What shows how the whole cluster fares, or everything in it.
 const PRIVILEGED: [&str; 2] = ["metrics", "stoa"];
 
+/// Which policy an engine follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Everybody may do everything; for tests.
+    Open,
+    /// What is hard-wired here, and what roles grant.
+    #[default]
+    Closed,
+}
+
 /// The policy as the engine asks it.
 #[must_use]
 pub fn policy() -> Policy {
-    Policy { authorize, owns }
+    Policy::Closed
 }
 
-/// May the user do this?
-///
-/// # Errors
-/// 403 with Kubernetes' text.
-pub fn authorize(user: &User, attributes: &Attributes) -> Result<(), Failure> {
-    if is_all_powerful(user)
-        || agent_name(user).is_some_and(|agent| agent_may(agent, attributes))
-        || user.is_in(JOINERS) && joiner_may(attributes)
-    {
-        return Ok(());
+impl Policy {
+    /// Everybody may do everything; for tests.
+    #[must_use]
+    pub fn open() -> Self {
+        Self::Open
     }
-    Err(refusal(user, attributes))
 }
 
-/// May the user, or a stranger, GET this path that names no resource?
-///
-/// # Errors
-/// 401 for a stranger, 403 for a joiner, and for agents where only administrators may look.
-pub fn authorize_path(user: Option<&User>, path: &str) -> Result<(), Failure> {
-    let first = path
-        .trim_start_matches('/')
+/// The policy at one moment.
+#[derive(Clone, Debug)]
+pub struct Authorizer {
+    source: Source,
+}
+
+/// Where roles come from.
+#[derive(Clone, Debug)]
+enum Source {
+    /// Nothing is asked; for tests.
+    Open,
+    /// These.
+    Fixed(Arc<Rules>),
+    /// Those of a view. Looked up only when the hard-wired rules do not decide.
+    Stored(Arc<Granted>, View),
+}
+
+/// Why something is allowed.
+enum Why {
+    HardWired,
+    Granted(Arc<str>),
+}
+
+impl Default for Authorizer {
+    /// No roles at all.
+    fn default() -> Self {
+        Self::of(Arc::default())
+    }
+}
+
+impl Authorizer {
+    /// Everybody may do everything; for tests.
+    #[must_use]
+    pub fn open() -> Self {
+        Self {
+            source: Source::Open,
+        }
+    }
+
+    /// An authorizer over these roles.
+    #[must_use]
+    pub fn of(rules: Arc<Rules>) -> Self {
+        Self {
+            source: Source::Fixed(rules),
+        }
+    }
+
+    /// An authorizer over the roles that a view shows.
+    #[must_use]
+    pub fn at(granted: Arc<Granted>, view: View) -> Self {
+        Self {
+            source: Source::Stored(granted, view),
+        }
+    }
+
+    fn roles(&self) -> Arc<Rules> {
+        match &self.source {
+            Source::Open => Arc::default(),
+            Source::Fixed(rules) => Arc::clone(rules),
+            Source::Stored(granted, view) => granted.at(view),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.source, Source::Open)
+    }
+
+    /// May the user do this?
+    ///
+    /// # Errors
+    /// 403 with Kubernetes' text.
+    pub fn authorize(&self, user: &User, attributes: &Attributes) -> Result<(), Failure> {
+        match self.decide(user, attributes) {
+            Some(_) => Ok(()),
+            None => Err(refusal(
+                user,
+                attributes,
+                &self.note(user, &attributes.namespace),
+            )),
+        }
+    }
+
+    /// Why the user may do this; none: he may not. Empty for what needs no explanation.
+    #[must_use]
+    pub fn why(&self, user: &User, attributes: &Attributes) -> Option<String> {
+        self.decide(user, attributes).map(Why::text)
+    }
+
+    /// What a refusal adds: the roles the user is bound to that are not there; usually nothing.
+    #[must_use]
+    pub fn note(&self, user: &User, namespace: &str) -> String {
+        match self.roles().lost(user, namespace).as_slice() {
+            [] => String::new(),
+            [one] => format!("RBAC: {one}"),
+            many => format!("RBAC: [{}]", many.join(", ")),
+        }
+    }
+
+    fn decide(&self, user: &User, asked: &Attributes) -> Option<Why> {
+        if self.is_open() || is_all_powerful(user) {
+            return Some(Why::HardWired);
+        }
+        // Whatever roles say: these are programs of ours, and do one thing each.
+        if user.is_in(AGENTS) {
+            let allowed = agent_name(user).is_some_and(|agent| agent_may(agent, asked));
+            return allowed.then_some(Why::HardWired);
+        }
+        if user.is_in(JOINERS) {
+            return joiner_may(asked).then_some(Why::HardWired);
+        }
+        self.roles().allow(user, asked).cloned().map(Why::Granted)
+    }
+
+    /// May the user, or a stranger, use this path that names no resource?
+    ///
+    /// # Errors
+    /// 401 for a stranger, 403 for others.
+    pub fn authorize_path(
+        &self,
+        user: Option<&User>,
+        verb: &str,
+        path: &str,
+    ) -> Result<(), Failure> {
+        match user {
+            _ if is_public(path) => Ok(()),
+            None => Err(Failure::unauthorized()),
+            Some(user) if self.decide_path(user, verb, path).is_some() => Ok(()),
+            Some(user) => Err(Failure::forbidden_text(format!(
+                "forbidden: User \"{}\" cannot {verb} path \"{path}\"",
+                user.name
+            ))),
+        }
+    }
+
+    /// Why the user may use this path; none: he may not.
+    #[must_use]
+    pub fn why_path(&self, user: &User, verb: &str, path: &str) -> Option<String> {
+        self.decide_path(user, verb, path).map(Why::text)
+    }
+
+    fn decide_path(&self, user: &User, verb: &str, path: &str) -> Option<Why> {
+        if self.is_open() || is_public(path) || is_all_powerful(user) {
+            return Some(Why::HardWired);
+        }
+        if user.is_in(JOINERS) {
+            return None;
+        }
+        if user.is_in(AGENTS) {
+            let allowed = !PRIVILEGED.contains(&first(path));
+            return allowed.then_some(Why::HardWired);
+        }
+        if user.is_in(AUTHENTICATED) && verb == "get" && is_discovery(path) {
+            return Some(Why::HardWired);
+        }
+        let roles = self.roles();
+        roles
+            .allow_path(user, verb, path)
+            .cloned()
+            .map(Why::Granted)
+    }
+
+    /// The rules a user holds in a namespace; in none: in the whole cluster.
+    #[must_use]
+    pub fn rules(&self, user: &User, namespace: &str) -> Vec<Arc<[Rule]>> {
+        let roles = self.roles();
+        let held = roles.held(user, namespace);
+        held.map(|held| Arc::clone(&held.rules)).collect()
+    }
+
+    /// True if roles are not all that decides about this user.
+    #[must_use]
+    pub fn is_hard_wired(user: &User) -> bool {
+        [AGENTS, JOINERS, SERVERS, CONTROLLERS]
+            .into_iter()
+            .any(|group| user.is_in(group))
+    }
+
+    /// What a ClusterRole really grants.
+    #[must_use]
+    pub fn cluster_role(&self, name: &str) -> Option<Arc<[Rule]>> {
+        self.roles().cluster_role(name).cloned()
+    }
+
+    /// Asked for agents only: is the object one of the user's own? Tasks belong to the agent they
+    /// are bound to, an Agent object to the agent of its name, and events to everybody.
+    #[must_use]
+    pub fn owns(&self, user: &User, object: &Value) -> bool {
+        self.is_open() || owns(user, object)
+    }
+}
+
+impl Why {
+    fn text(self) -> String {
+        match self {
+            Self::HardWired => String::new(),
+            Self::Granted(by) => format!("RBAC: allowed by {by}"),
+        }
+    }
+}
+
+/// What tells a client which kinds there are.
+fn is_discovery(path: &str) -> bool {
+    DISCOVERY.iter().any(|own| leads(own, path))
+}
+
+fn first(path: &str) -> &str {
+    path.trim_start_matches('/')
         .split('/')
         .next()
-        .unwrap_or_default();
-    match user {
-        _ if PUBLIC.contains(&first) => Ok(()),
-        None => Err(Failure::unauthorized()),
-        Some(user)
-            if user.is_in(JOINERS) || PRIVILEGED.contains(&first) && !is_all_powerful(user) =>
-        {
-            Err(Failure::forbidden_text(format!(
-                "forbidden: User \"{}\" cannot get path \"{path}\"",
-                user.name
-            )))
-        }
-        Some(_) => Ok(()),
-    }
+        .unwrap_or_default()
 }
 
-/// Asked for agents only: is the object one of the user's own? Tasks belong to the agent they
-/// are bound to, an Agent object to the agent of its name, and events to everybody.
-#[must_use]
-pub fn owns(user: &User, object: &Value) -> bool {
+fn is_public(path: &str) -> bool {
+    PUBLIC.contains(&first(path))
+}
+
+fn owns(user: &User, object: &Value) -> bool {
     let Some(agent) = agent_name(user) else {
         return true;
     };
@@ -89,7 +289,9 @@ pub fn agent_name(user: &User) -> Option<&str> {
         .filter(|_| user.is_in(AGENTS))
 }
 
-fn is_all_powerful(user: &User) -> bool {
+/// Groups for which nothing is looked up.
+#[must_use]
+pub fn is_all_powerful(user: &User) -> bool {
     [MASTERS, SERVERS, CONTROLLERS]
         .into_iter()
         .any(|group| user.is_in(group))
@@ -143,7 +345,7 @@ fn selects(selector: &str, field: &str, value: &str) -> bool {
     !selector.contains('\\') && selector.split(',').any(demands)
 }
 
-fn refusal(user: &User, asked: &Attributes) -> Failure {
+fn refusal(user: &User, asked: &Attributes, note: &str) -> Failure {
     let slash = if asked.subresource.is_empty() {
         ""
     } else {
@@ -154,154 +356,13 @@ fn refusal(user: &User, asked: &Attributes) -> Failure {
         "" => "at the cluster scope".to_owned(),
         namespace => format!("in the namespace \"{namespace}\""),
     };
+    let colon = if note.is_empty() { "" } else { ": " };
     let text = format!(
-        "User \"{}\" cannot {} resource \"{resource}\" in API group \"{}\" {place}",
+        "User \"{}\" cannot {} resource \"{resource}\" in API group \"{}\" {place}{colon}{note}",
         user.name, asked.verb, asked.group
     );
     Failure::forbidden(&Gr::new(&asked.group, &asked.resource), &asked.name, &text)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn asked(verb: &str, resource: &str, name: &str, field_selector: &str) -> Attributes {
-        let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-        let core = matches!(resource, "events" | "secrets" | "configmaps");
-        Attributes {
-            verb: verb.into(),
-            group: if core { "" } else { GROUP }.into(),
-            version: "v1".into(),
-            resource: resource.into(),
-            subresource: subresource.into(),
-            name: name.into(),
-            field_selector: field_selector.into(),
-            ..Attributes::default()
-        }
-    }
-
-    #[test]
-    fn agents() {
-        let a1 = User::new("stoa:agent:a1", AGENTS);
-        for (verb, resource, name, fields, allowed) in [
-            ("get", "agents", "a1", "", true),
-            ("get", "agents", "a2", "", false),
-            ("patch", "agents/status", "a1", "", true),
-            ("patch", "agents/status", "a2", "", false),
-            ("create", "agents", "", "", true),
-            ("create", "agents", "a2", "", false),
-            ("delete", "agents", "a1", "", false),
-            ("watch", "agents", "", "metadata.name=a1", true),
-            ("watch", "agents", "", "", false),
-            ("create", "agents/heartbeat", "a1", "", true),
-            ("create", "agents/heartbeat", "a2", "", false),
-            ("list", "tasks", "", "spec.agent=a1", true),
-            (
-                "watch",
-                "tasks",
-                "",
-                "status.state!=Lost,spec.agent==a1",
-                true,
-            ),
-            ("list", "tasks", "", "spec.agent=a2", false),
-            ("list", "tasks", "", "spec.agent!=a1", false),
-            ("list", "tasks", "", "spec.agent=a11", false),
-            (
-                "list",
-                "tasks",
-                "",
-                "metadata.name!=x\\,spec.agent=a1",
-                false,
-            ),
-            ("list", "tasks", "", "", false),
-            ("get", "tasks", "t", "", true),
-            ("create", "tasks", "", "", false),
-            ("patch", "tasks", "t", "", false),
-            ("patch", "tasks/status", "t", "", true),
-            ("delete", "tasks", "t", "", false),
-            ("create", "events", "", "", true),
-            ("get", "secrets", "s", "", false),
-            ("create", "transactions", "", "", true),
-            ("list", "members", "", "", false),
-            ("create", "join", "", "", false),
-            ("create", "offers/accept", "o", "", false),
-        ] {
-            let answer = authorize(&a1, &asked(verb, resource, name, fields));
-            assert_eq!(answer.is_ok(), allowed, "{verb} {resource} {name} {fields}");
-        }
-    }
-
-    #[test]
-    fn others() {
-        let everything = asked("delete", "members", "s1", "");
-        for (user, allowed) in [
-            (User::new("admin", MASTERS), true),
-            (User::new("stoa:server:s1", SERVERS), true),
-            (User::controllers(), true),
-            (User::new("stoa:agent:a1", AGENTS), false),
-            (User::new("stoa:joiner:server", JOINERS), false),
-            (User::new("system:masters", "people"), false),
-        ] {
-            assert_eq!(
-                authorize(&user, &everything).is_ok(),
-                allowed,
-                "{}",
-                user.name
-            );
-        }
-        let joiner = User::new("stoa:joiner:agent", JOINERS);
-        assert!(authorize(&joiner, &asked("create", "join", "", "")).is_ok());
-        assert!(authorize(&joiner, &asked("list", "tasks", "", "")).is_err());
-        let mallory = User::new("mallory", "people");
-        let mut list = asked("list", "tasks", "", "");
-        list.namespace = "ns".into();
-        assert_eq!(
-            authorize(&mallory, &list).unwrap_err().message(),
-            "tasks.stoa.dev is forbidden: User \"mallory\" cannot list resource \"tasks\" in API group \
-             \"stoa.dev\" in the namespace \"ns\""
-        );
-    }
-
-    #[test]
-    fn paths() {
-        let joiner = User::new("stoa:joiner:agent", JOINERS);
-        let admin = User::new("admin", MASTERS);
-        let agent = User::new("stoa:agent:a1", AGENTS);
-        for (user, path, code) in [
-            (None, "/version", 200),
-            (None, "/readyz/ping", 200),
-            (None, "/apis", 401),
-            (None, "/", 401),
-            (Some(&joiner), "/healthz", 200),
-            (Some(&joiner), "/openapi/v3", 403),
-            (Some(&admin), "/openapi/v3", 200),
-            (None, "/metrics", 401),
-            (Some(&joiner), "/metrics", 403),
-            (Some(&agent), "/metrics", 403),
-            (Some(&agent), "/stoa/v1/snapshot", 403),
-            (Some(&agent), "/openapi/v3", 200),
-            (Some(&admin), "/metrics", 200),
-            (Some(&admin), "/stoa/v1/snapshot", 200),
-        ] {
-            let answer = authorize_path(user, path).map_or_else(|f| f.code(), |()| 200);
-            assert_eq!(answer, code, "{path}");
-        }
-    }
-
-    #[test]
-    fn ownership() {
-        let a1 = User::new("stoa:agent:a1", AGENTS);
-        for (object, owned) in [
-            (json!({"kind": "Task", "spec": {"agent": "a1"}}), true),
-            (json!({"kind": "Task", "spec": {"agent": "a2"}}), false),
-            (json!({"kind": "Task", "spec": {}}), false),
-            (json!({"kind": "Agent", "metadata": {"name": "a1"}}), true),
-            (json!({"kind": "Agent", "metadata": {"name": "a2"}}), false),
-            (json!({"kind": "Secret"}), false),
-        ] {
-            assert_eq!(owns(&a1, &object), owned, "{object}");
-            assert!(owns(&User::new("admin", MASTERS), &object));
-        }
-    }
-}
+mod tests;

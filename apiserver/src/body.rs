@@ -1,4 +1,4 @@
-//! Bodies: JSON or YAML text to a value, with the fields that were said twice.
+//! Bodies: JSON or YAML text, or protobuf, to a value, with the fields that were said twice.
 
 use std::fmt;
 
@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Number, Value};
 
 use crate::call::{Body, Media};
+use crate::protobuf;
 use crate::status::Failure;
 
 /// A parsed body.
@@ -55,6 +56,7 @@ pub fn parse(body: &Body) -> Result<Input, Failure> {
             json(&body.bytes)
         }
         Media::Yaml | Media::Apply => yaml(&body.bytes),
+        Media::Protobuf => protobuf::decode(&body.bytes).map(Input::of),
     }
 }
 
@@ -75,7 +77,7 @@ fn json(bytes: &[u8]) -> Result<Input, Failure> {
     let mut duplicates = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let seed = Node {
-        path: String::new(),
+        path: Path::Root,
         duplicates: &mut duplicates,
     };
     let parsed = seed.deserialize(&mut deserializer);
@@ -103,9 +105,28 @@ fn malformed(what: &str, error: &dyn fmt::Display) -> Failure {
     Failure::bad_request(format!("the body is not valid {what}: {first}"))
 }
 
+/// Where a value stands; written out only when it has to be told.
+#[derive(Clone, Copy)]
+enum Path<'a> {
+    Root,
+    Field(&'a Path<'a>, &'a str),
+    Element(&'a Path<'a>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Field(Self::Root, name) => f.write_str(name),
+            Self::Field(above, name) => write!(f, "{above}.{name}"),
+            Self::Element(above, place) => write!(f, "{above}[{place}]"),
+        }
+    }
+}
+
 /// Builds a value and notes the paths of repeated keys.
 struct Node<'a> {
-    path: String,
+    path: Path<'a>,
     duplicates: &'a mut Vec<String>,
 }
 
@@ -156,9 +177,8 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
         loop {
-            let path = format!("{}[{}]", self.path, list.len());
             let seed = Node {
-                path,
+                path: Path::Element(&self.path, list.len()),
                 duplicates: &mut *self.duplicates,
             };
             match access.next_element_seed(seed)? {
@@ -171,10 +191,9 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            let dot = if self.path.is_empty() { "" } else { "." };
-            let path = format!("{}{dot}{key}", self.path);
+            let path = Path::Field(&self.path, &key);
             if map.contains_key(&key) {
-                self.duplicates.push(path.clone());
+                self.duplicates.push(path.to_string());
             }
             let seed = Node {
                 path,

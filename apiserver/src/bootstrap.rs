@@ -1,11 +1,17 @@
-//! What every cluster has from the start: our definitions and the namespaces clients expect.
+//! What every cluster has from the start: our definitions, the namespaces clients expect, and roles.
+
+pub mod roles;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::call::{Body, Media, Reply, TransactionCall};
 use crate::engine::Engine;
+use crate::keys;
+use crate::object;
 use crate::params::Params;
+use crate::rbac::GROUP;
+use crate::read::At;
 use crate::registry::builtin::DEFINITIONS;
 use crate::special::namespace::KEPT;
 use crate::status::Failure;
@@ -35,7 +41,17 @@ pub async fn ensure_system_objects(
                 .to_owned();
             operation("apiextensions.k8s.io/v1", DEFINITIONS, &name, &body)
         });
-    let operations: Vec<Value> = namespaces.chain(definitions).collect();
+    // A stale view would undo what was added to a role meanwhile.
+    let view = engine.view(At::Latest).await?;
+    let roles = roles::objects()
+        .into_iter()
+        .filter_map(|(plural, name, ours)| {
+            let present = view.get(&keys::object(GROUP, plural, None, &name));
+            let body = roles::reconcile(ours, present.as_ref().map(object::decode).as_ref())?;
+            Some(operation(&format!("{GROUP}/v1"), plural, &name, &body))
+        });
+    let operations = namespaces.chain([kubernetes()]).chain(definitions);
+    let operations: Vec<Value> = operations.chain(roles).collect();
     let bundle = json!({
         "apiVersion": manifests::kinds::API_VERSION, "kind": "Transaction", "operations": operations,
     });
@@ -59,4 +75,19 @@ fn operation(api_version: &str, resource: &str, name: &str, body: &Value) -> Val
 
 fn namespace(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+}
+
+/// The Service by which programs know a cluster. Nothing answers at it; the address is the client's.
+fn kubernetes() -> Value {
+    let body = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": "kubernetes", "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {"clusterIP": "None", "ports": [{"name": "https", "port": 443, "protocol": "TCP"}]},
+    });
+    let mut operation = operation("v1", "services", "kubernetes", &body);
+    operation["namespace"] = "default".into();
+    operation
 }

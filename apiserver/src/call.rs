@@ -63,6 +63,8 @@ pub enum Media {
     StrategicMerge,
     /// `application/apply-patch+yaml`.
     Apply,
+    /// `application/vnd.kubernetes.protobuf`.
+    Protobuf,
 }
 
 /// A body as it came.

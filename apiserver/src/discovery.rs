@@ -218,11 +218,16 @@ fn subresources(resource: &Descriptor) -> Vec<Sub<'_>> {
         kind: "Scale",
         verbs: CHANGE,
     });
-    let extra = resource
-        .subresources
-        .extra
-        .iter()
-        .map(|&name| own(name, extra_verbs(name)));
+    let extra = resource.subresources.extra.iter().map(|&name| match name {
+        "token" => Sub {
+            name,
+            group: "authentication.k8s.io",
+            version: "v1",
+            kind: "TokenRequest",
+            verbs: extra_verbs(name),
+        },
+        name => own(name, extra_verbs(name)),
+    });
     status.into_iter().chain(scale).chain(extra).collect()
 }
 

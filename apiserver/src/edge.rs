@@ -1,14 +1,24 @@
 //! HTTP and TLS: everything between a socket and the engine. It decides nothing about objects.
 //!
-//! A request meets `listener.rs` (TLS, bounds), `front.rs` (id, audit, panics, identity), then
+//! A request meets `listener.rs` (TLS, bounds; `gather.rs` below it), `front.rs` (id, audit, panics, identity), then
 //! `info.rs` (what the URL names) and one of: `documents.rs`, `health.rs`, `metrics.rs`, `extras.rs` (verbs of
-//! our own), `resources.rs` (the engine) or `watch.rs`.
+//! our own), `resources.rs` (the engine), `reviews.rs` or `watch.rs`.
 
 pub(crate) mod ambient;
 
 pub(crate) mod listener;
 
+pub(crate) mod gather;
+
+pub(crate) mod turns;
+
+pub(crate) mod audit;
+
 pub(crate) mod front;
+
+pub(crate) mod identity;
+
+pub(crate) mod tokenfile;
 
 pub(crate) mod info;
 
@@ -30,13 +40,21 @@ pub(crate) mod watch;
 
 pub(crate) mod extras;
 
+pub(crate) mod reviews;
+
+pub(crate) mod webhooks;
+
 pub(crate) mod join;
+
+pub(crate) mod token;
 
 pub(crate) mod logs;
 
 pub(crate) mod body;
 
 pub(crate) mod answer;
+
+pub(crate) mod compress;
 
 pub(crate) mod context;
 

@@ -12,13 +12,30 @@ pub mod settled;
 
 pub mod served;
 
+pub mod sealed;
+
+pub mod hooked;
+
+pub mod granted;
+
+mod gather;
+
+pub mod rounds;
+
+pub mod turns;
+
+pub mod tally;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use store::{Store, View};
 
+use crate::admission::hooks::Desk;
+use crate::authorize::{Authorizer, Policy};
 use crate::body::{self, Input};
 use crate::call::{Body, Call, Reply, TransactionCall, Verb};
+use crate::edge::webhooks::Caller;
 use crate::ids::{self, Ids};
 use crate::keys;
 use crate::managed::author::Author;
@@ -28,7 +45,7 @@ use crate::read::{self, At};
 use crate::registry::Registry;
 use crate::selector::Selector;
 use crate::status::Failure;
-use crate::user::Policy;
+use crate::vault::Vault;
 use crate::verbs::{Action, Context, Write, apply, collection, delete, patch, scale, transaction};
 
 /// Longest wait for a revision of the future, as Kubernetes.
@@ -46,6 +63,11 @@ pub struct Engine {
     store: Store,
     policy: Policy,
     served: Arc<served::Served>,
+    vault: Arc<Vault>,
+    hooked: Arc<hooked::Hooked>,
+    granted: Arc<granted::Granted>,
+    turns: Arc<turns::Turns>,
+    webhooks: Caller,
 }
 
 impl Engine {
@@ -56,13 +78,39 @@ impl Engine {
             store,
             policy,
             served: Arc::default(),
+            vault: Arc::default(),
+            hooked: Arc::default(),
+            granted: Arc::default(),
+            turns: Arc::default(),
+            webhooks: Caller::default(),
         }
+    }
+
+    /// The engine with what seals and opens Secrets; without, they are stored as they are.
+    #[must_use]
+    pub fn with_vault(self, vault: Arc<Vault>) -> Self {
+        Self { vault, ..self }
+    }
+
+    /// What seals and opens Secrets.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
     }
 
     /// The resources served at this moment, by what this replica has seen of the definitions.
     #[must_use]
     pub fn registry(&self) -> Arc<Registry> {
         self.served.at(&self.store.view())
+    }
+
+    /// Who may do what at this moment.
+    #[must_use]
+    pub fn authorizer(&self) -> Authorizer {
+        match self.policy {
+            Policy::Open => Authorizer::open(),
+            Policy::Closed => Authorizer::at(Arc::clone(&self.granted), self.store.view()),
+        }
     }
 
     /// The store below.
@@ -102,9 +150,9 @@ impl Engine {
         let view = self.view(read::at(&call.params)?).await?;
         let item = view.get(&keys::of(resource, call.namespace.as_deref(), name));
         let item = item.ok_or_else(|| Failure::not_found(&resource.gr(), name))?;
-        let object = Form::Stored(item);
+        let object = Form::Stored(self.vault.open(item));
         if call.user.is_in(crate::user::AGENTS) {
-            self.context(call, &Registry::default())
+            self.context(call, &Registry::default(), Desk::default())
                 .check_owner(resource, &object.to_value())?;
         }
         let object = match call.subresource.as_deref().unwrap_or_default() {
@@ -138,7 +186,7 @@ impl Engine {
             other => other?,
         };
         let list = read::list(
-            &view,
+            (&view, &self.vault),
             resource,
             call.namespace.as_deref(),
             &selector,
@@ -182,11 +230,13 @@ impl Engine {
             dry_run,
             named: false,
         };
+        let docket = self.docket(dry_run);
         let plan = |world: &mut crate::world::World| {
-            let mut context = self.context(call, &registry);
+            let mut context = self.context(call, &registry, docket.desk());
             crate::verbs::run(world, &write, &mut context).map(|answer| vec![answer])
         };
-        let mut settled = self.carry_out(plan, &request).await?.answers;
+        let writes = std::slice::from_ref(&write);
+        let mut settled = self.admit(&docket, writes, plan, &request).await?.answers;
         let one = settled
             .pop()
             .ok_or_else(|| Failure::internal("a write has no answer"))?;
@@ -211,10 +261,12 @@ impl Engine {
             dry_run,
             named: false,
         };
+        let docket = self.docket(dry_run);
         let plan = |world: &mut crate::world::World| {
-            collection::run(world, &wanted, &self.context(call, &registry))
+            let context = self.context(call, &registry, docket.desk());
+            collection::run(world, &wanted, &context)
         };
-        let settled = self.carry_out(plan, &request).await?;
+        let settled = self.admit(&docket, &[], plan, &request).await?;
         Ok(settled.list(&wanted.resource))
     }
 
@@ -229,7 +281,13 @@ impl Engine {
         let named = request_id.map(|id| ids::seed_of(&call.user.name, id));
         let registry = self.registry();
         let validation = call.params.field_validation;
-        let plan = transaction::plan(bundle, &registry, validation, &call.user, self.policy)?;
+        let plan = transaction::plan(
+            bundle,
+            &registry,
+            validation,
+            &call.user,
+            &self.authorizer(),
+        )?;
         let ids = Ids::new(named.unwrap_or(call.seed));
         let dry_run = call.params.dry_run;
         let request = commit::Request {
@@ -238,32 +296,35 @@ impl Engine {
             dry_run,
             named: named.is_some(),
         };
+        let docket = self.docket(dry_run);
         let compute = |world: &mut crate::world::World| {
             let mut context = Context {
                 user: &call.user,
-                policy: self.policy,
+                authorizer: self.authorizer(),
                 now: call.now,
                 ids: ids.clone(),
                 registry: &registry,
                 author: Author::of(&call.user, &call.params),
+                desk: docket.desk(),
             };
             transaction::run(world, &plan, &mut context)
         };
         Ok(self
-            .carry_out(compute, &request)
+            .admit(&docket, &plan.writes, compute, &request)
             .await?
             .transaction_result())
     }
 
-    fn context<'a>(&self, call: &'a Call, registry: &'a Registry) -> Context<'a> {
+    fn context<'a>(&self, call: &'a Call, registry: &'a Registry, desk: Desk<'a>) -> Context<'a> {
         let ids = Ids::new(call.seed);
         Context {
             user: &call.user,
-            policy: self.policy,
+            authorizer: self.authorizer(),
             now: call.now,
             ids,
             registry,
             author: Author::of(&call.user, &call.params),
+            desk,
         }
     }
 }

@@ -6,18 +6,20 @@
 
 pub mod event;
 pub mod index;
+pub mod mailbox;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use store::{Compacted, Revision, Store};
-use tokio::sync::{mpsc, watch};
 
+use crate::vault::Vault;
 pub use event::{Event, Kind};
 pub use index::{Index, Interest};
+pub use mailbox::Cut;
 
-/// Events a watcher may lag behind before it is cut.
-const QUEUE: usize = 1024;
+use mailbox::Mailbox;
 
 /// Events kept for watchers that come back: after a server is lost all its watchers return at
 /// once, and share what was decoded here instead of each reading the store's history.
@@ -26,35 +28,27 @@ const RECENT: usize = 256;
 /// Changes handed out under one lock.
 const BATCH: usize = 64;
 
-/// Why a watcher's queue ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// It was too slow, its resource is gone, or the server stops: resume.
-    Resume,
-    /// The history between is not known here: list again.
-    Expired,
-}
-
 /// The hub. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Hub {
     state: Arc<Mutex<State>>,
-    progress: watch::Receiver<Revision>,
+    vault: Arc<Vault>,
 }
 
 #[derive(Debug)]
 struct State {
-    index: Index<Watcher>,
+    index: Index<Arc<Watcher>>,
     /// Everything up to here has been handed out.
     dispatched: Revision,
     recent: VecDeque<Arc<Event>>,
+    /// The server stops: nobody is told anything any more.
+    closed: bool,
 }
 
 #[derive(Debug)]
 struct Watcher {
-    interest: Arc<Interest>,
-    queue: mpsc::Sender<Arc<Event>>,
-    cut: watch::Sender<Option<Cut>>,
+    interest: Interest,
+    mailbox: Mailbox,
 }
 
 /// A watcher's end. Dropping it leaves the hub.
@@ -64,10 +58,8 @@ pub struct Joined {
     pub at: Revision,
     /// Changes before `at` that are still at hand, already narrowed to the interest; none if the
     /// store's history has to be read instead.
-    pub replay: Option<Vec<Arc<Event>>>,
-    queue: mpsc::Receiver<Arc<Event>>,
-    cut: watch::Receiver<Option<Cut>>,
-    interest: Arc<Interest>,
+    pub replay: Option<VecDeque<Arc<Event>>>,
+    watcher: Arc<Watcher>,
     id: u64,
     state: Arc<Mutex<State>>,
 }
@@ -76,55 +68,55 @@ pub struct Joined {
 #[derive(Debug)]
 pub struct Feeder {
     state: Arc<Mutex<State>>,
-    progress: watch::Sender<Revision>,
     store: Store,
+    vault: Arc<Vault>,
 }
+
+/// Readers to be woken once the lock is free and everybody has got what there is: each then finds
+/// all of it at once.
+type Sleepers = Vec<Waker>;
 
 impl Hub {
     /// A hub that begins at the store's present revision. The feeder has to run.
     #[must_use]
-    pub fn new(store: Store) -> (Self, Feeder) {
-        let dispatched = store.view().revision();
-        let state = State {
-            index: Index::default(),
-            dispatched,
-            recent: VecDeque::new(),
-        };
+    pub fn new(store: Store, vault: Arc<Vault>) -> (Self, Feeder) {
+        let state = State::at(store.view().revision());
         let state = Arc::new(Mutex::new(state));
-        let (sender, progress) = watch::channel(dispatched);
         let feeder = Feeder {
             state: Arc::clone(&state),
-            progress: sender,
             store,
+            vault: Arc::clone(&vault),
         };
-        (Self { state, progress }, feeder)
+        (Self { state, vault }, feeder)
+    }
+
+    /// What opens sealed objects, for watches that read the store themselves.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
     }
 
     /// Joins. With `after`, changes since then are added from memory where possible.
     #[must_use]
     pub fn join(&self, interest: Interest, after: Option<Revision>) -> Joined {
-        let interest = Arc::new(interest);
-        let (queue, receiver) = mpsc::channel(QUEUE);
-        let (cut, cut_receiver) = watch::channel(None);
+        let watcher = Arc::new(Watcher {
+            interest,
+            mailbox: Mailbox::default(),
+        });
         let mut state = lock(&self.state);
-        let replay = after.and_then(|after| state.since(after, &interest));
-        let watcher = Watcher {
-            interest: Arc::clone(&interest),
-            queue,
-            cut,
-        };
-        let id = state.index.insert(&interest, watcher);
-        let at = state.dispatched;
+        let replay = after.and_then(|after| state.since(after, &watcher.interest));
+        let id = state.index.insert(&watcher.interest, Arc::clone(&watcher));
+        let (at, closed) = (state.dispatched, state.closed);
         drop(state);
-        let state = Arc::clone(&self.state);
+        if closed {
+            watcher.mailbox.end(Cut::Resume);
+        }
         Joined {
             at,
             replay,
-            queue: receiver,
-            cut: cut_receiver,
-            interest,
+            watcher,
             id,
-            state,
+            state: Arc::clone(&self.state),
         }
     }
 
@@ -132,7 +124,7 @@ impl Hub {
     /// queue is drained: whatever the queue then held is all there was.
     #[must_use]
     pub fn progress(&self) -> Revision {
-        *self.progress.borrow()
+        lock(&self.state).dispatched
     }
 
     /// Number of watchers.
@@ -140,41 +132,63 @@ impl Hub {
     pub fn watchers(&self) -> usize {
         lock(&self.state).index.iter().count()
     }
+
+    /// Ends every watch, those to come included.
+    pub fn close(&self) {
+        let mut sleepers = Sleepers::new();
+        let mut state = lock(&self.state);
+        state.closed = true;
+        state.cut_all(Cut::Resume, &mut sleepers);
+        drop(state);
+        wake(sleepers);
+    }
 }
 
 impl Joined {
-    /// The next event; `Err` when no more will come. Cancel-safe.
+    /// Moves the events that wait to the back of `into`, at least one; `Err` when no more will come.
     ///
     /// # Errors
     /// Why the watcher was cut, once its queue is empty.
-    pub async fn next(&mut self) -> Result<Arc<Event>, Cut> {
-        match self.queue.recv().await {
-            Some(event) => Ok(event),
-            None => Err(self.cut.borrow().unwrap_or(Cut::Resume)),
-        }
+    pub fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut VecDeque<Arc<Event>>,
+    ) -> Poll<Result<(), Cut>> {
+        self.watcher.mailbox.poll_take(cx, into)
     }
 
-    /// The next event if one waits.
-    pub fn try_next(&mut self) -> Option<Arc<Event>> {
-        self.queue.try_recv().ok()
+    /// Moves the events that wait, if any, to the back of `into`.
+    pub fn take(&mut self, into: &mut VecDeque<Arc<Event>>) {
+        self.watcher.mailbox.take(into);
     }
 
     /// What this watcher watches.
     #[must_use]
     pub fn interest(&self) -> &Interest {
-        &self.interest
+        &self.watcher.interest
     }
 }
 
 impl Drop for Joined {
     fn drop(&mut self) {
-        lock(&self.state).index.remove(&self.interest, self.id);
+        lock(&self.state)
+            .index
+            .remove(&self.watcher.interest, self.id);
     }
 }
 
 impl State {
+    fn at(dispatched: Revision) -> Self {
+        Self {
+            index: Index::default(),
+            dispatched,
+            recent: VecDeque::new(),
+            closed: false,
+        }
+    }
+
     /// Changes in `(after, dispatched]` that concern the interest; none if some are forgotten.
-    fn since(&self, after: Revision, interest: &Interest) -> Option<Vec<Arc<Event>>> {
+    fn since(&self, after: Revision, interest: &Interest) -> Option<VecDeque<Arc<Event>>> {
         let missing = usize::try_from(self.dispatched.saturating_sub(after)).ok()?;
         let skip = self.recent.len().checked_sub(missing)?;
         let wanted = self
@@ -185,18 +199,19 @@ impl State {
         Some(wanted.cloned().collect())
     }
 
-    fn dispatch(&mut self, event: Arc<Event>) {
+    fn dispatch(&mut self, event: Arc<Event>, sleepers: &mut Sleepers) {
         let mut cut = Vec::new();
         for (id, watcher) in self.index.route(&event) {
-            if watcher.queue.try_send(Arc::clone(&event)).is_err() {
-                cut.push((id, Arc::clone(&watcher.interest)));
+            match watcher.mailbox.put(Arc::clone(&event)) {
+                Ok(sleeper) => sleepers.extend(sleeper),
+                Err(_full) => cut.push((id, Arc::clone(watcher))),
             }
         }
         if let Some((group, plural)) = removed_resource(&event) {
             let orphans = self.index.of_resource(&group, &plural);
-            cut.extend(orphans.map(|(id, watcher)| (id, Arc::clone(&watcher.interest))));
+            cut.extend(orphans.map(|(id, watcher)| (id, Arc::clone(watcher))));
         }
-        self.cut(cut, Cut::Resume);
+        self.cut(cut, Cut::Resume, sleepers);
         self.dispatched = event.revision();
         self.recent.push_back(event);
         if self.recent.len() > RECENT {
@@ -205,21 +220,22 @@ impl State {
     }
 
     /// Ends queues: what is in them is still delivered, then the watch ends.
-    fn cut(&mut self, whom: Vec<(u64, Arc<Interest>)>, why: Cut) {
-        for (id, interest) in whom {
-            if let Some(watcher) = self.index.remove(&interest, id) {
-                watcher.cut.send_replace(Some(why));
-            }
+    fn cut(&mut self, whom: Vec<(u64, Arc<Watcher>)>, why: Cut, sleepers: &mut Sleepers) {
+        for (id, watcher) in whom {
+            self.index.remove(&watcher.interest, id);
+            sleepers.extend(watcher.mailbox.end(why));
         }
     }
 
-    fn cut_all(&mut self, why: Cut) {
+    fn cut_all(&mut self, why: Cut, sleepers: &mut Sleepers) {
         let all = self.index.iter();
-        let all = all
-            .map(|(id, watcher)| (id, Arc::clone(&watcher.interest)))
-            .collect();
-        self.cut(all, why);
+        let all = all.map(|(id, watcher)| (id, Arc::clone(watcher))).collect();
+        self.cut(all, why, sleepers);
     }
+}
+
+fn wake(sleepers: Sleepers) {
+    sleepers.into_iter().for_each(Waker::wake);
 }
 
 /// The resource that goes with a deleted definition, whose name is `plural.group`.
@@ -239,11 +255,14 @@ impl Feeder {
             let Compacted { oldest } = self.follow(from).await;
             // A snapshot was installed: what happened before it is not known on this replica.
             tracing::info!(from, oldest, "watches start over: history was replaced");
-            let mut state = lock(&self.state);
-            state.cut_all(Cut::Expired);
-            state.recent.clear();
-            state.dispatched = self.store.view().revision().max(oldest);
-            self.progress.send_replace(state.dispatched);
+            let mut sleepers = Sleepers::new();
+            {
+                let mut state = lock(&self.state);
+                state.cut_all(Cut::Expired, &mut sleepers);
+                state.recent.clear();
+                state.dispatched = self.store.view().revision().max(oldest);
+            }
+            wake(sleepers);
         }
     }
 
@@ -264,13 +283,15 @@ impl Feeder {
     /// on this thread waits for the end.
     async fn dispatch(&self, changes: Vec<Arc<store::Change>>) {
         for some in changes.chunks(BATCH) {
+            let mut sleepers = Sleepers::new();
             {
                 let mut state = lock(&self.state);
                 for change in some {
-                    state.dispatch(Arc::new(Event::new(Arc::clone(change))));
+                    let change = self.vault.opened(Arc::clone(change));
+                    state.dispatch(Arc::new(Event::new(change)), &mut sleepers);
                 }
-                self.progress.send_replace(state.dispatched);
             }
+            wake(sleepers);
             tokio::task::yield_now().await;
         }
     }
@@ -294,17 +315,17 @@ mod tests {
     use crate::selector::Selector;
 
     fn hub() -> Hub {
-        let state = State {
-            index: Index::default(),
-            dispatched: 0,
-            recent: VecDeque::new(),
-        };
-        // The sender may go: the last value stays readable.
-        let (_, progress) = watch::channel(0);
         Hub {
-            state: Arc::new(Mutex::new(state)),
-            progress,
+            state: Arc::new(Mutex::new(State::at(0))),
+            vault: Arc::default(),
         }
+    }
+
+    /// The revisions of what comes next; or why nothing will.
+    async fn next(joined: &mut Joined) -> Result<Vec<u64>, Cut> {
+        let mut events = VecDeque::new();
+        std::future::poll_fn(|cx| joined.poll_take(cx, &mut events)).await?;
+        Ok(events.iter().map(|event| event.revision()).collect())
     }
 
     fn agent(name: &str) -> Interest {
@@ -345,7 +366,10 @@ mod tests {
                 old,
                 stamp_ms: 0,
             };
-            lock(&hub.state).dispatch(Arc::new(Event::new(Arc::new(change))));
+            let mut sleepers = Sleepers::new();
+            let event = Arc::new(Event::new(Arc::new(change)));
+            lock(&hub.state).dispatch(event, &mut sleepers);
+            wake(sleepers);
         }
     }
 
@@ -355,20 +379,34 @@ mod tests {
     async fn a_slow_watcher_is_cut_and_its_neighbour_hears_nothing() {
         let hub = hub();
         let (mut slow, mut idle) = (hub.join(agent("a1"), None), hub.join(agent("a2"), None));
-        let queue = QUEUE as u64;
+        let queue = mailbox::QUEUE as u64;
         dispatch(&hub, TASK, 1..=queue + 1, true);
         assert_eq!(hub.watchers(), 1, "the slow one is out");
-        for revision in 1..=queue {
-            assert_eq!(
-                slow.next().await.unwrap().revision(),
-                revision,
-                "in order, without a gap"
-            );
-        }
-        assert_eq!(slow.next().await.unwrap_err(), Cut::Resume);
-        assert!(idle.try_next().is_none());
-        lock(&hub.state).cut_all(Cut::Expired);
-        assert_eq!(idle.next().await.unwrap_err(), Cut::Expired);
+        let all: Vec<u64> = (1..=queue).collect();
+        assert_eq!(next(&mut slow).await, Ok(all), "in order, without a gap");
+        assert_eq!(next(&mut slow).await, Err(Cut::Resume));
+        let mut nothing = VecDeque::new();
+        idle.take(&mut nothing);
+        assert!(nothing.is_empty());
+        lock(&hub.state).cut_all(Cut::Expired, &mut Sleepers::new());
+        assert_eq!(next(&mut idle).await, Err(Cut::Expired));
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_by_events_and_by_the_end() {
+        let hub = hub();
+        let mut joined = hub.join(agent("a1"), None);
+        let reader = tokio::spawn(async move {
+            let first = next(&mut joined).await;
+            (first, next(&mut joined).await)
+        });
+        tokio::task::yield_now().await;
+        dispatch(&hub, TASK, 1..=1, true);
+        tokio::task::yield_now().await;
+        hub.close();
+        assert_eq!(reader.await.unwrap(), (Ok(vec![1]), Err(Cut::Resume)));
+        let mut late = hub.join(agent("a1"), None);
+        assert_eq!(next(&mut late).await, Err(Cut::Resume));
     }
 
     #[test]
@@ -386,7 +424,7 @@ mod tests {
             let joined = hub.join(agent("a1"), Some(after));
             assert_eq!(joined.at, recent + 10);
             assert_eq!(
-                joined.replay.as_ref().map(Vec::len),
+                joined.replay.as_ref().map(VecDeque::len),
                 expected,
                 "after {after}"
             );
@@ -402,6 +440,6 @@ mod tests {
         dispatch(&hub, key, 1..=1, true);
         assert_eq!(hub.watchers(), 1);
         dispatch(&hub, key, 2..=2, false);
-        assert_eq!(joined.next().await.unwrap_err(), Cut::Resume);
+        assert_eq!(next(&mut joined).await, Err(Cut::Resume));
     }
 }

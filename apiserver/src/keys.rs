@@ -34,13 +34,20 @@ pub fn object(group: &str, plural: &str, namespace: Option<&str>, name: &str) ->
 #[must_use]
 pub fn of(resource: &Descriptor, namespace: Option<&str>, name: &str) -> Bytes {
     let namespace = namespace.filter(|_| resource.namespaced);
-    object(&resource.group, &resource.plural, namespace, name)
+    let stored = resource.stored();
+    object(&stored.group, &stored.plural, namespace, name)
 }
 
 /// Where the key an agent joined with is noted. No resource's key: those have four parts.
 #[must_use]
 pub fn agent_identity(name: &str) -> Bytes {
     format!("/agent-identities/{name}").into()
+}
+
+/// Where the data keys of the vault lie, wrapped. No resource's key either.
+#[must_use]
+pub fn data_keys() -> Bytes {
+    Bytes::from_static(b"/vault/data-keys")
 }
 
 /// The key of the definition of a resource that is not compiled in.
@@ -63,7 +70,8 @@ pub fn resource(group: &str, plural: &str) -> Bytes {
 /// What all keys of a list begin with: the resource, or its part in one namespace.
 #[must_use]
 pub fn list(resource_: &Descriptor, namespace: Option<&str>) -> Bytes {
-    let (group, plural) = (&resource_.group, &resource_.plural);
+    let stored = resource_.stored();
+    let (group, plural) = (&stored.group, &stored.plural);
     match namespace.filter(|_| resource_.namespaced) {
         Some(namespace) => namespace_text(group, plural, Some(namespace)).into(),
         None => resource(group, plural),
@@ -133,6 +141,7 @@ mod tests {
             );
         }
         assert_eq!(parse(&agent_identity("a1")), None);
+        assert_eq!(parse(&data_keys()), None);
         for foreign in [&b""[..], b"/a/b/c", b"x/a/b/c/d", b"/\xff/b/c/d"] {
             assert_eq!(parse(foreign), None);
         }

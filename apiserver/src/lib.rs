@@ -27,6 +27,8 @@ pub mod keys;
 
 pub mod object;
 
+pub mod vault;
+
 pub mod names;
 
 pub mod selector;
@@ -55,6 +57,8 @@ pub mod metadata;
 
 pub mod body;
 
+pub mod protobuf;
+
 pub mod ids;
 
 pub mod special;
@@ -70,6 +74,18 @@ pub mod pki;
 pub mod authn;
 
 pub mod authorize;
+
+pub mod fair;
+
+pub mod rate;
+
+pub mod audit;
+
+pub mod rbac;
+
+pub mod impersonation;
+
+pub mod review;
 
 pub mod discovery;
 
@@ -88,5 +104,6 @@ pub mod service;
 pub mod backup;
 
 pub use service::{
-    Bootstrap, EnlistError, Handle, Leadership, Limits, Options, RunError, Service, StartError,
+    AuditOptions, Bootstrap, EnlistError, Handle, Leadership, Limits, Options, RunError, Service,
+    StartError,
 };

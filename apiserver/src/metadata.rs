@@ -143,10 +143,19 @@ fn wrong_type(field: &str, wanted: &str) -> Failure {
 pub fn problems(resource: &Descriptor, object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let name = text(object, "name");
-    let check = if resource.special == Special::Namespace {
-        names::dns_label
-    } else {
-        names::dns_subdomain
+    let check = match resource.special {
+        Special::Namespace | Special::Service => names::dns_label,
+        Special::Rbac => names::path_segment,
+        Special::None
+        | Special::Lease
+        | Special::Admission
+        | Special::ConfigMap
+        | Special::Secret
+        | Special::Event
+        | Special::Definition
+        | Special::Task
+        | Special::Offer
+        | Special::Review => names::dns_subdomain,
     };
     if let Some(problem) = check(name) {
         causes.push(Cause::invalid("metadata.name", &name.into(), &problem));

@@ -36,6 +36,22 @@ pub fn dns_subdomain(name: &str) -> Option<String> {
     (!name.split('.').all(is_dns_label)).then(|| SUBDOMAIN.to_owned())
 }
 
+/// A name that may stand in a URL, such as `system:node`: roles and bindings.
+#[must_use]
+pub fn path_segment(name: &str) -> Option<String> {
+    match name {
+        "." | ".." => Some(format!("may not be '{name}'")),
+        long if long.len() > 253 => Some("must be no more than 253 characters".to_owned()),
+        other if other.contains('/') => Some("may not contain '/'".to_owned()),
+        other if other.contains('%') => Some("may not contain '%'".to_owned()),
+        // Upstream allows them, but no URL could name the object here.
+        other if other.chars().any(char::is_control) => {
+            Some("may not contain control characters".to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// A label's or annotation's key: `[subdomain/]name`.
 #[must_use]
 pub fn label_key(key: &str) -> Option<String> {
@@ -118,6 +134,21 @@ mod tests {
         ] {
             assert_eq!(dns_subdomain(name).is_none(), subdomain, "{name}");
             assert_eq!(dns_label(name).is_none(), label, "{name}");
+        }
+    }
+
+    #[test]
+    fn path_segments() {
+        for (name, problem) in [
+            ("system:node", None),
+            ("A b_C.", None),
+            (".", Some("may not be '.'")),
+            ("..", Some("may not be '..'")),
+            ("a/b", Some("may not contain '/'")),
+            ("a%2f", Some("may not contain '%'")),
+            ("a\nb", Some("may not contain control characters")),
+        ] {
+            assert_eq!(path_segment(name).as_deref(), problem, "{name}");
         }
     }
 

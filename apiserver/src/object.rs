@@ -115,6 +115,26 @@ pub fn append_to(out: &mut Vec<u8>, item: &Item) {
     }
 }
 
+/// Appends an object that is not stored: kind first, as Go writes it.
+pub fn append_value(out: &mut Vec<u8>, object: &Value) {
+    let Some(map) = object.as_object() else {
+        return write_json(out, object);
+    };
+    out.push(b'{');
+    let first = ["kind", "apiVersion", "metadata"];
+    let head = first.iter().filter_map(|key| map.get_key_value(*key));
+    let rest = map.iter().filter(|(key, _)| !first.contains(&key.as_str()));
+    for (n, (key, value)) in head.chain(rest).enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        write_json(out, key);
+        out.push(b':');
+        write_json(out, value);
+    }
+    out.push(b'}');
+}
+
 /// Appends the object under another kind or version, as conversion `None` does.
 pub fn append_as(out: &mut Vec<u8>, item: &Item, kind: &str, api_version: &str) {
     let Some((json, start, _)) = parts(&item.value) else {

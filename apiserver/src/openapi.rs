@@ -94,12 +94,16 @@ fn paths_of(resource: &Descriptor, reference: &Value) -> Vec<(String, Value)> {
     };
     let collection = format!("{root}{scope}/{}", resource.plural);
     let object = format!("{collection}/{{name}}");
+    let post = operation(resource, "post", reference);
+    if !resource.serves("get") {
+        return vec![(collection, json!({ "post": post }))];
+    }
     let mut paths = vec![
         (
             collection,
             json!({
                 "get": operation(resource, "list", reference),
-                "post": operation(resource, "post", reference),
+                "post": post,
             }),
         ),
         (object.clone(), changeable(resource, reference)),
@@ -242,6 +246,7 @@ mod tests {
             kind: "Task".into(),
             plural: "tasks".into(),
             namespaced: true,
+            verbs: vec!["get".into()],
             schema: Some(Arc::new(
                 json!({"type": "object", "properties": {"spec": {"type": "object"}}}),
             )),

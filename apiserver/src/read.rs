@@ -13,6 +13,7 @@ use crate::params::{Match, Params};
 use crate::registry::Descriptor;
 use crate::selector::Selector;
 use crate::status::Failure;
+use crate::vault::Vault;
 
 /// Which state a read wants to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +86,13 @@ pub fn wanted(params: &Params) -> Result<Wanted, Failure> {
             &format!("Forbidden: {text}"),
         ))
     };
+    if params.send_initial_events.is_some() {
+        return Err(Failure::invalid_options(
+            "ListOptions",
+            "sendInitialEvents",
+            "Forbidden: sendInitialEvents is forbidden for list",
+        ));
+    }
     let version = params.resource_version.as_str();
     if params.resource_version_match.is_some() && !params.continue_.is_empty() {
         return forbid("resourceVersionMatch is forbidden when continue is provided");
@@ -164,7 +172,7 @@ pub fn token(revision: Option<u64>, start: &str) -> String {
 /// A page of a list.
 #[must_use]
 pub fn list(
-    view: &View,
+    (view, vault): (&View, &Vault),
     resource: &Descriptor,
     namespace: Option<&str>,
     selector: &Selector,
@@ -172,14 +180,14 @@ pub fn list(
 ) -> List {
     let prefix = keys::list(resource, namespace);
     let revision = view.revision().max(1);
-    if let Some(item) = by_name(view, resource, namespace, selector) {
+    if let Some(item) = by_name((view, vault), resource, namespace, selector) {
         return List {
             items: item.into_iter().collect(),
             revision,
             ..List::default()
         };
     }
-    let mut found = from(view, &prefix, &wanted.start).filter(|item| fits(item, selector));
+    let mut found = from((view, vault), &prefix, &wanted.start).filter(|item| fits(item, selector));
     let limit = usize::try_from(wanted.limit)
         .ok()
         .filter(|limit| *limit > 0)
@@ -205,11 +213,13 @@ pub fn list(
 
 /// All selected objects below a prefix.
 pub fn select<'a>(
-    view: &'a View,
+    (view, vault): (&'a View, &'a Vault),
     prefix: &'a Bytes,
     selector: &'a Selector,
 ) -> impl Iterator<Item = Item> + 'a {
-    view.prefix(prefix).filter(|item| fits(item, selector))
+    view.prefix(prefix)
+        .map(|item| vault.open(item))
+        .filter(|item| fits(item, selector))
 }
 
 fn fits(item: &Item, selector: &Selector) -> bool {
@@ -219,7 +229,7 @@ fn fits(item: &Item, selector: &Selector) -> bool {
 
 /// The one object a selector on name and namespace leaves, if it does.
 fn by_name(
-    view: &View,
+    (view, vault): (&View, &Vault),
     resource: &Descriptor,
     namespace: Option<&str>,
     selector: &Selector,
@@ -230,12 +240,13 @@ fn by_name(
         return None;
     }
     let item = view.get(&keys::of(resource, namespace, name));
+    let item = item.map(|item| vault.open(item));
     Some(item.filter(|item| fits(item, selector)))
 }
 
 /// Items from a place within the list on, as far as the list goes.
 fn from<'a>(
-    view: &'a View,
+    (view, vault): (&'a View, &'a Vault),
     prefix: &'a Bytes,
     start: &str,
 ) -> impl Iterator<Item = Item> + use<'a> {
@@ -243,6 +254,7 @@ fn from<'a>(
     let skip = !start.is_empty();
     view.prefix(prefix)
         .skip_while(move |item| skip && *item.key < *first)
+        .map(|item| vault.open(item))
 }
 
 #[cfg(test)]

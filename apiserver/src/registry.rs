@@ -8,6 +8,8 @@ pub mod lists;
 
 pub mod structural;
 
+pub mod view;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -69,6 +71,8 @@ pub struct Descriptor {
     pub generation: bool,
     /// Rules in code that go with the kind.
     pub special: Special,
+    /// The objects are another resource's, seen otherwise.
+    pub view: Option<view::View>,
     /// The revision of the stored definition this was made from; none: of no stored one.
     pub defined_at: Option<u64>,
     /// What `type_` has compiled.
@@ -123,6 +127,15 @@ pub enum Source {
     Count(Path),
     /// An object reference, as `kind/name`.
     Reference(Path),
+    /// The role of a binding.
+    Role,
+    /// The subjects of a binding that are of this kind.
+    Subjects(&'static str),
+    /// A quota: each of its entries as `name: used/hard`.
+    Usage {
+        /// Only entries that bound limits; otherwise only the others.
+        limits: bool,
+    },
 }
 
 impl Default for Source {
@@ -153,14 +166,24 @@ pub enum Special {
     ConfigMap,
     /// core/v1 Secret.
     Secret,
-    /// core/v1 Event.
+    /// Event, in either version.
     Event,
+    /// core/v1 Service.
+    Service,
+    /// coordination.k8s.io/v1 Lease.
+    Lease,
     /// apiextensions.k8s.io/v1 CustomResourceDefinition.
     Definition,
+    /// Kinds that steer admission.
+    Admission,
     /// stoa.dev/v1 Task.
     Task,
     /// stoa.dev/v1 Offer.
     Offer,
+    /// Roles and bindings.
+    Rbac,
+    /// A kind that is asked and answered, and never stored.
+    Review,
 }
 
 impl Descriptor {

@@ -1,7 +1,11 @@
 //! Answers as JSON bytes: stored text is spliced, never parsed.
 
+use std::mem;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use store::Item;
 
 use crate::call::List;
 use crate::object::{self, Form};
@@ -18,26 +22,91 @@ pub fn object(resource: &Descriptor, form: &Form) -> Bytes {
 /// Appends one object as JSON, under the version it was asked in.
 pub fn append(out: &mut Vec<u8>, resource: &Descriptor, form: &Form) {
     match form {
-        Form::Stored(item) if resource.version == resource.storage_version => {
-            object::append_to(out, item);
+        Form::Stored(item) if resource.is_as_stored() => object::append_to(out, item),
+        Form::Stored(item) if resource.view.is_some() => {
+            let mut value = object::decode(item);
+            resource.to_shown(&mut value);
+            object::append_value(out, &value);
         }
         Form::Stored(item) => {
             object::append_as(out, item, &resource.kind, &resource.api_version());
         }
-        Form::Value(value) => out.extend_from_slice(value.to_string().as_bytes()),
+        Form::Value(value) if resource.view.is_some() => {
+            let mut value = value.clone();
+            resource.to_shown(&mut value);
+            object::append_value(out, &value);
+        }
+        Form::Value(value) => object::append_value(out, value),
     }
 }
 
-/// A list as JSON.
+/// Bytes of a list gathered into one piece.
+const PIECE: usize = 64 << 10;
+
+/// A list as JSON, made piece by piece as it is sent: a large one never lies in memory as a whole.
+#[derive(Debug)]
+pub struct Pieces {
+    resource: Arc<Descriptor>,
+    items: std::vec::IntoIter<Item>,
+    /// What the next piece begins with.
+    piece: Vec<u8>,
+    is_over: bool,
+}
+
+impl Pieces {
+    /// The pieces of a list.
+    #[must_use]
+    pub fn new(resource: &Arc<Descriptor>, list: List) -> Self {
+        let mut piece = Vec::with_capacity(PIECE.min(256 + 2 * size(&list)));
+        open_list(
+            &mut piece,
+            &resource.list_kind,
+            &resource.api_version(),
+            &list,
+        );
+        Self {
+            resource: Arc::clone(resource),
+            items: list.items.into_iter(),
+            piece,
+            is_over: false,
+        }
+    }
+}
+
+impl Iterator for Pieces {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        if self.is_over {
+            return None;
+        }
+        let mut piece = mem::take(&mut self.piece);
+        while piece.len() < PIECE {
+            let Some(item) = self.items.next() else {
+                piece.extend_from_slice(b"]}");
+                self.is_over = true;
+                return Some(piece.into());
+            };
+            append(&mut piece, &self.resource, &Form::Stored(item));
+            if self.items.len() > 0 {
+                piece.push(b',');
+            }
+        }
+        self.piece.reserve(PIECE + PIECE / 8);
+        Some(piece.into())
+    }
+}
+
+/// Bytes of the objects of a list, about.
+#[must_use]
+pub fn size(list: &List) -> usize {
+    list.items.iter().map(|item| item.value.len() + 48).sum()
+}
+
+/// A list as JSON, in one piece.
 #[must_use]
 pub fn list(resource: &Descriptor, list: &List) -> Bytes {
-    let capacity = list
-        .items
-        .iter()
-        .map(|item| item.value.len() + 64)
-        .sum::<usize>()
-        + 256;
-    let mut out = Vec::with_capacity(capacity);
+    let mut out = Vec::with_capacity(size(list) + 256);
     open_list(&mut out, &resource.list_kind, &resource.api_version(), list);
     for (n, item) in list.items.iter().enumerate() {
         if n > 0 {
@@ -110,4 +179,37 @@ pub(crate) fn list_metadata(list: &List) -> Map<String, Value> {
         metadata.insert("remainingItemCount".into(), remaining.into());
     }
     metadata
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_make_the_whole() {
+        let resource = Arc::new(Descriptor::default());
+        for count in [0, 1, 63, 64, 65, 500] {
+            let item = |n: usize| {
+                let object =
+                    json!({"metadata": {"name": format!("x{n}")}, "data": "d".repeat(1_000)});
+                Item {
+                    key: Bytes::from(n.to_string()),
+                    value: object::encode(&object),
+                    create_revision: 1,
+                    mod_revision: 1 + n as u64,
+                    version: 1,
+                }
+            };
+            let found = List {
+                items: (0..count).map(item).collect(),
+                revision: 9,
+                ..List::default()
+            };
+            let whole = list(&resource, &found);
+            let pieces: Vec<Bytes> = Pieces::new(&resource, found).collect();
+            assert!(pieces.concat() == whole, "{count}");
+            assert!(pieces.iter().all(|piece| piece.len() < 2 * PIECE));
+            assert!(serde_json::from_slice::<Value>(&whole).is_ok());
+        }
+    }
 }

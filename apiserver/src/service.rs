@@ -4,6 +4,8 @@ mod boot;
 
 mod lead;
 
+mod tally;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use manifests::token::JoinRole;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::edge::audit::Audit;
+pub use crate::edge::audit::Options as AuditOptions;
 pub use crate::edge::context::Limits;
 use crate::edge::context::{Context, leader_handler};
 pub use crate::edge::enlist::EnlistError;
@@ -65,6 +69,14 @@ pub struct Options {
     pub bootstrap: Bootstrap,
     /// Further names for the server's certificate.
     pub extra_sans: Vec<String>,
+    /// A file of static tokens, as `kube-apiserver --token-auth-file` reads it.
+    pub token_auth_file: Option<PathBuf>,
+    /// Who signs service accounts' tokens, by a URL; the same on all replicas.
+    pub service_account_issuer: String,
+    /// The audit log; none: nothing is noted.
+    pub audit: Option<AuditOptions>,
+    /// Plurals of the core kinds that are sealed when they are stored.
+    pub sealed: Vec<String>,
     /// Sizes and times of the API.
     pub limits: Limits,
     /// Sizes and times of the store.
@@ -83,6 +95,10 @@ impl Default for Options {
             advertise: None,
             bootstrap: Bootstrap::Alone,
             extra_sans: Vec::new(),
+            token_auth_file: None,
+            service_account_issuer: crate::authn::issuer::DEFAULT_URL.to_owned(),
+            sealed: vec!["secrets".to_owned()],
+            audit: None,
             limits: Limits::default(),
             store_limits: store::Limits::default(),
         }
@@ -107,6 +123,17 @@ pub enum StartError {
     /// A running cluster does not take this server in.
     #[error("the server cannot join")]
     Enlist(#[from] EnlistError),
+    /// What seals Secrets in the store cannot be used here.
+    #[error(
+        "{problem}. Secrets could not be read: put the ca.key or the encryption.keys of the cluster they were \
+         stored in back into {dir}"
+    )]
+    Sealed {
+        /// Where the keys are looked for.
+        dir: PathBuf,
+        /// What is missing.
+        problem: String,
+    },
     /// An address cannot be bound.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -147,6 +174,7 @@ pub struct Service {
     store: store::Service,
     feeder: Feeder,
     lead: lead::Lead,
+    leadership: watch::Receiver<Leadership>,
 }
 
 /// What the process needs of its server. Cloning is cheap.
@@ -169,20 +197,23 @@ impl Service {
         let mut bound = boot::bind(&options).await?;
         let identity = boot::identity(&options, &bound).await?;
         let (store, store_service) = boot::store(&options, &mut bound, &identity).await?;
-        let engine = Engine::new(store.clone(), authorize::policy());
-        let (hub, feeder) = Hub::new(store.clone());
+        let vault = Arc::new(boot::vault(&options, &identity.authority, &store)?);
+        let engine = Engine::new(store.clone(), authorize::policy()).with_vault(Arc::clone(&vault));
+        let (hub, feeder) = Hub::new(store.clone(), vault);
         store.set_leader_handler(leader_handler(store.leadership()));
         let agents = crate::edge::logs::Client::new(pki::agent_client(
             &identity.authority,
             &identity.server,
         )?);
+        let audit = options.audit.clone().map(audit).transpose()?;
         let context = Arc::new(Context::new(
             engine.clone(),
             hub,
-            identity.authority.clone(),
+            boot::identities(&options, &identity.authority)?,
             bound.api_address.clone(),
             options.limits.clone(),
             agents,
+            audit,
         ));
         let router = front::router(Arc::clone(&context));
         let (lead, leadership) = lead::Lead::new(engine, options.name.clone());
@@ -199,7 +230,7 @@ impl Service {
         };
         let handle = Handle {
             router,
-            leadership,
+            leadership: leadership.clone(),
             address,
             url: format!("https://{}", bound.api_address),
             kubeconfig: options.data_dir.join("kubeconfig"),
@@ -212,6 +243,7 @@ impl Service {
                 store: store_service,
                 feeder,
                 lead,
+                leadership,
             },
             handle,
         ))
@@ -227,6 +259,8 @@ impl Service {
         let store_stop = CancellationToken::new();
         let feeder = tokio::spawn(self.feeder.run());
         let lead = tokio::spawn(self.lead.run());
+        let tally = tally::run(self.context.engine.clone(), self.leadership);
+        let tally = tokio::spawn(tally);
         let mut listener = tokio::spawn(self.listener.run(stop.clone()));
         let mut store = tokio::spawn(self.store.run(store_stop.clone()));
         let early = tokio::select! {
@@ -234,8 +268,13 @@ impl Service {
             ended = &mut store => Some(ended),
         };
         stop.cancel();
+        self.context.hub.close();
         let _drained = (&mut listener).await;
         lead.abort();
+        tally.abort();
+        if let Some(audit) = &self.context.audit {
+            audit.flush().await;
+        }
         let ended = match early {
             Some(ended) => ended,
             None => {
@@ -249,6 +288,11 @@ impl Service {
             Err(broken) => Err(RunError::Broken(broken.to_string())),
         }
     }
+}
+
+fn audit(options: AuditOptions) -> Result<Arc<Audit>, StartError> {
+    let path = options.path.clone();
+    Audit::start(options).map_err(|source| StartError::Io { path, source })
 }
 
 impl Handle {

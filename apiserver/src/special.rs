@@ -1,12 +1,26 @@
 //! Rules in code that go with single kinds, one file each.
 
+pub mod admission;
+
 pub mod config;
 
 pub mod definition;
 
+pub mod event;
+
+pub mod lease;
+
 pub mod namespace;
 
+pub mod rbac;
+
+pub mod secret;
+
+pub mod service;
+
 pub mod task;
+
+pub mod time;
 
 use serde_json::{Value, json};
 
@@ -26,7 +40,12 @@ pub fn on_create(resource: &Descriptor, object: &mut Value, user: &User) -> Resu
         // An offer without a phase could not be selected by it.
         Special::Offer => object["status"] = json!({"phase": "Open"}),
         Special::Definition => definition::complete(object, user)?,
-        Special::None | Special::ConfigMap | Special::Event => {}
+        Special::Rbac => rbac::complete(object),
+        Special::Admission => admission::complete(resource, object),
+        Special::Event => event::complete(object)?,
+        Special::Lease => lease::complete(object)?,
+        Special::Service => service::complete(object),
+        Special::None | Special::ConfigMap | Special::Review => {}
     }
     Ok(())
 }
@@ -46,7 +65,12 @@ pub fn on_update(
         Special::Secret => config::fold_string_data(object)?,
         Special::Task => task::on_update(resource, object, old, user)?,
         Special::Definition => definition::complete(object, user)?,
-        Special::None | Special::ConfigMap | Special::Event | Special::Offer => {}
+        Special::Rbac => rbac::complete(object),
+        Special::Admission => admission::complete(resource, object),
+        Special::Event => event::complete(object)?,
+        Special::Lease => lease::complete(object)?,
+        Special::Service => service::complete(object),
+        Special::None | Special::ConfigMap | Special::Offer | Special::Review => {}
     }
     Ok(())
 }
@@ -57,8 +81,12 @@ pub fn check(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<
     match resource.special {
         Special::ConfigMap | Special::Secret => config::check(object, old),
         Special::Definition => definition::check(object, old),
-        Special::None | Special::Namespace | Special::Event | Special::Task | Special::Offer => {
-            Vec::new()
-        }
+        Special::Rbac => rbac::check(resource, object, old),
+        Special::Admission => admission::check(resource, object),
+        Special::Event => event::check(resource, object, old),
+        Special::Namespace => namespace::check(object),
+        Special::Lease => lease::check(object),
+        Special::Service => service::check(object),
+        Special::None | Special::Task | Special::Offer | Special::Review => Vec::new(),
     }
 }

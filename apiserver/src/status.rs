@@ -6,6 +6,8 @@ mod cause;
 
 mod failures;
 
+mod refusals;
+
 use serde_json::{Map, Value, json};
 use store::TxnError;
 
@@ -184,9 +186,13 @@ impl From<TxnError> for Failure {
 /// The `Status` of a finished delete.
 #[must_use]
 pub fn deleted(gr: &Gr, name: &str, uid: &str) -> Value {
+    let mut details = json!({"name": name, "kind": gr.resource, "uid": uid});
+    if !gr.group.is_empty() {
+        details["group"] = gr.group.clone().into();
+    }
     json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-        "details": {"name": name, "group": gr.group, "kind": gr.resource, "uid": uid},
+        "details": details,
     })
 }
 

@@ -8,6 +8,7 @@ use crate::jsonpath::Path;
 use crate::object::Form;
 use crate::registry::{Column, Descriptor, Source};
 use crate::render;
+use crate::special::rbac;
 
 /// How much of each object goes with its row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,7 +96,11 @@ fn row(resource: &Descriptor, object: Value, include: Include, now: Timestamp) -
     let shown = match include {
         Include::None => return json!({ "cells": cells }),
         Include::Metadata => render::partial_value(&object),
-        Include::Object => object,
+        Include::Object => {
+            let mut object = object;
+            resource.to_shown(&mut object);
+            object
+        }
     };
     json!({"cells": cells, "object": shown})
 }
@@ -110,6 +115,9 @@ fn cell(column: &Column, object: &Value, now: Timestamp) -> Value {
         }
         Source::Count(path) => count(path, object).into(),
         Source::Reference(path) => path.first(object).map(reference).into(),
+        Source::Role => rbac::shown_role(object).into(),
+        Source::Subjects(kind) => rbac::shown_subjects(object, kind).into(),
+        Source::Usage { limits } => usage(object, *limits).into(),
     }
 }
 
@@ -119,6 +127,22 @@ fn count(path: &Path, object: &Value) -> usize {
         Some(Value::Array(list)) => list.len(),
         Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => 0,
     }
+}
+
+/// `cpus: 1/4, count/tasks.stoa.dev: 2/10`.
+fn usage(quota: &Value, limits: bool) -> String {
+    let hard = quota.pointer("/status/hard").and_then(Value::as_object);
+    let entries = hard.into_iter().flatten();
+    let chosen = entries.filter(|(name, _)| name.starts_with("limits.") == limits);
+    let text = |value: &Value| value.as_str().map_or(value.to_string(), str::to_owned);
+    let lines = chosen.map(|(name, hard)| {
+        let used = quota
+            .pointer("/status/used")
+            .and_then(|used| used.get(name));
+        let used = used.map_or_else(|| "0".to_owned(), text);
+        format!("{name}: {used}/{}", text(hard))
+    });
+    lines.collect::<Vec<_>>().join(", ")
 }
 
 fn reference(reference: &Value) -> String {

@@ -21,6 +21,18 @@ pub const CONTROLLERS: &str = "stoa:controllers";
 /// Group of administrators.
 pub const MASTERS: &str = "system:masters";
 
+/// Group of everybody who showed credentials.
+pub const AUTHENTICATED: &str = "system:authenticated";
+
+/// Group of everybody who did not.
+pub const UNAUTHENTICATED: &str = "system:unauthenticated";
+
+/// Group of all service accounts.
+pub const SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
+
+/// Who has shown no credentials.
+pub const ANONYMOUS: &str = "system:anonymous";
+
 /// Group of agents.
 pub const AGENTS: &str = "stoa:agents";
 
@@ -42,6 +54,15 @@ impl User {
     #[must_use]
     pub fn controllers() -> Self {
         Self::new(CONTROLLERS, CONTROLLERS)
+    }
+
+    /// The user as one who has shown credentials.
+    #[must_use]
+    pub fn authenticated(mut self) -> Self {
+        if !self.is_in(AUTHENTICATED) {
+            self.groups.push(AUTHENTICATED.to_owned());
+        }
+        self
     }
 
     /// True when the user belongs to the group.
@@ -78,22 +99,14 @@ pub struct Attributes {
     pub field_selector: String,
 }
 
-/// The policy the engine asks: once per operation of a transaction, and about stored objects.
-#[derive(Clone, Copy, Debug)]
-pub struct Policy {
-    /// May the user do this at all?
-    pub authorize: fn(&User, &Attributes) -> Result<(), crate::status::Failure>,
-    /// Asked for agents only: is the stored object one of its own?
-    pub owns: fn(&User, &serde_json::Value) -> bool,
-}
-
-impl Policy {
-    /// Everybody may do everything; for tests.
+impl Attributes {
+    /// A Namespace that exists lies in itself: whoever may read namespaces there may read this one.
     #[must_use]
-    pub fn open() -> Self {
-        Self {
-            authorize: |_, _| Ok(()),
-            owns: |_, _| true,
+    pub fn placed(mut self) -> Self {
+        let is_namespace = self.resource == "namespaces" && self.group.is_empty();
+        if is_namespace && self.verb != "create" {
+            self.namespace.clone_from(&self.name);
         }
+        self
     }
 }

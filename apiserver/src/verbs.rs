@@ -23,12 +23,16 @@ pub mod scale;
 
 pub mod transaction;
 
+pub mod escalation;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::admission::hooks::Desk;
+use crate::authorize::Authorizer;
 use crate::body::Input;
 use crate::call::Media;
 use crate::ids::Ids;
@@ -36,9 +40,9 @@ use crate::keys;
 use crate::managed::author::Author;
 use crate::metadata;
 use crate::params::FieldValidation;
-use crate::registry::{Descriptor, Registry};
+use crate::registry::{Descriptor, Registry, Special};
 use crate::status::Failure;
-use crate::user::{AGENTS, Policy, User};
+use crate::user::{AGENTS, Attributes, User};
 use crate::world::World;
 
 /// What a write does.
@@ -110,7 +114,7 @@ pub struct Context<'a> {
     /// Who asks.
     pub user: &'a User,
     /// What users may do.
-    pub policy: Policy,
+    pub authorizer: Authorizer,
     /// The wall clock at the request's arrival.
     pub now: Timestamp,
     /// Where uids and names come from.
@@ -119,15 +123,40 @@ pub struct Context<'a> {
     pub registry: &'a Registry,
     /// In whose name fields are owned.
     pub author: Author<'a>,
+    /// Who has a say beside the rules.
+    pub desk: Desk<'a>,
 }
 
 impl Context<'_> {
+    /// A verb that makes an object which is not there needs the right to create it.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn may_create(
+        &self,
+        resource: &Descriptor,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let namespace = namespace.filter(|_| resource.namespaced);
+        let asked = Attributes {
+            verb: "create".to_owned(),
+            group: resource.group.clone(),
+            version: resource.version.clone(),
+            resource: resource.plural.clone(),
+            namespace: namespace.unwrap_or_default().to_owned(),
+            name: name.to_owned(),
+            ..Attributes::default()
+        };
+        self.authorizer.authorize(self.user, &asked)
+    }
+
     /// Agents reach only what is theirs.
     ///
     /// # Errors
     /// 403.
     pub fn check_owner(&self, resource: &Descriptor, object: &Value) -> Result<(), Failure> {
-        if !self.user.is_in(AGENTS) || (self.policy.owns)(self.user, object) {
+        if !self.user.is_in(AGENTS) || self.authorizer.owns(self.user, object) {
             return Ok(());
         }
         let text = format!(
@@ -182,6 +211,17 @@ impl Answer {
 /// # Errors
 /// Whatever the client did wrong, given the state the world shows.
 pub fn run(world: &mut World, write: &Write, context: &mut Context<'_>) -> Result<Answer, Failure> {
+    let answer = match write.resource.special == Special::Rbac {
+        true => escalation::run(world, write, context)?,
+        false => compute(world, write, context)?,
+    };
+    if answer.code == 201 && write.action != Action::Create {
+        context.may_create(&write.resource, write.namespace.as_deref(), &write.name)?;
+    }
+    Ok(answer)
+}
+
+fn compute(world: &mut World, write: &Write, context: &mut Context<'_>) -> Result<Answer, Failure> {
     let subresource = write.subresource.as_str();
     if !subresource.is_empty() && !write.resource.has_subresource(subresource) {
         return Err(Failure::no_such_resource());

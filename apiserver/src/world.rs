@@ -8,8 +8,11 @@ use bytes::Bytes;
 use serde_json::Value;
 use store::{Guard, Item, Op, Txn, View};
 
+use crate::keys;
 use crate::object::{self, Form};
 use crate::status::Failure;
+use crate::vault::Vault;
+use crate::vault::seal::DataKey;
 
 /// Largest stored object. etcd's limit, which people know.
 pub const OBJECT_BYTES_MAX: usize = 1_572_864;
@@ -22,6 +25,7 @@ pub struct World {
     /// Keys in the order in which they were first written.
     written: Vec<Bytes>,
     epochs: Vec<u64>,
+    vault: Arc<Vault>,
 }
 
 #[derive(Debug)]
@@ -50,7 +54,47 @@ impl World {
             touched: BTreeMap::new(),
             written: Vec::new(),
             epochs: Vec::new(),
+            vault: Arc::default(),
         }
+    }
+
+    /// The world in which Secrets are sealed.
+    #[must_use]
+    pub fn with_vault(mut self, vault: &Arc<Vault>) -> Self {
+        self.vault = Arc::clone(vault);
+        self
+    }
+
+    /// What seals and opens.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// True if something is to be sealed and no key was ever made.
+    pub fn lacks_key(&mut self) -> bool {
+        let seals = self.seals();
+        seals && self.touch(&keys::data_keys()).before.is_none()
+    }
+
+    fn seals(&self) -> bool {
+        self.written.iter().any(|key| {
+            let put = self.touched.get(key).map(|touched| &touched.after);
+            self.vault.covers(key) && matches!(put, Some(After::Put(_)))
+        })
+    }
+
+    /// The key that seals what is written; none if nothing has to be. The commit will demand that it
+    /// is still the newest.
+    fn sealer(&mut self) -> Result<Option<Arc<DataKey>>, Failure> {
+        if !self.seals() {
+            return Ok(None);
+        }
+        let vault = Arc::clone(&self.vault);
+        let ring = self.touch(&keys::data_keys()).before.as_ref();
+        let ring =
+            ring.ok_or_else(|| Failure::unavailable("there is no data key yet: try again"))?;
+        vault.primary(ring).map(Some)
     }
 
     /// The view below.
@@ -114,9 +158,9 @@ impl World {
     }
 
     fn touch(&mut self, key: &Bytes) -> &mut Touched {
-        let view = &self.view;
+        let (view, vault) = (&self.view, &self.vault);
         self.touched.entry(key.clone()).or_insert_with(|| Touched {
-            before: view.get(key),
+            before: view.get(key).map(|item| vault.open(item)),
             after: After::Unread,
             written: false,
         })
@@ -151,6 +195,7 @@ impl World {
     /// # Errors
     /// 413 when an object is too large to be stored.
     pub fn commit(mut self, request_id: u128, stamp_ms: u64) -> Result<Commit, Failure> {
+        let sealer = self.sealer()?;
         let epochs = self.epochs.iter().map(|epoch| Guard::Epoch(*epoch));
         let reads = self
             .touched
@@ -163,7 +208,8 @@ impl World {
             let Some(touched) = self.touched.get_mut(&key) else {
                 continue;
             };
-            if let Some(op) = operation(&key, touched)? {
+            let sealer = sealer.as_deref().filter(|_| self.vault.covers(&key));
+            if let Some(op) = operation(&key, touched, sealer)? {
                 places.insert(key, ops.len());
                 ops.push(op);
             }
@@ -176,6 +222,7 @@ impl World {
             epochs: self.epochs.len(),
             view_revision: self.view.revision(),
             before: untouched.collect(),
+            vault: self.vault,
             places,
             txn: Txn {
                 request_id,
@@ -198,7 +245,11 @@ fn guard(key: &Bytes, before: Option<&Item>) -> Guard {
     }
 }
 
-fn operation(key: &Bytes, touched: &Touched) -> Result<Option<Op>, Failure> {
+fn operation(
+    key: &Bytes,
+    touched: &Touched,
+    sealer: Option<&DataKey>,
+) -> Result<Option<Op>, Failure> {
     match &touched.after {
         After::Put(object) => {
             let value = object::encode(object);
@@ -210,7 +261,10 @@ fn operation(key: &Bytes, touched: &Touched) -> Result<Option<Op>, Failure> {
             }
             Ok(Some(Op::Put {
                 key: key.clone(),
-                value,
+                value: match sealer {
+                    Some(sealer) => sealer.seal(key, &value),
+                    None => value,
+                },
             }))
         }
         After::Gone if touched.before.is_some() => Ok(Some(Op::Delete { key: key.clone() })),
@@ -227,6 +281,7 @@ pub struct Commit {
     pub view_revision: u64,
     epochs: usize,
     before: BTreeMap<Bytes, Item>,
+    vault: Arc<Vault>,
     places: BTreeMap<Bytes, usize>,
 }
 
@@ -252,13 +307,13 @@ impl Commit {
         };
         let mod_revision = revisions.get(place).copied()?;
         match ops.get(place)? {
-            Op::Put { value, .. } => Some(Item {
+            Op::Put { value, .. } => Some(self.vault.open(Item {
                 key: key.clone(),
                 value: value.clone(),
                 create_revision: before.map_or(mod_revision, |item| item.create_revision),
                 mod_revision,
                 version: before.map_or(1, |item| item.version + 1),
-            }),
+            })),
             Op::Delete { .. } => None,
         }
     }

@@ -22,6 +22,10 @@ const AT_ONCE: usize = 16;
 pub(crate) struct Options {
     /// All or nothing, in one transaction.
     pub(crate) atomic: bool,
+    /// The server merges, and keeps who set which field.
+    pub(crate) server_side: bool,
+    /// With `server_side`: fields of other managers are taken over.
+    pub(crate) force_conflicts: bool,
     /// Only ask the server what would happen.
     pub(crate) dry_run: bool,
     /// What the server does about unknown fields.

@@ -3,8 +3,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::command::{
-    apply, completion, cordon, create, delete, describe, events, get, logs, member, patch,
-    resources, snapshot, token, version, wait, why,
+    apply, auth, completion, cordon, create, delete, describe, diff, edit, events, explain, get,
+    logs, mark, member, patch, replace, resources, scale, secrets, snapshot, token, version, wait,
+    why,
 };
 use crate::connect::Connect;
 use crate::{agent, server, up};
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Up(Box<up::Args>),
     /// Make the cluster hold what manifests say
     Apply(Box<apply::Args>),
+    /// Show what applying manifests would change (exit code 1: there are differences)
+    Diff(diff::Args),
     /// Create objects that must not exist yet
     Create(create::Args),
     /// Show objects
@@ -49,8 +52,20 @@ pub(crate) enum Command {
     Events(events::Args),
     /// Wait until objects are as wished
     Wait(wait::Args),
+    /// Say what the fields of a kind mean
+    Explain(explain::Args),
     /// Change fields of an object
     Patch(patch::Args),
+    /// Change an object in an editor
+    Edit(edit::Args),
+    /// Put objects in the place of those that are there
+    Replace(replace::Args),
+    /// Set and remove labels
+    Label(mark::Args),
+    /// Set and remove annotations
+    Annotate(mark::Args),
+    /// Set how many replicas an object has
+    Scale(scale::Args),
     /// Delete objects
     Delete(delete::Args),
     /// Place no new tasks on an agent
@@ -61,12 +76,16 @@ pub(crate) enum Command {
     Member(member::Args),
     /// Save the whole cluster's objects into a file, or make a new cluster from one
     Snapshot(snapshot::Args),
+    /// Look after what is encrypted in the store
+    Secrets(secrets::Args),
     /// List the kinds the server knows
     ApiResources(resources::Args),
     /// Run one replica: the API, the store and, while it leads, the controllers
     Server(Box<server::Args>),
     /// Run an agent: it offers this machine's resources and runs tasks
     Agent(Box<agent::Args>),
+    /// Say what one may do and who one is, and make tokens for service accounts
+    Auth(auth::Args),
     /// Make join tokens
     Token(token::Args),
     /// Print a completion script for a shell

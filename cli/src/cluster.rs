@@ -64,6 +64,11 @@ impl Ask {
         Self::with_body(Method::POST, path, JSON, body)
     }
 
+    /// PUT of a JSON document.
+    pub(crate) fn put(path: impl Into<String>, body: &Value) -> Self {
+        Self::with_body(Method::PUT, path, JSON, body)
+    }
+
     /// DELETE with DeleteOptions.
     pub(crate) fn delete(path: impl Into<String>, body: &Value) -> Self {
         Self::with_body(Method::DELETE, path, JSON, body)

@@ -18,6 +18,20 @@ pub(crate) mod wait;
 
 pub(crate) mod patch;
 
+pub(crate) mod edit;
+
+pub(crate) mod replace;
+
+pub(crate) mod mark;
+
+pub(crate) mod scale;
+
+pub(crate) mod diff;
+
+pub(crate) mod explain;
+
+pub(crate) mod auth;
+
 pub(crate) mod delete;
 
 pub(crate) mod cordon;
@@ -27,6 +41,8 @@ pub(crate) mod member;
 pub(crate) mod snapshot;
 
 pub(crate) mod resources;
+
+pub(crate) mod secrets;
 
 pub(crate) mod token;
 
@@ -53,11 +69,20 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Events(args) => Box::pin(events::run(args, &outer)).await,
         Command::Wait(args) => Box::pin(wait::run(args, &outer)).await,
         Command::Patch(args) => Box::pin(patch::run(args, &outer)).await,
+        Command::Diff(args) => Box::pin(diff::run(args, &outer)).await,
+        Command::Explain(args) => Box::pin(explain::run(args, &outer)).await,
+        Command::Edit(args) => Box::pin(edit::run(args, &outer)).await,
+        Command::Replace(args) => Box::pin(replace::run(args, &outer)).await,
+        Command::Label(args) => Box::pin(mark::run(args, &outer, mark::Mark::Label)).await,
+        Command::Annotate(args) => Box::pin(mark::run(args, &outer, mark::Mark::Annotation)).await,
+        Command::Scale(args) => Box::pin(scale::run(args, &outer)).await,
+        Command::Auth(args) => Box::pin(auth::run(args, &outer)).await,
         Command::Delete(args) => Box::pin(delete::run(args, &outer)).await,
         Command::Cordon(args) => Box::pin(cordon::run(args, &outer, true)).await,
         Command::Uncordon(args) => Box::pin(cordon::run(args, &outer, false)).await,
         Command::Member(args) => Box::pin(member::run(args, &outer)).await,
         Command::Snapshot(args) => Box::pin(snapshot::run(args, &outer)).await,
+        Command::Secrets(args) => Box::pin(secrets::run(args, &outer)).await,
         Command::ApiResources(args) => Box::pin(resources::run(args, &outer)).await,
         Command::Server(args) => Box::pin(server::run(*args)).await,
         Command::Agent(args) => Box::pin(agent::run(*args)).await,

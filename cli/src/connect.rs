@@ -24,6 +24,12 @@ pub(crate) struct Connect {
     /// Namespace [default: the context's, or `default`]
     #[arg(short, long, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
+    /// Act as this user, as far as one may
+    #[arg(long = "as", value_name = "USER")]
+    pub(crate) acting: Option<String>,
+    /// And as a member of this group; may be repeated
+    #[arg(long = "as-group", value_name = "GROUP", requires = "acting")]
+    pub(crate) acting_groups: Vec<String>,
 }
 
 impl Connect {
@@ -34,6 +40,12 @@ impl Connect {
             context: self.context.or_else(|| outer.context.clone()),
             server: self.server.or_else(|| outer.server.clone()),
             namespace: self.namespace.or_else(|| outer.namespace.clone()),
+            acting_groups: if self.acting.is_some() {
+                self.acting_groups
+            } else {
+                outer.acting_groups.clone()
+            },
+            acting: self.acting.or_else(|| outer.acting.clone()),
         }
     }
 
@@ -55,6 +67,10 @@ impl Connect {
         }
         if let Some(namespace) = &self.namespace {
             config.default_namespace.clone_from(namespace);
+        }
+        if self.acting.is_some() {
+            config.auth_info.impersonate.clone_from(&self.acting);
+            config.auth_info.impersonate_groups = Some(self.acting_groups.clone());
         }
         Cluster::new(config, origin)
     }

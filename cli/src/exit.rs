@@ -44,6 +44,14 @@ impl Failure {
         Self::new(what).with_code(Code::Usage)
     }
 
+    /// Ends with this exit code and says nothing: what is to be said was printed.
+    pub(crate) fn silent(code: Code) -> Self {
+        Self {
+            quiet: true,
+            ..Self::new("").with_code(code)
+        }
+    }
+
     /// Sets the exit code.
     pub(crate) const fn with_code(mut self, code: Code) -> Self {
         self.code = code;

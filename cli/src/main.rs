@@ -14,6 +14,11 @@
 
 use std::process::ExitCode;
 
+/// A server's memory grows and shrinks in small objects on many threads
+/// (docs/decisions/013-allocator.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod args;
 
 mod exit;
@@ -37,6 +42,8 @@ mod target;
 mod source;
 
 mod merge;
+
+mod lines;
 
 mod path;
 
@@ -62,5 +69,7 @@ fn main() -> ExitCode {
     if words.nth(1).is_some_and(|word| word == "supervise") {
         return ::agent::supervise(words);
     }
+    // Before anything is allocated that stays. Tasks are given huge pages back before they start.
+    resident::small_pages();
     runtime::main()
 }

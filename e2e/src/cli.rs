@@ -2,6 +2,7 @@
 //! end with.
 
 pub mod bench;
+pub mod bench_api;
 pub mod bench_store;
 pub mod campaign;
 pub mod node;

@@ -47,6 +47,8 @@ pub mod peer;
 
 pub mod bench;
 
+pub mod fuzz;
+
 // The store alone, in reading order.
 pub mod node;
 

@@ -81,6 +81,19 @@ pub fn give_small_pages() {
     rustix::thread::disable_transparent_huge_pages(true).ok();
 }
 
+/// Lets this process, and those it starts, open as many files as the system allows: thousands of
+/// connections are one each.
+pub fn open_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let widest = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // What is not allowed is missed where it is needed, with a better message.
+    setrlimit(Resource::Nofile, widest).ok();
+}
+
 /// The repository, for examples and clients.
 #[must_use]
 pub fn repository() -> PathBuf {

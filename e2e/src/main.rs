@@ -23,6 +23,8 @@ enum Command {
     Bench(cli::bench::Args),
     /// Measure the store beside etcd on this machine, three members each.
     BenchStore(cli::bench_store::Args),
+    /// Drive the public API of one replica and of three, beside what kube-apiserver was measured to do.
+    BenchApi(cli::bench_api::Args),
     /// Kill servers and agents and wipe disks while tasks launch, and check that nothing is lost.
     Campaign(cli::campaign::Args),
     /// Break the bare store on purpose, and check that it keeps its promises.
@@ -48,6 +50,7 @@ fn run(command: Command) -> Outcome<ExitCode> {
     match command {
         Command::Bench(args) => alone(cli::bench::run(&args)),
         Command::BenchStore(args) => cli::bench_store::run(&args),
+        Command::BenchApi(args) => cli::bench_api::run(&args),
         Command::Campaign(args) => alone(cli::campaign::run(&args)),
         Command::Store(command) => alone(cli::store::run(&command)),
         // Campaigns run nodes while they hold the machine.

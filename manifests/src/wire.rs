@@ -31,6 +31,9 @@ pub struct JoinResponse {
     /// Server only: PEM key of the cluster CA.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ca_key: String,
+    /// Server only: the roots of Secrets at rest, as the file `encryption.keys` has them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub encryption_keys: String,
     /// Server only: the id assigned in the Raft group.
     #[serde(default)]
     pub node_id: u64,

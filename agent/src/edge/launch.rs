@@ -10,6 +10,7 @@ use std::process::{Command, ExitCode, Stdio};
 use rustix::process::{
     Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit, setsid, umask,
 };
+use rustix::thread::disable_transparent_huge_pages;
 
 use super::files::RunDir;
 use super::{cgroup, supervise};
@@ -56,6 +57,9 @@ fn confine(dir: &RunDir, spec: &RunSpec) -> io::Result<Command> {
     if !is_attended(dir)? {
         return Err(io::Error::other("the supervisor has died"));
     }
+    // The agent has itself backed by small pages; whether the command gains from huge ones is its affair.
+    // A kernel without huge pages refuses, and nothing is lost.
+    disable_transparent_huge_pages(false).ok();
     setsid()?;
     for group in &spec.cgroups {
         cgroup::join(group)?;

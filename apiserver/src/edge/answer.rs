@@ -1,14 +1,18 @@
 //! Replies and failures as HTTP responses.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
+use futures::stream;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 
-use super::ambient;
 use super::negotiate::{Encoding, Shape};
-use crate::call::Reply;
+use super::{ambient, compress};
+use crate::call::{List, Reply};
 use crate::params::Params;
 use crate::registry::Descriptor;
 use crate::render;
@@ -16,6 +20,9 @@ use crate::status::Failure;
 use crate::table::{self, Include};
 
 pub(crate) const JSON: &str = "application/json";
+
+/// A list of more bytes is made as it is sent.
+const STREAMED: usize = 64 << 10;
 
 /// Bytes of a media type.
 pub(crate) fn bytes(code: u16, media: &'static str, body: impl Into<Body>) -> Response {
@@ -122,6 +129,33 @@ pub(crate) fn reply(reply: Reply, look: Look<'_>) -> Result<Response, Failure> {
     Ok(response)
 }
 
+/// True for a long list in the form in which it is stored.
+pub(crate) fn is_streamed(list: &List, look: Look<'_>) -> bool {
+    let plain = look.encoding == Encoding::Json && !look.params.pretty;
+    plain && matches!(look.shape, Shape::Full | Shape::Discovery) && render::size(list) > STREAMED
+}
+
+/// A long list, made as it is sent; packed if the client reads gzip.
+pub(crate) fn streamed(list: List, resource: &Arc<Descriptor>, gzip: bool) -> Response {
+    let packed = gzip && render::size(&list) >= compress::BYTES_MIN;
+    let pieces = render::Pieces::new(resource, list);
+    let mut response = if packed {
+        let packed = compress::gzip(pieces).map(Ok::<_, Infallible>);
+        bytes(200, JSON, Body::from_stream(stream::iter(packed)))
+    } else {
+        let plain = pieces.map(Ok::<_, Infallible>);
+        bytes(200, JSON, Body::from_stream(stream::iter(plain)))
+    };
+    let headers = response.headers_mut();
+    if packed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    let by_encoding = HeaderValue::from_static("Accept-Encoding");
+    headers.insert(header::VARY, by_encoding);
+    warn(&mut response, resource.deprecation.iter());
+    response
+}
+
 fn encoded(code: u16, json: Bytes, look: Look<'_>) -> Result<Response, Failure> {
     match look.encoding {
         Encoding::Json if look.params.pretty => {
@@ -139,7 +173,7 @@ fn encoded(code: u16, json: Bytes, look: Look<'_>) -> Result<Response, Failure> 
 }
 
 /// Adds `Warning` headers. At most so many: clients bound the size of headers.
-fn warn<'a>(response: &mut Response, warnings: impl Iterator<Item = &'a String>) {
+pub(crate) fn warn<'a>(response: &mut Response, warnings: impl Iterator<Item = &'a String>) {
     const MOST: usize = 32;
     for warning in warnings.take(MOST) {
         if let Ok(value) = HeaderValue::from_str(&warning_text(warning)) {

@@ -107,9 +107,7 @@ fn held(bytes: Bytes, room: Option<OwnedSemaphorePermit>) -> Bytes {
 /// The refusal is answered at once; meanwhile the rest of the body is let in.
 fn too_large(body: Body, bytes_max: usize, patience: Duration) -> Failure {
     tokio::spawn(tokio::time::timeout(patience, drain(body)));
-    Failure::too_large(format!(
-        "Request entity too large: limit is {bytes_max} bytes"
-    ))
+    Failure::too_large(format!("Request entity too large: limit is {bytes_max}"))
 }
 
 async fn drain(mut body: Body) {

@@ -7,19 +7,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use store::{LeaderHandler, Store};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::audit::Audit;
 use super::body::Intake;
+use super::identity::Identities;
 use super::logs;
+use super::turns::Turns;
 use crate::discovery;
 use crate::engine::Engine;
+use crate::fair::Shape;
 use crate::heartbeats::{Ask, Heartbeats};
 use crate::hub::Hub;
 use crate::members;
 use crate::openapi::{self, Document};
 use crate::pki::Authority;
+use crate::rate::Rate;
 
 /// Sizes and times of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +39,17 @@ pub struct Limits {
     pub bodies_wait: Duration,
     /// Connections at once; further ones wait to be accepted.
     pub connections: usize,
-    /// Requests in work at once, watches and logs aside; further ones are told to come back.
-    pub requests: usize,
+    /// Requests in work at once, watches and logs aside, how many of them one user may have, and how
+    /// many may wait for their turn; further ones are told to come back.
+    pub requests: Shape,
+    /// A request waits at most this long for its turn.
+    pub turn: Duration,
+    /// Watches open at once, in all and of one user.
+    pub watches: usize,
+    /// Of one user.
+    pub user_watches: usize,
+    /// How fast one user may ask; none: as fast as it can.
+    pub rate: Option<Rate>,
     /// A TLS handshake takes at most this long.
     pub handshake: Duration,
     /// The head of a request takes at most this long; also how long HTTP/1.1 may idle.
@@ -57,7 +71,17 @@ impl Default for Limits {
             bodies_wait: Duration::from_secs(5),
             // Thousands of agents hold one or two each.
             connections: 16_384,
-            requests: 2_000,
+            // More at once only makes each slower; what waits is taken in turn.
+            requests: Shape {
+                seats: 768,
+                flow_seats: 512,
+                waiting: 16_384,
+                flow_waiting: 2_048,
+            },
+            turn: Duration::from_secs(15),
+            watches: 200_000,
+            user_watches: 20_000,
+            rate: None,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(60),
             body: Duration::from_secs(30),
@@ -67,16 +91,29 @@ impl Default for Limits {
     }
 }
 
+/// Watches never wait for a seat: they are let in, or told to come back.
+fn watches(limits: &Limits) -> Shape {
+    Shape {
+        seats: limits.watches,
+        flow_seats: limits.user_watches,
+        waiting: 0,
+        flow_waiting: 0,
+    }
+}
+
 /// What every request can reach.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) engine: Engine,
     pub(crate) hub: Hub,
     pub(crate) authority: Authority,
+    pub(crate) identities: Identities,
     /// `host:port` clients reach this server at.
     pub(crate) address: String,
     pub(crate) limits: Limits,
-    pub(crate) requests: Semaphore,
+    pub(crate) audit: Option<Arc<Audit>>,
+    pub(crate) requests: Arc<Turns>,
+    pub(crate) watches: Arc<Turns>,
     pub(crate) intake: Intake,
     pub(crate) agents: logs::Client,
     pub(crate) shutdown: CancellationToken,
@@ -107,17 +144,21 @@ impl Context {
     pub(crate) fn new(
         engine: Engine,
         hub: Hub,
-        authority: Authority,
+        identities: Identities,
         address: String,
         limits: Limits,
         agents: logs::Client,
+        audit: Option<Arc<Audit>>,
     ) -> Self {
         Self {
             engine,
             hub,
-            authority,
+            authority: identities.authority.clone(),
+            identities,
             address,
-            requests: Semaphore::new(limits.requests),
+            audit,
+            requests: Turns::new(limits.requests, limits.rate, limits.turn),
+            watches: Turns::new(watches(&limits), limits.rate, Duration::ZERO),
             intake: Intake::new(&limits),
             limits,
             agents,

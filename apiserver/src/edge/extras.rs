@@ -1,4 +1,4 @@
-//! Verbs of our own beside the resources: transactions, joining, heartbeats, members, logs.
+//! Verbs beside the resources: transactions, joining, heartbeats, members, logs, tokens.
 
 use std::sync::Arc;
 
@@ -10,11 +10,12 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::answer::Look;
+use super::audit::Record;
 use super::context::Context;
 use super::info::Place;
 use super::negotiate::{self, Answer};
 use super::resources::{Asked, text};
-use super::{ambient, answer, join, logs};
+use super::{ambient, answer, join, logs, token};
 use crate::call::{Body, Media, TransactionCall};
 use crate::heartbeats::Ask;
 use crate::managed::author;
@@ -28,14 +29,31 @@ pub(crate) fn serves(place: &Place) -> bool {
         place.resource.as_str(),
         place.subresource.as_deref().unwrap_or_default(),
     );
+    if is_token_request(place) {
+        return true;
+    }
     place.group == manifests::kinds::GROUP
         && place.version == manifests::kinds::VERSION
         && matches!(
             resource,
-            ("transactions" | "join" | "heartbeats" | "members", _)
-                | ("agents", "heartbeat")
+            (
+                "transactions" | "join" | "heartbeats" | "members" | "datakeys",
+                _
+            ) | ("agents", "heartbeat")
                 | ("tasks", "log")
         )
+}
+
+fn is_token_request(place: &Place) -> bool {
+    let Place {
+        group,
+        version,
+        resource,
+        subresource,
+        ..
+    } = place;
+    (&**group, &**version, &**resource) == ("", "v1", "serviceaccounts")
+        && subresource.as_deref() == Some("token")
 }
 
 /// Answers it.
@@ -45,12 +63,20 @@ pub(crate) async fn answer(
     request: Request,
 ) -> Result<Response, Failure> {
     let place = &asked.place;
+    if is_token_request(place) {
+        return token::answer(context, asked, request).await;
+    }
+    // What lives in no namespace is not reached through one, whatever is allowed there.
+    if place.namespace.is_some() != (place.resource == "tasks") {
+        return Err(Failure::no_such_resource());
+    }
     let (name, sub) = (place.name.as_deref(), place.subresource.as_deref());
     match (asked.verb, place.resource.as_str(), name, sub) {
         ("create", "transactions", None, None) => transaction(context, asked, request).await,
         ("create", "join", None, None) => join::answer(context, &asked.user, request).await,
         ("create", "agents", Some(agent), Some("heartbeat")) => beat(context, agent, request).await,
         ("list", "heartbeats", None, None) => ages(context).await,
+        ("create", "datakeys", None, None) => rotate(context).await,
         ("list", "members", None, None) => {
             let all = context.store().members().await?;
             Ok(answer::value(200, &members::list(&all)))
@@ -79,7 +105,11 @@ async fn transaction(
     let agent = text(request.headers(), header::USER_AGENT);
     params.agent = author::agent(agent.unwrap_or_default());
     let limit = context.limits.transaction_bytes;
+    let record = request.extensions().get::<Record>().cloned();
     let bytes = context.intake.read(request.into_body(), limit).await?;
+    if let Some(record) = record {
+        record.sent(&bytes);
+    }
     let call = TransactionCall {
         user: asked.user,
         body: Body { bytes, media },
@@ -143,6 +173,19 @@ async fn ages(context: &Context) -> Result<Response, Failure> {
 async fn ask_leader(context: &Context, ask: &Ask) -> Result<bytes::Bytes, Failure> {
     let payload = serde_json::to_vec(ask).map_err(Failure::internal)?;
     Ok(context.store().call_leader(payload.into()).await?)
+}
+
+async fn rotate(context: &Context) -> Result<Response, Failure> {
+    let rotated = context
+        .engine
+        .rotate_data_key(ambient::now(), ambient::seed())
+        .await?;
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+        "message": format!("data key {} seals {} objects", rotated.key, rotated.objects),
+        "details": {"group": "stoa.dev", "kind": "datakeys", "name": rotated.key.to_string()},
+    });
+    Ok(answer::value(201, &status))
 }
 
 async fn change_member(context: &Context, name: &str, change: &str) -> Result<Response, Failure> {

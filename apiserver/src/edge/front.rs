@@ -12,11 +12,13 @@ use futures::FutureExt;
 use http::{HeaderName, HeaderValue, Method, header};
 use tokio::time::Instant;
 
+use super::audit::Record;
 use super::context::Context;
 use super::info::{self, Target};
-use super::{ambient, answer, documents, health, join, metrics, resources, snapshot};
+use super::{ambient, answer, documents, health, identity, join, metrics};
+use super::{resources, snapshot, token};
 use crate::authn;
-use crate::authorize;
+use crate::impersonation;
 use crate::pki::Certified;
 use crate::status::{Failure, Gr};
 use crate::user::User;
@@ -44,12 +46,15 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
             Arc::clone(&context),
             identify,
         ))
-        .layer(middleware::from_fn(envelope))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&context),
+            envelope,
+        ))
         .with_state(context)
 }
 
 /// Gives the request an id, writes the audit line, and turns a panic into a 500.
-async fn envelope(request: Request, next: Next) -> Response {
+async fn envelope(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
     let id = request
         .headers()
         .get(AUDIT_ID)
@@ -59,14 +64,24 @@ async fn envelope(request: Request, next: Next) -> Response {
         let text = uuid::Builder::from_random_bytes(ambient::seed().to_be_bytes()).into_uuid();
         HeaderValue::from_str(&text.to_string()).unwrap_or(HeaderValue::from_static("-"))
     });
+    let (mut head, body) = request.into_parts();
+    let record = context.audit.as_ref().map(|audit| audit.record(&id, &head));
+    if let Some(record) = &record {
+        head.extensions.insert(record.clone());
+    }
+    let request = Request::from_parts(head, body);
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let started = Instant::now();
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let is_panic = answered.is_err();
     let mut response = answered.unwrap_or_else(|_panic| {
         tracing::error!(%method, %uri, "a request panicked; see the line above");
         answer::failure(&Failure::internal("the server failed on this request"))
     });
-    audit(&id, &method, &uri, &response, started);
+    trace(&id, &method, &uri, &response, started);
+    if let Some(record) = record {
+        response = record.finish(response, is_panic).await;
+    }
     if method == Method::HEAD {
         *response.body_mut() = Body::empty();
     }
@@ -78,7 +93,7 @@ async fn envelope(request: Request, next: Next) -> Response {
     response
 }
 
-fn audit(
+fn trace(
     id: &HeaderValue,
     method: &Method,
     uri: &http::Uri,
@@ -105,17 +120,17 @@ async fn identify(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let caller = match request.extensions().get::<Origin>() {
+    let caller: Result<Option<User>, Failure> = match request.extensions().get::<Origin>() {
         Some(Origin::Local(user)) => Ok(Some(user.clone())),
         Some(Origin::Network(certificate)) => {
-            let authorization = authorization(&request);
+            let authorization = request.headers().get(header::AUTHORIZATION);
+            let authorization = authorization.map(|value| value.to_str().unwrap_or(""));
             authenticated(&context, certificate.as_ref(), authorization).await
         }
         None => Err(Failure::unauthorized()),
     };
-    match caller {
-        Ok(user) => {
-            let caller = Caller(user);
+    match caller.and_then(|user| acting(&context, user, &request)) {
+        Ok(caller) => {
             request.extensions_mut().insert(caller.clone());
             let mut response = next.run(request).await;
             response.extensions_mut().insert(caller);
@@ -125,40 +140,45 @@ async fn identify(
     }
 }
 
-/// The header that outranks the certificate.
-///
-/// # Errors
-/// 403 for headers that ask to be somebody else.
-fn authorization(request: &Request) -> Result<Option<String>, Failure> {
-    // Ignoring it would answer with the caller's own, greater rights.
-    if request
-        .headers()
-        .keys()
-        .any(|name| name.as_str().starts_with("impersonate-"))
-    {
-        return Err(Failure::forbidden_text("impersonation is not served here"));
+/// Who the request acts as: the user himself, or somebody he may be.
+fn acting(context: &Context, user: Option<User>, request: &Request) -> Result<Caller, Failure> {
+    let record = request.extensions().get::<Record>();
+    if let Some(record) = record {
+        record.user(user.as_ref(), None);
     }
-    let authorization = request.headers().get(header::AUTHORIZATION);
-    Ok(authorization.map(|value| value.to_str().unwrap_or("").to_owned()))
+    let Some(wanted) = impersonation::wanted(request.headers())? else {
+        return Ok(Caller(user));
+    };
+    let user = user.ok_or_else(Failure::unauthorized)?;
+    let authorizer = context.engine.authorizer();
+    for need in &wanted.needs {
+        authorizer.authorize(&user, need)?;
+    }
+    if let Some(record) = record {
+        record.user(Some(&user), Some(&wanted.user));
+    }
+    tracing::debug!(target: "audit", user = user.name, acting_as = wanted.user.name);
+    Ok(Caller(Some(wanted.user)))
 }
 
+/// The user behind a connection; a token outranks the certificate.
 async fn authenticated(
     context: &Context,
     certificate: Option<&Certified>,
-    authorization: Result<Option<String>, Failure>,
+    header: Option<&str>,
 ) -> Result<Option<User>, Failure> {
-    let header = authorization?;
-    let user = authn::authenticate(
-        certificate.map(|certificate| &certificate.user),
-        header.as_deref(),
-        &context.authority,
-        ambient::now_s(),
-    )?;
-    // Whoever lost a name may still join anew: a token is another identity.
-    if let Some(certificate) = certificate.filter(|_| header.is_none()) {
-        join::check_name(context, certificate).await?;
+    // A bearer token outranks the certificate: whoever sends one means it. And whoever lost a name
+    // may still join anew: a token is another identity.
+    if let Some(header) = header {
+        let token = authn::bearer(header).ok_or_else(Failure::unauthorized)?;
+        let verified = identity::verify(context, token, &[]).await?;
+        return Ok(Some(verified.user.authenticated()));
     }
-    Ok(user)
+    let Some(certificate) = certificate else {
+        return Ok(None);
+    };
+    join::check_name(context, certificate).await?;
+    Ok(Some(certificate.user.clone().authenticated()))
 }
 
 async fn dispatch(
@@ -184,7 +204,12 @@ async fn fixed(
     target: Target,
     head: &http::request::Parts,
 ) -> Result<Response, Failure> {
-    authorize::authorize_path(user, head.uri.path())?;
+    let verb = match head.method {
+        Method::HEAD => "get".to_owned(),
+        _ => head.method.as_str().to_ascii_lowercase(),
+    };
+    let authorizer = context.engine.authorizer();
+    authorizer.authorize_path(user, &verb, head.uri.path())?;
     if target != Target::Unknown && !matches!(head.method, Method::GET | Method::HEAD) {
         let verb = head.method.as_str();
         return Err(Failure::method_not_allowed(
@@ -202,6 +227,8 @@ async fn fixed(
         }
         Target::Snapshot => snapshot::snapshot(context, &head.method).await?,
         Target::Metrics => metrics::metrics(context),
+        Target::OpenId => token::discovery(context),
+        Target::OpenIdKeys => token::key_set(context),
         Target::CoreVersions => documents::groups(context, true, headers)?,
         Target::Groups => documents::groups(context, false, headers)?,
         Target::Group(name) => documents::group(context, &name),

@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::answer;
 use super::context::Context;
-use crate::authorize;
 use crate::keys;
 use crate::user::User;
 
@@ -60,7 +59,12 @@ pub(crate) async fn health(
         "livez" => live(context),
         _ => vec![Check::passes("ping")],
     };
-    if authorize::authorize_path(user, "/metrics").is_err() {
+    if context
+        .engine
+        .authorizer()
+        .authorize_path(user, "get", "/metrics")
+        .is_err()
+    {
         for failure in checks.iter_mut().filter_map(|one| one.failure.as_mut()) {
             "reason withheld".clone_into(failure);
         }

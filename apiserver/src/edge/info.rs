@@ -15,6 +15,10 @@ pub(crate) enum Target {
     Metrics,
     /// `/stoa/v1/snapshot`.
     Snapshot,
+    /// `/.well-known/openid-configuration`.
+    OpenId,
+    /// `/openid/v1/jwks`.
+    OpenIdKeys,
     /// `/api`.
     CoreVersions,
     /// `/apis`.
@@ -69,6 +73,8 @@ pub(crate) fn target(path: &str) -> Target {
         [kind @ ("healthz" | "livez" | "readyz"), check] => {
             Target::Health(kind.to_owned(), Some(check.to_owned()))
         }
+        [".well-known", "openid-configuration"] => Target::OpenId,
+        ["openid", "v1", "jwks"] => Target::OpenIdKeys,
         ["api"] => Target::CoreVersions,
         ["apis"] => Target::Groups,
         ["apis", group] => Target::Group(group.to_owned()),
@@ -195,6 +201,8 @@ mod tests {
                 "OpenApiDocument(\"stoa.dev\", \"v1\")",
             ),
             ("/openapi/v1", "Unknown"),
+            ("/.well-known/openid-configuration", "OpenId"),
+            ("/openid/v1/jwks", "OpenIdKeys"),
             ("/api/v1/namespaces", "/v1 namespaces - - -"),
             ("/api/v1/namespaces/a", "/v1 namespaces - a -"),
             (

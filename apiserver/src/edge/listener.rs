@@ -1,6 +1,7 @@
 //! The API's listener: TLS, identity by certificate, HTTP/1.1 and HTTP/2, and bounds on all that a
 //! stranger could hold: connections, handshakes, heads.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::audit::Peer;
 use super::context::Limits;
 use super::front::Origin;
+use super::gather::Gather;
 use crate::pki;
 
 /// Bytes of a request's head, on both protocols.
@@ -26,6 +29,9 @@ const HEAD_BYTES: u32 = 64 << 10;
 
 /// Streams on one HTTP/2 connection: a controller may well hold a watch for each of many kinds.
 const STREAMS: u32 = 512;
+
+/// Bytes of one answer that wait to be sent. The thousand watchers of a busy kind may each have so much.
+const SEND_BYTES: usize = 128 << 10;
 
 /// An HTTP/2 peer is asked this often whether it is still there.
 const PING: Duration = Duration::from_secs(30);
@@ -59,10 +65,10 @@ impl Listener {
             shutdown,
         });
         let tasks = TaskTracker::new();
-        while let Some((stream, permit)) = accept(&tcp, &room, &connection.shutdown).await {
+        while let Some((stream, peer, permit)) = accept(&tcp, &room, &connection.shutdown).await {
             let connection = Arc::clone(&connection);
             tasks.spawn(async move {
-                connection.serve(stream).await;
+                connection.serve(stream, peer).await;
                 drop(permit);
             });
         }
@@ -77,12 +83,12 @@ async fn accept(
     tcp: &TcpListener,
     room: &Arc<Semaphore>,
     shutdown: &CancellationToken,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let next = async {
         let permit = Arc::clone(room).acquire_owned().await.ok()?;
         loop {
             match tcp.accept().await {
-                Ok((stream, _)) => return Some((stream, permit)),
+                Ok((stream, peer)) => return Some((stream, Peer(peer), permit)),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -105,7 +111,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(&self, stream: TcpStream) {
+    async fn serve(&self, stream: TcpStream, peer: Peer) {
         // Small answers must not wait for a full packet.
         let _best_effort = stream.set_nodelay(true);
         let handshake = tokio::time::timeout(self.limits.handshake, self.acceptor.accept(stream));
@@ -114,13 +120,13 @@ impl Connection {
             stream = handshake => stream,
         };
         match stream {
-            Ok(Ok(stream)) => self.http(stream).await,
+            Ok(Ok(stream)) => self.http(stream, peer).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_elapsed) => tracing::debug!("TLS handshake took too long"),
         }
     }
 
-    async fn http(&self, stream: TlsStream<TcpStream>) {
+    async fn http(&self, stream: TlsStream<TcpStream>, peer: Peer) {
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
         let origin = Origin::Network(certificate.and_then(pki::certified));
@@ -131,17 +137,21 @@ impl Connection {
             .map_request(move |request: http::Request<_>| {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(origin.clone());
+                request.extensions_mut().insert(peer);
                 request
             });
         let builder = self.builder(http2);
         let service = TowerToHyperService::new(service);
+        let stream = Gather::new(stream);
+        let turns = stream.turns();
         let mut connection =
             std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
-            ended = &mut connection => Some(ended),
+            ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => Some(ended),
             () = self.shutdown.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                tokio::time::timeout(self.limits.drain, connection).await.ok()
+                let rest = poll_fn(|cx| turns.poll(connection.as_mut(), cx));
+                tokio::time::timeout(self.limits.drain, rest).await.ok()
             }
         };
         if let Some(Err(error)) = ended {
@@ -168,6 +178,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .max_header_list_size(HEAD_BYTES)
             .max_concurrent_streams(STREAMS)
+            .max_send_buf_size(SEND_BYTES)
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING);
         builder

@@ -34,9 +34,14 @@ fn register(context: &Context, to: &mut Registry) {
     let watchers = context.hub.watchers() as u64;
     to.register("stoa_watchers", of, ConstGauge::new(watchers));
     let of = "Requests in work, watches and logs aside";
-    let free = context.requests.available_permits();
-    let working = context.limits.requests.saturating_sub(free) as u64;
-    to.register("stoa_requests_in_work", of, ConstGauge::new(working));
+    let (working, waiting) = context.requests.load();
+    to.register("stoa_requests_in_work", of, ConstGauge::new(working as u64));
+    let of = "Requests that wait for their turn";
+    to.register("stoa_requests_waiting", of, ConstGauge::new(waiting as u64));
+    if let Some(audit) = &context.audit {
+        let of = "Notes the audit log could not take";
+        to.register("stoa_audit_lost", of, ConstCounter::new(audit.lost()));
+    }
 }
 
 /// Under the names all exporters use.

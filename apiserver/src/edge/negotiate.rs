@@ -126,6 +126,17 @@ pub(crate) fn body_media(header: Option<&str>) -> Result<Media, Failure> {
     }
 }
 
+/// How a body is written where clients may send protobuf too.
+///
+/// # Errors
+/// 415 for anything but JSON, YAML and protobuf.
+pub(crate) fn typed_media(header: Option<&str>) -> Result<Media, Failure> {
+    match media_type(header).as_str() {
+        "application/vnd.kubernetes.protobuf" => Ok(Media::Protobuf),
+        _ => body_media(header),
+    }
+}
+
 /// How a patch is written.
 ///
 /// # Errors
@@ -147,6 +158,17 @@ fn media_type(header: Option<&str>) -> String {
         .next()
         .unwrap_or_default();
     media.trim().to_ascii_lowercase()
+}
+
+/// True if the client reads gzip and does not say that it would rather not.
+pub(crate) fn takes_gzip(accept_encoding: Option<&str>) -> bool {
+    let offers = accept_encoding.unwrap_or_default().split(',');
+    let mut gzip = offers.filter_map(|offer| {
+        let mut words = offer.split(';').map(str::trim);
+        let named = words.next()?.eq_ignore_ascii_case("gzip");
+        named.then(|| !words.any(|word| matches!(word, "q=0" | "q=0.0" | "q=0.00" | "q=0.000")))
+    });
+    gzip.next().unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -215,6 +237,10 @@ mod tests {
         );
         assert_eq!(body_media(Some("Application/YAML")), Ok(Media::Yaml));
         assert_eq!(body_media(Some("text/plain")).unwrap_err().code(), 415);
+        const PROTOBUF: Option<&str> = Some("application/vnd.kubernetes.protobuf");
+        assert_eq!(body_media(PROTOBUF).unwrap_err().code(), 415);
+        assert_eq!(typed_media(PROTOBUF), Ok(Media::Protobuf));
+        assert_eq!(typed_media(Some("application/yaml")), Ok(Media::Yaml));
         assert_eq!(
             patch_media(Some("application/merge-patch+json"), &[]),
             Ok(Media::MergePatch)
@@ -225,5 +251,18 @@ mod tests {
                 .code(),
             415
         );
+    }
+
+    #[test]
+    fn gzip_is_taken_only_when_offered() {
+        for (header, taken) in [
+            (None, false),
+            (Some("identity"), false),
+            (Some("gzip"), true),
+            (Some("deflate, GZIP;q=0.5"), true),
+            (Some("gzip;q=0"), false),
+        ] {
+            assert_eq!(takes_gzip(header), taken, "{header:?}");
+        }
     }
 }

@@ -7,18 +7,20 @@ use axum::response::Response;
 use http::{HeaderMap, header};
 
 use super::answer::Look;
+use super::audit::Record;
 use super::context::Context;
 use super::info::{self, Place};
 use super::negotiate::{self, Answer};
-use super::{ambient, answer, extras, watch};
-use crate::authorize;
-use crate::call::{Body, Call, Verb};
+use super::turns::Seat;
+use super::{ambient, answer, extras, reviews, watch};
+use crate::call::{Body, Call, Reply, Verb};
 use crate::discovery;
 use crate::managed::author;
 use crate::params::Params;
-use crate::registry::Descriptor;
+use crate::registry::{Descriptor, Origin};
+use crate::selector::field;
 use crate::status::{Failure, Gr};
-use crate::user::{Attributes, User};
+use crate::user::{Attributes, CONTROLLERS, User};
 
 /// Answers a request on a resource.
 pub(crate) async fn answer(
@@ -32,7 +34,12 @@ pub(crate) async fn answer(
     let gr = Gr::new(&place.group, &place.resource);
     let verb = info::verb(request.method(), &place, params.watch)
         .ok_or_else(|| Failure::method_not_allowed(&gr, request.method().as_str()))?;
-    authorize::authorize(&user, &attributes(verb, &place, &params))?;
+    let attributes = attributes(verb, &place, &params);
+    if let Some(record) = request.extensions().get::<Record>() {
+        record.resource(&attributes);
+    }
+    let authorizer = context.engine.authorizer();
+    authorizer.authorize(&user, &attributes)?;
     let asked = Asked {
         user,
         place,
@@ -40,14 +47,14 @@ pub(crate) async fn answer(
         verb,
     };
     if extras::serves(&asked.place) {
-        let _slot = slot(context)?;
+        let _seat = seat(context, &asked.user).await?;
         return Box::pin(extras::answer(context, asked, request)).await;
     }
     let resource = find(context, &asked)?;
     if verb == "watch" {
         return start_watch(context, asked, resource, request.headers());
     }
-    let _slot = slot(context)?;
+    let _seat = seat(context, &asked.user).await?;
     let limit = context.limits.request;
     let call = Box::pin(call(context, asked, resource, request));
     let late = || Failure::timeout("the request took too long; its outcome is unknown");
@@ -65,12 +72,13 @@ pub(crate) struct Asked {
     pub(crate) verb: &'static str,
 }
 
-fn slot(context: &Context) -> Result<tokio::sync::SemaphorePermit<'_>, Failure> {
-    const TEXT: &str = "too many requests, please try again later";
-    context
-        .requests
-        .try_acquire()
-        .map_err(|_full| Failure::too_many_requests(TEXT))
+/// A seat among the requests in work. The controllers inside the process are bounded by themselves,
+/// and everybody depends on them.
+async fn seat(context: &Context, user: &User) -> Result<Option<Seat>, Failure> {
+    if user.is_in(CONTROLLERS) {
+        return Ok(None);
+    }
+    context.requests.seat(&user.name).await.map(Some)
 }
 
 fn attributes(verb: &str, place: &Place, params: &Params) -> Attributes {
@@ -81,9 +89,18 @@ fn attributes(verb: &str, place: &Place, params: &Params) -> Attributes {
         resource: place.resource.clone(),
         subresource: place.subresource.clone().unwrap_or_default(),
         namespace: place.namespace.clone().unwrap_or_default(),
-        name: place.name.clone().unwrap_or_default(),
+        name: name(verb, place, params).unwrap_or_default(),
         field_selector: params.field_selector.clone(),
     }
+    .placed()
+}
+
+/// A list of the one object of a name is about that object.
+fn name(verb: &str, place: &Place, params: &Params) -> Option<String> {
+    let everywhere = matches!(verb, "list" | "watch" | "deletecollection");
+    let selected = || field::demanded_name(&params.field_selector);
+    let own = place.name.clone();
+    own.or_else(|| everywhere.then(selected).flatten())
 }
 
 /// The resource, if it is served at this place with this verb.
@@ -131,9 +148,13 @@ fn start_watch(
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
     let Asked {
-        place, mut params, ..
+        user,
+        place,
+        mut params,
+        ..
     } = asked;
     let (_, shape) = negotiate::accept(text(headers, header::ACCEPT), Answer::Watch)?;
+    let seat = context.watches.seat_now(&user.name)?;
     if let Some(name) = &place.name {
         // The old `/watch/.../NAME`, and GET of a name with `watch=true`.
         let comma = if params.field_selector.is_empty() {
@@ -148,9 +169,9 @@ fn start_watch(
         namespace: place.namespace,
         params,
         shape,
+        seat,
     };
-    let shutdown = context.shutdown.clone();
-    watch::start(ask, context.store().clone(), context.hub.clone(), shutdown)
+    watch::start(ask, context.store().clone(), context.hub.clone())
 }
 
 async fn call(
@@ -159,6 +180,9 @@ async fn call(
     resource: Arc<Descriptor>,
     request: Request,
 ) -> Result<Response, Failure> {
+    if let Some(row) = reviews::find(asked.verb, &asked.place) {
+        return reviews::answer(context, &asked, &resource, row, request).await;
+    }
     let Asked {
         user,
         place,
@@ -174,6 +198,7 @@ async fn call(
     let (encoding, shape) = negotiate::accept(text(request.headers(), header::ACCEPT), form)?;
     let mut params = params;
     params.agent = agent(verb, request.headers());
+    let gzip = negotiate::takes_gzip(text(request.headers(), header::ACCEPT_ENCODING));
     let body = read(context, verb, &resource, request).await?;
     let call = Call {
         verb,
@@ -187,16 +212,18 @@ async fn call(
         now: ambient::now(),
         seed: ambient::seed(),
     };
-    let reply = context.engine.call(call).await?;
-    answer::reply(
-        reply,
-        Look {
-            resource: &resource,
-            params: &params,
-            encoding,
-            shape,
-        },
-    )
+    let look = Look {
+        resource: &resource,
+        params: &params,
+        encoding,
+        shape,
+    };
+    match context.engine.call(call).await? {
+        Reply::List(list) if answer::is_streamed(&list, look) => {
+            Ok(answer::streamed(list, &resource, gzip))
+        }
+        reply => answer::reply(reply, look),
+    }
 }
 
 /// The program that writes, which owns what it writes if nothing else is said.
@@ -232,14 +259,21 @@ async fn read(
     let media = match verb {
         Verb::Get | Verb::List => return Ok(Body::default()),
         Verb::Patch => negotiate::patch_media(content_type, resource.patch_types())?,
-        Verb::Create | Verb::Update | Verb::Delete | Verb::DeleteCollection => {
-            negotiate::body_media(content_type)?
+        // Options come as protobuf for every kind, objects for the built-in ones only.
+        Verb::Delete | Verb::DeleteCollection => negotiate::typed_media(content_type)?,
+        Verb::Create | Verb::Update if resource.origin == Origin::BuiltIn => {
+            negotiate::typed_media(content_type)?
         }
+        Verb::Create | Verb::Update => negotiate::body_media(content_type)?,
     };
+    let record = request.extensions().get::<Record>().cloned();
     let bytes = context
         .intake
         .read(request.into_body(), context.limits.body_bytes)
         .await?;
+    if let Some(record) = record {
+        record.sent(&bytes);
+    }
     Ok(Body { bytes, media })
 }
 

@@ -27,7 +27,7 @@ pub struct Request {
 }
 
 impl Request {
-    fn stamp_ms(&self) -> u64 {
+    pub(super) fn stamp_ms(&self) -> u64 {
         u64::try_from(self.now.as_millisecond()).unwrap_or(0)
     }
 }
@@ -46,7 +46,7 @@ impl Engine {
         }
         let mut view = self.store.view();
         for attempt in 0..ATTEMPTS {
-            let mut world = World::new(view.clone());
+            let mut world = World::new(view.clone()).with_vault(&self.vault);
             let answers = match compute(&mut world) {
                 Ok(answers) => answers,
                 Err(failure) if confirmed || !depends_on_state(&failure) => {
@@ -61,6 +61,11 @@ impl Engine {
             };
             if request.dry_run {
                 return Ok(preview(&world, answers));
+            }
+            if world.lacks_key() {
+                self.ensure_data_key(request).await?;
+                view = self.store.view();
+                continue;
             }
             let commit = world.commit(request.ids.request(attempt), request.stamp_ms())?;
             if commit.is_empty() && commit.txn.guards.is_empty() {
@@ -86,7 +91,11 @@ impl Engine {
                     .store
                     .view_at(revision)
                     .unwrap_or_else(|_| self.store.view());
-                Ok(Proposed::Settled(recall(&view, answers, revision)))
+                Ok(Proposed::Settled(recall(
+                    (&view, &self.vault),
+                    answers,
+                    revision,
+                )))
             }
             TxnOutcome::Applied {
                 revision,
@@ -136,7 +145,7 @@ impl Engine {
                     .store
                     .view_at(revision)
                     .unwrap_or_else(|_| self.store.view());
-                return Ok(Some(recall(&view, &answers, revision)));
+                return Ok(Some(recall((&view, &self.vault), &answers, revision)));
             }
         }
         Ok(None)
@@ -148,7 +157,7 @@ impl Engine {
         F: Fn(&mut World) -> Result<Vec<Answer>, Failure> + Send + Sync,
     {
         let view = self.store.view_at(before).ok();
-        view.and_then(|view| compute(&mut World::new(view)).ok())
+        view.and_then(|view| compute(&mut World::new(view).with_vault(&self.vault)).ok())
             .unwrap_or_default()
     }
 }

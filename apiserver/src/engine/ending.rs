@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::Engine;
 use super::commit::Request;
 use super::settled::Settled;
+use crate::admission::hooks::Desk;
 use crate::ids::Ids;
 use crate::keys;
 use crate::managed::author::Author;
@@ -36,6 +37,7 @@ impl Engine {
             for key in self.ending(&settled) {
                 self.end(&key, settled.revision, request).await;
             }
+            self.gather_after(&settled, request).await;
         }
         Ok(settled)
     }
@@ -101,11 +103,12 @@ impl Engine {
             let plan = |world: &mut World| {
                 let context = Context {
                     user: &user,
-                    policy: self.policy,
+                    authorizer: self.authorizer(),
                     now: request.now,
                     ids: request.ids.clone(),
                     registry: &registry,
                     author: Author::nobody(),
+                    desk: Desk::default(),
                 };
                 sweep::run(world, key, &context)
             };

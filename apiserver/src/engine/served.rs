@@ -3,6 +3,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -19,6 +20,8 @@ use crate::registry::{Descriptor, Registry, builtin, definition};
 #[derive(Debug, Default)]
 pub struct Served {
     latest: RwLock<Option<Latest>>,
+    /// Revision of a view that `latest` is known to belong to; changed only under its lock.
+    fresh: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -33,25 +36,49 @@ impl Served {
     /// The registry for a view.
     pub fn at(&self, view: &View) -> Arc<Registry> {
         let prefix = keys::resource(DEFINITIONS_GROUP, DEFINITIONS);
-        let marks: Vec<(Bytes, u64)> = view
-            .prefix(&prefix)
-            .map(|item| (item.key, item.mod_revision))
-            .collect();
         let present = self.latest.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(latest) = present.as_ref().filter(|latest| latest.marks == marks) {
-            return Arc::clone(&latest.registry);
+        if let Some(latest) = present.as_ref() {
+            let fresh = self.fresh.load(Ordering::Relaxed) == view.revision();
+            if fresh || latest.is_of(view, &prefix) {
+                self.fresh.store(view.revision(), Ordering::Relaxed);
+                return Arc::clone(&latest.registry);
+            }
         }
         drop(present);
         let mut place = self.latest.write().unwrap_or_else(PoisonError::into_inner);
-        let latest = build(view, marks, place.take());
+        let latest = build(view, &prefix, place.take());
         let registry = Arc::clone(&latest.registry);
         *place = Some(latest);
+        self.fresh.store(view.revision(), Ordering::Relaxed);
         registry
     }
 }
 
+/// What is served before any definition was stored: built-in kinds and our own.
+#[must_use]
+pub fn initial() -> Registry {
+    assemble(&BTreeMap::new(), &[])
+}
+
+impl Latest {
+    /// True if the view holds the same definitions.
+    fn is_of(&self, view: &View, prefix: &[u8]) -> bool {
+        let mut marks = self.marks.iter();
+        let mut seen = view.prefix(prefix);
+        let same = seen.all(|item| {
+            let mark = marks.next();
+            mark.is_some_and(|(key, revision)| *revision == item.mod_revision && *key == item.key)
+        });
+        same && marks.next().is_none()
+    }
+}
+
 /// Builds the registry; definitions that have not changed keep their compiled descriptors.
-fn build(view: &View, marks: Vec<(Bytes, u64)>, before: Option<Latest>) -> Latest {
+fn build(view: &View, prefix: &[u8], before: Option<Latest>) -> Latest {
+    let marks: Vec<(Bytes, u64)> = view
+        .prefix(prefix)
+        .map(|item| (item.key, item.mod_revision))
+        .collect();
     let mut known = before.map(|latest| latest.descriptors).unwrap_or_default();
     let mut descriptors = BTreeMap::new();
     for mark in &marks {

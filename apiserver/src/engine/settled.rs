@@ -11,6 +11,7 @@ use crate::metadata;
 use crate::object::Form;
 use crate::registry::Descriptor;
 use crate::render;
+use crate::vault::Vault;
 use crate::verbs::{Answer, Shown};
 use crate::world::{Commit, World};
 
@@ -87,10 +88,13 @@ pub fn settle(
 
 /// The answers of an earlier attempt, read from the state it left.
 #[must_use]
-pub fn recall(view: &View, answers: &[Answer], revision: u64) -> Settled {
+pub fn recall((view, vault): (&View, &Vault), answers: &[Answer], revision: u64) -> Settled {
     let finals = answers.iter().map(|answer| {
         let form = match &answer.shown {
-            Shown::Stored(key) => view.get(key).map_or(Form::Value(Value::Null), Form::Stored),
+            Shown::Stored(key) => match view.get(key) {
+                Some(item) => Form::Stored(vault.open(item)),
+                None => Form::Value(Value::Null),
+            },
             Shown::Removed(_, value) | Shown::Value(value) => Form::Value(value.clone()),
         };
         finish(answer, form)
@@ -154,7 +158,9 @@ impl Settled {
     pub fn list(self, resource: &Descriptor) -> Reply {
         let mut items = Vec::new();
         for answer in &self.answers {
-            items.push(answer.form.to_value());
+            let mut item = answer.form.to_value();
+            resource.to_shown(&mut item);
+            items.push(item);
         }
         let head = List {
             revision: self.revision,

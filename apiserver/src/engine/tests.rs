@@ -15,7 +15,15 @@ mod owners;
 
 mod offers;
 
+mod policies;
+
+mod quotas;
+
+mod rights;
+
 mod transactions;
+
+mod webhooks;
 
 use serde_json::{Value, json};
 
@@ -401,6 +409,10 @@ async fn too_large_is_refused() {
         .create("configmaps", config_map("c", &"v".repeat(2 << 20)))
         .await
         .unwrap_err();
+    assert_eq!(failure.code(), 422, "a ConfigMap holds a mebibyte");
+    let mut large = task("c");
+    large["spec"]["command"] = json!(["v".repeat(2 << 20)]);
+    let failure = rig.create("tasks", large).await.unwrap_err();
     assert_eq!(failure.code(), 413);
     assert_eq!(rig.get("configmaps", "c").await.unwrap_err().code(), 404);
 }
@@ -574,10 +586,10 @@ async fn built_in_kinds_have_tables() {
     let made = rig.create("events", event).await.unwrap();
     let resource = rig.engine.registry().lookup("", "v1", "events").unwrap();
     let table = crate::table::single(&resource, made, Include::None, true, rig::now());
-    let shown = &table["rows"][0]["cells"].as_array().unwrap()[..7];
+    let shown = &table["rows"][0]["cells"].as_array().unwrap()[..8];
     assert_eq!(
         shown,
-        ["e", "10s", "Normal", "Started", "task/x", "", "it runs"].map(|text| match text {
+        ["e", "10s", "Normal", "Started", "task/x", "", "", "it runs"].map(|text| match text {
             "" => json!(null),
             text => json!(text),
         })

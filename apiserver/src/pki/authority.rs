@@ -168,6 +168,16 @@ impl Authority {
         &self.key_pem
     }
 
+    /// The authority's key, PKCS#8.
+    ///
+    /// # Errors
+    /// The key is not PEM, which was checked when it was read.
+    pub fn key_der(&self) -> Result<Vec<u8>, PkiError> {
+        let key = PrivatePkcs8KeyDer::from_pem_slice(self.key_pem.as_bytes())
+            .map_err(|_pem| PkiError::Pem("ca.key"))?;
+        Ok(key.secret_pkcs8_der().to_vec())
+    }
+
     /// The authority's certificate, DER.
     #[must_use]
     pub fn certificate(&self) -> &CertificateDer<'static> {

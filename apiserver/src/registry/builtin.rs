@@ -1,9 +1,19 @@
 //! The kinds Kubernetes itself brings that clients lean on. Schemas come from k8s-openapi.
 
+pub mod admission;
+
+pub mod event;
+
+pub mod review;
+
+mod rbac;
+
+mod service;
+
 use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
@@ -27,11 +37,15 @@ pub fn descriptors() -> &'static [Arc<Descriptor>] {
             config_map(),
             secret(),
             service_account(),
-            event(),
+            service::service(),
             lease(),
             definition(),
         ];
-        all.into_iter().map(Arc::new).collect()
+        let all = all.into_iter().chain(event::descriptors());
+        let all = all.chain(rbac::descriptors());
+        let all = all.chain(admission::descriptors());
+        let all = all.chain(review::descriptors());
+        all.map(Arc::new).collect()
     })
 }
 
@@ -119,6 +133,10 @@ fn service_account() -> Descriptor {
         short_names: vec!["sa".into()],
         columns: vec![count("Secrets", ".secrets"), age()],
         returns_deleted: true,
+        subresources: Subresources {
+            extra: vec!["token"],
+            ..Subresources::default()
+        },
         ..base(
             "",
             "ServiceAccount",
@@ -128,52 +146,12 @@ fn service_account() -> Descriptor {
     }
 }
 
-fn event() -> Descriptor {
-    let last = [
-        ".lastTimestamp",
-        ".eventTime",
-        ".metadata.creationTimestamp",
-    ]
-    .map(parse);
-    let involved = [
-        "kind",
-        "namespace",
-        "name",
-        "uid",
-        "apiVersion",
-        "resourceVersion",
-        "fieldPath",
-    ];
-    let involved = involved
-        .iter()
-        .map(|field| format!("involvedObject.{field}"));
-    let others = ["reason", "reportingComponent", "source.component", "type"].map(String::from);
-    let reference = Source::Reference(parse(".involvedObject"));
-    Descriptor {
-        short_names: vec!["ev".into()],
-        columns: vec![
-            column("Last Seen", "date", Source::First(last.into())),
-            path("Type", "string", ".type"),
-            path("Reason", "string", ".reason"),
-            column("Object", "string", reference),
-            wide(path("Source", "string", ".source.component")),
-            path("Message", "string", ".message"),
-            wide(path("First Seen", "date", ".firstTimestamp")),
-            wide(path("Count", "integer", ".count")),
-            wide(path("Name", "string", ".metadata.name")),
-        ],
-        selectable: involved.chain(others).collect(),
-        create_on_update: true,
-        special: Special::Event,
-        ..base("", "Event", "events", schema_of::<Event>())
-    }
-}
-
 fn lease() -> Descriptor {
     Descriptor {
         columns: vec![path("Holder", "string", ".spec.holderIdentity"), age()],
         create_on_update: true,
         unconditional_update: false,
+        special: Special::Lease,
         ..base(
             "coordination.k8s.io",
             "Lease",

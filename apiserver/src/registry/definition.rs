@@ -136,7 +136,12 @@ fn subresources(group: &str, kind: &str, version: &Value) -> Subresources {
         | Special::ConfigMap
         | Special::Secret
         | Special::Event
-        | Special::Definition => Vec::new(),
+        | Special::Admission
+        | Special::Service
+        | Special::Lease
+        | Special::Definition
+        | Special::Rbac
+        | Special::Review => Vec::new(),
     };
     Subresources {
         status: declared.get("status").is_some_and(Value::is_object),

@@ -54,6 +54,21 @@ pub fn parse(text: &str, resource: &Descriptor) -> Result<Vec<Requirement>, Fail
         .collect()
 }
 
+/// The name every selected object must have, as authorisation reads it. A selector with escapes
+/// names nobody here: names need none.
+#[must_use]
+pub fn demanded_name(text: &str) -> Option<String> {
+    let exact = |term: &str| {
+        let value = term.strip_prefix("metadata.name=")?;
+        let value = value.strip_prefix('=').unwrap_or(value);
+        let legal = !value.is_empty() && !value.contains(['=', '/', '%']);
+        legal.then(|| value.to_owned())
+    };
+    (!text.contains('\\'))
+        .then(|| text.split(',').find_map(exact))
+        .flatten()
+}
+
 fn requirement(term: &str, text: &str, resource: &Descriptor) -> Result<Requirement, Failure> {
     let parsed = ["!=", "==", "="].into_iter().find_map(|op| {
         let (path, value) = term.split_once(op)?;
@@ -67,15 +82,24 @@ fn requirement(term: &str, text: &str, resource: &Descriptor) -> Result<Requirem
     let selectable = matches!(path, "metadata.name" | "metadata.namespace")
         || resource.selectable.iter().any(|own| own == path);
     if !selectable {
-        return Err(Failure::bad_request(format!(
-            "field label not supported: {path}"
-        )));
+        return Err(Failure::bad_request(unknown(path, resource)));
     }
     Ok(Requirement {
-        path: path.to_owned(),
+        path: resource.stored_path(path).into_owned(),
         equal: op != "!=",
         value: unescape(raw, text)?,
     })
+}
+
+/// Built-in kinds that can be selected by nothing else say what is left.
+fn unknown(path: &str, resource: &Descriptor) -> String {
+    if resource.strategic_merge && resource.selectable.is_empty() {
+        format!(
+            "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        )
+    } else {
+        format!("field label not supported: {path}")
+    }
 }
 
 /// Splits at unescaped separators, leaving the escapes in place.
@@ -150,6 +174,22 @@ mod tests {
                 .map(|r| (r.path.as_str(), r.equal, r.value.as_str()))
                 .collect();
             assert_eq!(shown, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn demanded_names() {
+        for (text, name) in [
+            ("metadata.name=x", Some("x")),
+            ("spec.agent=a,metadata.name==x", Some("x")),
+            ("metadata.name!=x", None),
+            ("metadata.name=", None),
+            ("metadata.name=x=y", None),
+            ("metadata.name=a/b", None),
+            (r"spec.agent=a\,metadata.name=x", None),
+            ("", None),
+        ] {
+            assert_eq!(demanded_name(text).as_deref(), name, "{text}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The steps of a start: listeners, certificates, files for people, a place in the cluster, store.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use manifests::token::JoinRole;
@@ -11,9 +11,15 @@ use store::{PeerTls, Store};
 use tokio::net::TcpListener;
 
 use super::{Bootstrap, Options, StartError, TOKEN_S};
+use crate::authn::issuer::Issuer;
+use crate::authn::jws::Signer;
+use crate::edge::identity::Identities;
+use crate::edge::tokenfile::TokenFile;
 use crate::edge::{ambient, enlist};
 use crate::names;
 use crate::pki::{self, Authority, Pair, Subject};
+use crate::vault::roots::Roots;
+use crate::vault::{self, Vault};
 
 /// The bound listeners and the addresses told to others.
 pub(super) struct Bound {
@@ -160,6 +166,73 @@ pub(super) async fn identity(options: &Options, bound: &Bound) -> Result<Identit
     })
 }
 
+/// Where the shared keys are.
+fn pki_dir(options: &Options) -> PathBuf {
+    let own = || options.data_dir.join("pki");
+    options.pki_dir.clone().unwrap_or_else(own)
+}
+
+/// The roots of Secrets at rest, beside the authority. Without the file, the authority's key is the
+/// only root.
+const ROOTS: &str = "encryption.keys";
+
+/// What seals Secrets, if all of what is stored can be opened.
+pub(super) fn vault(
+    options: &Options,
+    authority: &Authority,
+    store: &Store,
+) -> Result<Vault, StartError> {
+    let unknown = options
+        .sealed
+        .iter()
+        .find(|plural| !vault::KINDS.contains(&plural.as_str()));
+    if let Some(plural) = unknown {
+        let known = vault::KINDS.join(", ");
+        return Err(StartError::Invalid(format!(
+            "--seal {plural:?}: must be one of {known}"
+        )));
+    }
+    let dir = pki_dir(options);
+    let path = dir.join(ROOTS);
+    let file = match std::fs::read_to_string(&path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(source) => return Err(StartError::Io { path, source }),
+    };
+    let wrong = |line| {
+        let path = path.display();
+        StartError::Invalid(format!("{path}, line {line}: must be 32 bytes in base64"))
+    };
+    let roots = Roots::new(file.as_deref(), &authority.key_der()?).map_err(wrong)?;
+    let vault = Vault::new(store.clone(), roots, &options.sealed);
+    let missing = vault
+        .check(&store.view())
+        .map_err(|missing| StartError::Sealed {
+            dir,
+            problem: missing.to_string(),
+        });
+    missing.map(|()| vault)
+}
+
+/// What turns tokens into users.
+pub(super) fn identities(
+    options: &Options,
+    authority: &Authority,
+) -> Result<Identities, StartError> {
+    let file = options.token_auth_file.clone().map(|path| {
+        let unusable =
+            |error| StartError::Invalid(format!("--token-auth-file {}: {error}", path.display()));
+        TokenFile::open(path.clone()).map_err(unusable)
+    });
+    let url = options.service_account_issuer.clone();
+    let issuer = Issuer::new(url, Signer::of(&authority.key_der()?));
+    Ok(Identities::new(
+        authority.clone(),
+        issuer,
+        file.transpose()?,
+    ))
+}
+
 pub(super) fn mint(authority: &Authority, role: JoinRole, expires_s: u64) -> String {
     // The low half of the seed is as random as the whole.
     let nonce = (ambient::seed() & u128::from(u64::MAX)) as u64;
@@ -170,8 +243,7 @@ async fn authority(
     options: &Options,
     bound: &Bound,
 ) -> Result<(Authority, store::Bootstrap), StartError> {
-    let own_dir = options.data_dir.join("pki");
-    let dir = options.pki_dir.as_ref().unwrap_or(&own_dir);
+    let dir = &pki_dir(options);
     match &options.bootstrap {
         Bootstrap::Alone => {
             let initial = vec![(options.name.clone(), bound.peer_address.clone())];
@@ -232,6 +304,9 @@ async fn join(
     let answer = enlist::enlist(url, token, &request).await?;
     let authority = Authority::from_pem(&answer.ca, &answer.ca_key)?;
     authority.save(dir)?;
+    if !answer.encryption_keys.is_empty() {
+        pki::write_secret(&dir.join(ROOTS), &answer.encryption_keys)?;
+    }
     let joined = Joined {
         node_id: answer.node_id,
         cluster_id: answer.cluster_id,

@@ -90,6 +90,10 @@ impl Lead {
         engine
             .end_definitions(ambient::now(), ambient::seed())
             .await;
+        // A rotation that was interrupted, or the first start of a version that seals.
+        if let Err(failure) = engine.reseal(ambient::now(), ambient::seed()).await {
+            tracing::warn!(%failure, "not all Secrets are sealed by the newest key");
+        }
     }
 
     fn publish(&self, epoch: u64, local: bool, leader: Option<String>) {

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use crate::names;
 use crate::status::{Cause, Failure};
 
+/// Bytes of all data, as upstream.
+const DATA_BYTES_MAX: usize = 1 << 20;
+
 /// Moves `stringData` into `data`, as Kubernetes does on every write, and fills in the type.
 ///
 /// # Errors
@@ -36,6 +39,7 @@ pub fn fold_string_data(object: &mut Value) -> Result<(), Failure> {
 pub fn check(object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     let secret = object["kind"] == "Secret";
+    let mut bytes = 0;
     for (field, encoded) in [("data", secret), ("binaryData", true)] {
         for (key, value) in object
             .get(field)
@@ -51,11 +55,29 @@ pub fn check(object: &Value, old: Option<&Value>) -> Vec<Cause> {
                     &problem,
                 ));
             }
+            if field == "data" && object["binaryData"].get(key).is_some() {
+                const TEXT: &str = "duplicate of key present in binaryData";
+                causes.push(Cause::invalid(place.clone(), &key.as_str().into(), TEXT));
+            }
             let text = value.as_str().unwrap_or_default();
+            // Base64 writes three bytes with four.
+            bytes += if encoded {
+                text.len() / 4 * 3
+            } else {
+                text.len()
+            };
             if encoded && STANDARD.decode(text).is_err() {
                 causes.push(Cause::of(place, "Invalid value: must be base64 encoded"));
             }
         }
+    }
+    if bytes > DATA_BYTES_MAX {
+        let field = if secret { "data" } else { "" };
+        let text = format!("Too long: may not be more than {DATA_BYTES_MAX} bytes");
+        causes.push(Cause::of(field, text));
+    }
+    if secret {
+        causes.extend(super::secret::check(object));
     }
     if let Some(old) = old {
         causes.extend(immutable(object, old));

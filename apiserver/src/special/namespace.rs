@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::metadata;
+use crate::names;
+use crate::status::Cause;
 use crate::user::{MASTERS, User};
 
 /// Namespaces that may not be deleted.
@@ -11,12 +13,29 @@ pub const KEPT: [&str; 3] = ["default", "kube-system", "kube-public"];
 /// Label with the namespace's own name, which selectors of namespaces use.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// Active, and held by the finalizer `kubernetes`.
-pub fn on_create(object: &mut Value) {
+/// The finalizer a controller removes once the namespace is empty.
+const KUBERNETES: &str = "kubernetes";
+
+/// The label always says the name.
+fn label(object: &mut Value) {
     let name = metadata::text(object, "name").to_owned();
     let metadata = metadata::map(object);
     metadata.entry("labels").or_insert_with(|| json!({}))[NAME_LABEL] = name.into();
-    object["spec"] = json!({"finalizers": ["kubernetes"]});
+}
+
+fn own_finalizers(object: &Value) -> Vec<Value> {
+    let found = object.pointer("/spec/finalizers").and_then(Value::as_array);
+    found.cloned().unwrap_or_default()
+}
+
+/// Active, and held by the finalizer `kubernetes`.
+pub fn on_create(object: &mut Value) {
+    label(object);
+    let mut finalizers = own_finalizers(object);
+    if !finalizers.iter().any(|finalizer| finalizer == KUBERNETES) {
+        finalizers.push(KUBERNETES.into());
+    }
+    object["spec"] = json!({ "finalizers": finalizers });
     object["status"] = json!({"phase": "Active"});
 }
 
@@ -28,6 +47,34 @@ pub fn on_update(object: &mut Value, old: &Value, user: &User) {
         object["spec"] = old["spec"].clone();
     }
     object["status"] = old["status"].clone();
+    label(object);
+}
+
+/// Judges its own finalizers, and its phase.
+#[must_use]
+pub fn check(object: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for (n, finalizer) in own_finalizers(object).iter().enumerate() {
+        let text = finalizer.as_str().unwrap_or_default();
+        let place = format!("spec.finalizers[{n}]");
+        if let Some(problem) = names::label_key(text) {
+            causes.push(Cause::invalid(place, finalizer, &problem));
+        } else if !text.contains('/') && text != KUBERNETES {
+            const TEXT: &str =
+                "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(place, finalizer, TEXT));
+        }
+    }
+    let phase = &object["status"]["phase"];
+    if phase.is_string() && metadata::is_deleting(object) == (phase == "Active") {
+        let text = if phase == "Active" {
+            "may only be 'Terminating' if `deletionTimestamp` is not empty"
+        } else {
+            "may only be 'Active' if `deletionTimestamp` is empty"
+        };
+        causes.push(Cause::invalid("status.Phase", phase, text));
+    }
+    causes
 }
 
 /// Marks the namespace as going away.

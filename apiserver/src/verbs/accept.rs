@@ -14,7 +14,6 @@ use crate::keys;
 use crate::metadata;
 use crate::registry::Descriptor;
 use crate::status::{Cause, Failure};
-use crate::user::{Attributes, User};
 use crate::world::World;
 
 /// Binds the tasks of the body to the offer's agent.
@@ -109,7 +108,8 @@ fn new_task(
     wanted: &AcceptedTask,
     context: &mut Context<'_>,
 ) -> Result<Value, Failure> {
-    may_create(tasks, write, context)?;
+    // Launching a task that does not exist yet needs the right to create one.
+    context.may_create(tasks, write.namespace.as_deref(), "")?;
     let failure = |error| Failure::internal(format!("a task does not encode: {error}"));
     let mut spec = serde_json::to_value(&wanted.spec).map_err(failure)?;
     if !spec.is_object() {
@@ -130,26 +130,12 @@ fn new_task(
         input: Input::of(object),
         validation: write.validation,
     };
-    let (task, _) = create::prepare(&creation, context)?;
+    let (task, _) = create::prepare(world, &creation, context)?;
     let key = create::store(world, &creation, task, context)?;
     let planned = world
         .read(&key)
         .ok_or_else(|| Failure::internal("a planned task is missing"))?;
     Ok((*planned).clone())
-}
-
-/// Launching a task that does not exist yet needs the right to create one.
-fn may_create(tasks: &Descriptor, write: &Write, context: &Context<'_>) -> Result<(), Failure> {
-    let user: &User = context.user;
-    let attributes = Attributes {
-        verb: "create".into(),
-        group: tasks.group.clone(),
-        version: tasks.version.clone(),
-        resource: tasks.plural.clone(),
-        namespace: write.namespace.clone().unwrap_or_default(),
-        ..Attributes::default()
-    };
-    (context.policy.authorize)(user, &attributes)
 }
 
 fn refuse(write: &Write, refusal: bind::Refusal) -> Failure {

@@ -17,7 +17,6 @@ use crate::metadata;
 use crate::params::Params;
 use crate::registry::Descriptor;
 use crate::status::Failure;
-use crate::user::Attributes;
 use crate::world::World;
 
 /// Apply needs a manager; nothing else may be forced. Asked before anything is read.
@@ -137,9 +136,8 @@ fn with_applier<T>(
     })
 }
 
-/// Creates the object, which also needs the right to create.
+/// Creates the object; `verbs::run` asks for the right to create.
 fn make(world: &mut World, write: &Write, context: &mut Context<'_>) -> Result<Answer, Failure> {
-    may_create(write, context)?;
     let config = &write.input.value;
     let name = metadata::text(config, "name");
     if name.is_empty() {
@@ -168,20 +166,6 @@ fn make(world: &mut World, write: &Write, context: &mut Context<'_>) -> Result<A
     create::run(world, &creation, context)
 }
 
-fn may_create(write: &Write, context: &Context<'_>) -> Result<(), Failure> {
-    let resource = &write.resource;
-    let attributes = Attributes {
-        verb: "create".into(),
-        group: resource.group.clone(),
-        version: resource.version.clone(),
-        resource: resource.plural.clone(),
-        namespace: write.namespace.clone().unwrap_or_default(),
-        name: write.name.clone(),
-        ..Attributes::default()
-    };
-    (context.policy.authorize)(context.user, &attributes)
-}
-
 /// Lays a configuration over an object.
 ///
 /// # Errors
@@ -196,18 +180,20 @@ pub fn lay(
     let resource = &write.resource;
     let mut live = (**old).clone();
     // The configuration speaks the version of the URL.
+    resource.to_shown(&mut live);
     live["apiVersion"] = resource.api_version().into();
     let before = metadata::map(&mut live).remove("managedFields");
     let ledger = Ledger::decode(before.as_ref());
     let mut ledger = ledger
         .map_err(|error| Failure::bare_500(&format!("failed to decode managed fields: {error}")))?;
+    let is_first = ledger.is_empty();
+    ledger.refresh(resource.type_(), |version| {
+        fields::is_served(write, context, version)
+    });
     let object = with_applier(write, context, |applier| {
-        if ledger.is_empty() {
+        if is_first {
             ledger = applier.first(&live);
         }
-        ledger.refresh(applier.type_, |version| {
-            fields::is_served(write, context, version)
-        });
         merged(applier, &live, config, ledger, context.author.force)
     })?;
     let (new, warnings) = admission::decode(resource, Input::of(object), write.validation)?;

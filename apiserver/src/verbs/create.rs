@@ -4,10 +4,10 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::{Answer, Context, Write, fields};
-use crate::admission;
+use crate::admission::{self, hooks};
 use crate::keys;
 use crate::metadata;
-use crate::registry::Origin;
+use crate::registry::{Origin, Special};
 use crate::special;
 use crate::status::{Cause, Failure, Gr};
 use crate::user::AGENTS;
@@ -21,7 +21,7 @@ const NAMES_TRIED: u32 = 8;
 /// # Errors
 /// 400, 403, 404 (namespace), 405, 409, 422.
 pub fn run(world: &mut World, write: &Write, context: &mut Context<'_>) -> Result<Answer, Failure> {
-    let (object, warnings) = prepare(write, context)?;
+    let (object, warnings) = prepare(world, write, context)?;
     let key = store(world, write, object, context)?;
     Ok(Answer::stored(write, 201, key, warnings))
 }
@@ -30,12 +30,16 @@ pub fn run(world: &mut World, write: &Write, context: &mut Context<'_>) -> Resul
 ///
 /// # Errors
 /// 400, 403, 405, 422.
-pub fn prepare(write: &Write, context: &mut Context<'_>) -> Result<(Value, Vec<String>), Failure> {
+pub fn prepare(
+    world: &mut World,
+    write: &Write,
+    context: &mut Context<'_>,
+) -> Result<(Value, Vec<String>), Failure> {
     let resource = &write.resource;
-    if !resource.serves("create") {
+    if !resource.serves("create") || resource.special == Special::Review {
         return Err(write.not_allowed("create"));
     }
-    let (mut object, warnings) =
+    let (mut object, mut warnings) =
         admission::decode(resource, write.input.clone(), write.validation)?;
     place(write, &mut object)?;
     identify(write, &mut object, context)?;
@@ -47,7 +51,9 @@ pub fn prepare(write: &Write, context: &mut Context<'_>) -> Result<(Value, Vec<S
     if context.user.is_in(AGENTS) && resource.origin == Origin::Definition {
         context.check_owner(resource, &object)?;
     }
+    warnings.extend(hooks::mutate(world, write, context, &mut object, None)?);
     admission::check(resource, &object, None)?;
+    warnings.extend(hooks::validate(world, write, context, &object, None)?);
     Ok((object, warnings))
 }
 

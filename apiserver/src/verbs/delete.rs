@@ -8,13 +8,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Answer, Context, Shown, Write};
+use crate::admission::hooks;
 use crate::body::shaped;
 use crate::keys;
 use crate::metadata;
 use crate::params::{Params, unknown_propagation};
 use crate::registry::Special;
 use crate::special::{definition, namespace};
-use crate::status::{self, Failure};
+use crate::status::{self, Failure, Gr};
 use crate::world::World;
 
 /// Finalizer that makes the garbage collector strip owner references first.
@@ -104,7 +105,9 @@ pub fn run(
     let old = write.existing(world, context)?;
     check_preconditions(write, options, &old)?;
     check_allowed(write, context)?;
-    Ok(end(world, write, options, &old, context))
+    let warnings = hooks::delete(world, write, context, &old)?;
+    let answer = end(world, write, options, &old, context);
+    Ok(Answer { warnings, ..answer })
 }
 
 fn check_preconditions(write: &Write, options: &Options, old: &Value) -> Result<(), Failure> {
@@ -112,20 +115,23 @@ fn check_preconditions(write: &Write, options: &Options, old: &Value) -> Result<
         return Ok(());
     };
     let pairs = [
-        ("UID", "uid", &wanted.uid),
+        ("UID", "uid", "deleted and then recreated", &wanted.uid),
         (
             "ResourceVersion",
             "resourceVersion",
+            "modified",
             &wanted.resource_version,
         ),
     ];
-    for (label, field, wanted) in pairs {
+    for (label, field, fate, wanted) in pairs {
         let is = metadata::text(old, field);
         if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != is) {
             let text = format!(
-                "Precondition failed: {label} in precondition: {wanted}, {label} in object meta: {is}"
+                "the {label} in the precondition ({wanted}) does not match the {label} in record ({is}). The object might have been {fate}"
             );
-            return Err(Failure::conflict(&write.resource.gr(), &write.name, &text));
+            // Upstream names the kind here, where others name the resource.
+            let kind = Gr::new(&write.resource.group, &write.resource.kind);
+            return Err(Failure::conflict(&kind, &write.name, &text));
         }
     }
     Ok(())
@@ -219,8 +225,13 @@ fn mark(object: &mut Value, write: &Write, context: &Context<'_>) {
         | Special::ConfigMap
         | Special::Secret
         | Special::Event
+        | Special::Admission
+        | Special::Service
+        | Special::Lease
         | Special::Task
-        | Special::Offer => {}
+        | Special::Offer
+        | Special::Rbac
+        | Special::Review => {}
     }
 }
 

@@ -32,6 +32,7 @@ pub fn run(
     let resource = &write.resource;
     let mut patched = (*old).clone();
     // The patch speaks the version of the URL.
+    resource.to_shown(&mut patched);
     patched["apiVersion"] = resource.api_version().into();
     apply_to(write, media, &mut patched)?;
     let input = Input {
@@ -70,7 +71,7 @@ pub fn check_media(write: &Write, media: Media) -> Result<(), Failure> {
     let accepted = match media {
         Media::JsonPatch | Media::MergePatch | Media::Apply => true,
         Media::StrategicMerge => write.resource.strategic_merge,
-        Media::Json | Media::Yaml => false,
+        Media::Json | Media::Yaml | Media::Protobuf => false,
     };
     if accepted {
         Ok(())
@@ -91,11 +92,13 @@ pub fn apply_to(write: &Write, media: Media, object: &mut Value) -> Result<(), F
             json_patch::merge(object, patch);
             Ok(())
         }
-        Media::StrategicMerge if patch.is_object() => strategic::merge(object, patch),
+        Media::StrategicMerge if patch.is_object() => {
+            strategic::merge(&write.resource.kind, object, patch)
+        }
         Media::MergePatch | Media::StrategicMerge => {
             Err(Failure::bad_request("a merge patch must be an object"))
         }
-        Media::Json | Media::Yaml | Media::Apply => {
+        Media::Json | Media::Yaml | Media::Apply | Media::Protobuf => {
             Err(Failure::unsupported_media(write.resource.patch_types()))
         }
     }
@@ -117,6 +120,9 @@ fn json_patch(write: &Write, patch: &Value, object: &mut Value) -> Result<(), Fa
     for (n, operation) in operations.iter().enumerate() {
         // One at a time: what a copy costs depends on the operations before it.
         weigh(operation, object, &mut budget)?;
+        if is_absent_as_tested(operation, object) {
+            continue;
+        }
         json_patch::patch(object, std::slice::from_ref(operation)).map_err(|mut error| {
             error.operation = n;
             let cause = Cause::of("patch", format!("Invalid value: {error}"));
@@ -125,6 +131,15 @@ fn json_patch(write: &Write, patch: &Value, object: &mut Value) -> Result<(), Fa
         })?;
     }
     Ok(())
+}
+
+/// A test for null holds where nothing is, as upstream and not as in RFC 6902: so kube-rs makes sure
+/// that there is no finalizer yet.
+fn is_absent_as_tested(operation: &PatchOperation, object: &Value) -> bool {
+    let PatchOperation::Test(test) = operation else {
+        return false;
+    };
+    test.value.is_null() && object.pointer(test.path.as_str()).is_none()
 }
 
 /// A small patch must not make a huge object, nor one too deep to be read again.

@@ -4,6 +4,7 @@ use manifests::bundle::{Guard, Operation, Target, Transaction, Verb};
 use serde_json::Value;
 
 use super::{Action, Answer, Context, Write, delete, run as run_write};
+use crate::authorize::Authorizer;
 use crate::body::Input;
 use crate::call::Media;
 use crate::keys;
@@ -11,7 +12,7 @@ use crate::metadata;
 use crate::params::{FieldValidation, Params};
 use crate::registry::{Descriptor, Registry};
 use crate::status::Failure;
-use crate::user::{Attributes, Policy, User};
+use crate::user::{Attributes, User};
 use crate::world::World;
 use std::sync::Arc;
 
@@ -47,17 +48,17 @@ pub fn plan(
     registry: &Registry,
     validation: FieldValidation,
     user: &User,
-    policy: Policy,
+    authorizer: &Authorizer,
 ) -> Result<Plan, Failure> {
     check_head(&transaction)?;
     let mut guards = Vec::with_capacity(transaction.guards.len());
     for (n, guard) in transaction.guards.into_iter().enumerate() {
-        let check = check(guard, registry, user, policy);
+        let check = check(guard, registry, user, authorizer);
         guards.push(check.map_err(|failure| failure.within(&format!("guards[{n}]")))?);
     }
     let mut writes = Vec::with_capacity(transaction.operations.len());
     for (n, operation) in transaction.operations.into_iter().enumerate() {
-        let write = write(operation, registry, validation, user, policy);
+        let write = write(operation, registry, validation, user, authorizer);
         writes.push(write.map_err(|failure| failure.within(&format!("operations[{n}]")))?);
     }
     Ok(Plan { guards, writes })
@@ -101,17 +102,22 @@ fn resolve(target: &Target, registry: &Registry) -> Result<Arc<Descriptor>, Fail
     Ok(resource)
 }
 
-fn check(guard: Guard, registry: &Registry, user: &User, policy: Policy) -> Result<Check, Failure> {
+fn check(
+    guard: Guard,
+    registry: &Registry,
+    user: &User,
+    authorizer: &Authorizer,
+) -> Result<Check, Failure> {
     match guard {
         Guard::Epoch(epoch) => Ok(Check::Epoch(epoch)),
         Guard::Exists(target, version) => {
             let resource = resolve(&target, registry)?;
-            (policy.authorize)(user, &attributes("get", &resource, &target, ""))?;
+            authorizer.authorize(user, &attributes("get", &resource, &target, ""))?;
             Ok(Check::Exists(resource, target, version))
         }
         Guard::Absent(target) => {
             let resource = resolve(&target, registry)?;
-            (policy.authorize)(user, &attributes("get", &resource, &target, ""))?;
+            authorizer.authorize(user, &attributes("get", &resource, &target, ""))?;
             Ok(Check::Absent(resource, target))
         }
     }
@@ -124,10 +130,16 @@ fn attributes(verb: &str, resource: &Descriptor, target: &Target, subresource: &
         version: resource.version.clone(),
         resource: resource.plural.clone(),
         subresource: subresource.to_owned(),
-        namespace: target.namespace.clone().unwrap_or_default(),
+        // A namespace named beside an object that lives in none gives no right to it.
+        namespace: target
+            .namespace
+            .clone()
+            .filter(|_| resource.namespaced)
+            .unwrap_or_default(),
         name: target.name.clone(),
         field_selector: String::new(),
     }
+    .placed()
 }
 
 fn write(
@@ -135,7 +147,7 @@ fn write(
     registry: &Registry,
     validation: FieldValidation,
     user: &User,
-    policy: Policy,
+    authorizer: &Authorizer,
 ) -> Result<Write, Failure> {
     let resource = resolve(&operation.target, registry)?;
     let subresource = operation.subresource.unwrap_or_default();
@@ -144,7 +156,7 @@ fn write(
         metadata::text(&operation.body, "name").clone_into(&mut target.name);
     }
     for verb in verbs(operation.verb) {
-        (policy.authorize)(user, &attributes(verb, &resource, &target, &subresource))?;
+        authorizer.authorize(user, &attributes(verb, &resource, &target, &subresource))?;
     }
     if target.name.is_empty() && operation.verb != Verb::Create {
         return Err(Failure::bad_request("a name is needed"));
@@ -200,12 +212,20 @@ pub fn run(
     for (n, check) in plan.guards.iter().enumerate() {
         hold(world, check, context).map_err(|failure| failure.within(&format!("guards[{n}]")))?;
     }
+    let mut undecided = None;
     let mut answers = Vec::with_capacity(plan.writes.len());
     for (n, write) in plan.writes.iter().enumerate() {
-        let answer = run_write(world, write, context);
-        answers.push(answer.map_err(|failure| failure.within(&format!("operations[{n}]")))?);
+        match run_write(world, write, context) {
+            Ok(answer) => answers.push(answer),
+            // The others' questions can be asked at the same time.
+            Err(failure) if failure.is_undecided() => undecided = Some(failure),
+            Err(failure) => {
+                let within = failure.within(&format!("operations[{n}]"));
+                return Err(undecided.unwrap_or(within));
+            }
+        }
     }
-    Ok(answers)
+    undecided.map_or(Ok(answers), Err)
 }
 
 fn hold(world: &mut World, check: &Check, context: &Context<'_>) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{Answer, Context, Shown, Write, create, delete, fields};
-use crate::admission;
+use crate::admission::{self, hooks};
 use crate::metadata;
 use crate::registry::Special;
 use crate::special;
@@ -30,9 +30,10 @@ pub fn run(world: &mut World, write: &Write, context: &mut Context<'_>) -> Resul
     if unversioned && versioned && !resource.unconditional_update {
         const TEXT: &str = "Invalid value: 0: must be specified for an update";
         let cause = Cause::of("metadata.resourceVersion", TEXT);
+        // The storage refuses this upstream, and it knows the resource and not the kind.
         return Err(Failure::invalid(
             &resource.group,
-            &resource.kind,
+            &resource.plural,
             &write.name,
             vec![cause],
         ));
@@ -49,25 +50,41 @@ pub fn replace(
     write: &Write,
     old: &Arc<Value>,
     mut new: Value,
-    warnings: Vec<String>,
+    mut warnings: Vec<String>,
     context: &Context<'_>,
 ) -> Result<Answer, Failure> {
     let resource = &write.resource;
     check_identity(write, old, &new)?;
     let owners = metadata::map(&mut new).remove("managedFields");
+    merge(write, old, &mut new, context)?;
+    fields::on_update(write, old, &mut new, owners, context);
+    warnings.extend(hooks::mutate(world, write, context, &mut new, Some(old))?);
+    admission::check(resource, &new, Some(old))?;
+    warnings.extend(hooks::validate(world, write, context, &new, Some(old))?);
+    store(world, write, new, warnings)
+}
+
+/// What of `new` is taken through this subresource; the rest is as it was.
+///
+/// # Errors
+/// 422.
+pub fn merge(
+    write: &Write,
+    old: &Value,
+    new: &mut Value,
+    context: &Context<'_>,
+) -> Result<(), Failure> {
     match write.subresource.as_str() {
         "status" => {
-            new = with_status(old, &new);
-            if resource.special == Special::Task {
-                special::task::on_status(resource, &new, old, context.user)?;
+            *new = with_status(old, new);
+            if write.resource.special == Special::Task {
+                special::task::on_status(&write.resource, new, old, context.user)?;
             }
         }
-        "finalize" => new = with_finalizers(old, &new),
-        _ => main(write, old, &mut new, context)?,
+        "finalize" => *new = with_finalizers(old, new),
+        _ => main(write, old, new, context)?,
     }
-    fields::on_update(write, old, &mut new, owners, context);
-    admission::check(resource, &new, Some(old))?;
-    store(world, write, new, warnings)
+    Ok(())
 }
 
 /// The object itself: everything but what is retained, and but the status.

@@ -33,9 +33,9 @@ metadata: {name: settings, namespace: default}
 data: {a: b}
 ";
 
-struct Kubectl<'a> {
-    kubeconfig: &'a Path,
-    home: &'a Path,
+pub(crate) struct Kubectl<'a> {
+    pub(crate) kubeconfig: &'a Path,
+    pub(crate) home: &'a Path,
 }
 
 impl Kubectl<'_> {
@@ -43,7 +43,7 @@ impl Kubectl<'_> {
         clippy::disallowed_methods,
         reason = "the client under test is a program"
     )]
-    fn command(&self, words: &str) -> Command {
+    pub(crate) fn command(&self, words: &str) -> Command {
         let mut command = Command::from(std::process::Command::new("kubectl"));
         command
             .env("KUBECONFIG", self.kubeconfig)
@@ -72,11 +72,11 @@ impl Kubectl<'_> {
     }
 
     /// Runs it, wants it to succeed and its output to hold every one of the words.
-    async fn says(&self, words: &str, expected: &[&str]) {
+    pub(crate) async fn says(&self, words: &str, expected: &[&str]) {
         self.says_to(words, "", expected).await;
     }
 
-    async fn says_to(&self, words: &str, input: &str, expected: &[&str]) {
+    pub(crate) async fn says_to(&self, words: &str, input: &str, expected: &[&str]) {
         let output = self.output(words, input).await;
         let (out, err) = texts(&output);
         assert!(output.status.success(), "kubectl {words}\n{out}\n{err}");
@@ -88,7 +88,7 @@ impl Kubectl<'_> {
         }
     }
 
-    async fn fails(&self, words: &str, input: &str, expected: &str) {
+    pub(crate) async fn fails(&self, words: &str, input: &str, expected: &str) {
         let output = self.output(words, input).await;
         let (out, err) = texts(&output);
         assert!(!output.status.success(), "kubectl {words}\n{out}");
@@ -128,10 +128,85 @@ label task count-words tier=web                         => labeled
 annotate pool eng note=x                                => annotated
 "#;
 
+/// Commands whose bodies kubectl writes as protobuf.
+const TYPED: &str = r#"
+create namespace team                                   => namespace/team created
+create configmap game --from-literal=a=b -n team        => configmap/game created
+get configmap game -n team -o jsonpath={.data.a}        => b
+create secret generic keys --from-literal=a=b -n team   => secret/keys created
+get secret keys -n team -o jsonpath={.data.a}-{.type}   => Yg==-Opaque
+create serviceaccount robot -n team                     => serviceaccount/robot created
+get sa,cm,secrets -n team                               => robot; game; keys
+delete configmap game -n team                           => deleted
+patch sa robot -n team -p {"imagePullSecrets":[{"name":"a"}]} => patched
+patch sa robot -n team -p {"imagePullSecrets":[{"name":"b"}]} => patched
+get sa robot -n team -o jsonpath={.imagePullSecrets[*].name} => a b
+create service clusterip web --tcp=80:8080 -n team      => service/web created
+get svc -A                                              => kubernetes; web; ClusterIP
+describe service web -n team                            => Port:; 80/TCP
+cluster-info                                            => control plane
+events -n team                                          =>
+"#;
+
+/// Rights, as an administrator hands them out.
+const RIGHTS: &str = r#"
+auth can-i delete tasks                                 => yes
+auth can-i --list                                       => *.*
+auth can-i create tasks --as=jane    ! no
+create role reader --verb=get,list --resource=tasks     => created
+create rolebinding jane --role=reader --user=jane       => created
+create clusterrole looker --verb=get --resource=configmaps => created
+create clusterrolebinding jane --clusterrole=looker --user=jane => created
+auth can-i list tasks --as=jane                         => yes
+auth can-i list tasks --as=jane -n kube-system          ! no
+auth can-i --list --as=jane                             => tasks.stoa.dev; configmaps; [get list]
+get tasks --as=jane                                     => count-words
+get secrets --as=jane                                   ! secrets is forbidden: User "jane" cannot list resource "secrets" in API group "" in the namespace "default"
+get tasks --as=system:serviceaccount:default:robot      ! cannot list resource "tasks"
+get roles,rolebindings -o wide                          => reader; Role/reader; jane
+get clusterroles cluster-admin -o yaml                  => rbac-defaults
+describe clusterrole view                               => tasks.stoa.dev
+create rolebinding up --clusterrole=cluster-admin --user=jane --as=jane ! cannot create resource "rolebindings"
+auth reconcile -f -                                     => reconciled
+delete role/reader rolebinding/jane clusterrole/looker clusterrolebinding/jane => deleted
+"#;
+
+/// What `auth reconcile` is given.
+const ROLE: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader, namespace: default}
+rules:
+- {apiGroups: [stoa.dev], resources: [frameworks], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: jane, namespace: default}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: joe}
+";
+
 const EVENING: &str = "
 delete task count-words                                 => deleted
 delete -f - --ignore-not-found                          => analytics; settings
 ";
+
+async fn rights(kubectl: &Kubectl<'_>) {
+    for line in RIGHTS.lines().filter(|line| !line.is_empty()) {
+        let Some((words, expected)) = line.split_once(" => ") else {
+            let (words, expected) = line.split_once(" ! ").unwrap();
+            let output = kubectl.output(words, "").await;
+            let (out, err) = texts(&output);
+            let said = format!("{out}{err}");
+            assert!(!output.status.success(), "kubectl {words}\n{said}");
+            assert!(said.contains(expected.trim()), "kubectl {words}\n{said}");
+            continue;
+        };
+        let expected: Vec<&str> = expected.split("; ").map(str::trim).collect();
+        kubectl.says_to(words, ROLE, &expected).await;
+    }
+}
 
 async fn script(kubectl: &Kubectl<'_>, script: &str) {
     for line in script.lines().filter(|line| !line.is_empty()) {
@@ -157,6 +232,8 @@ async fn kubectl_does_its_everyday_work() {
     changes(&kubectl).await;
     watches(&kubectl).await;
     refusals(&kubectl).await;
+    rights(&kubectl).await;
+    script(&kubectl, TYPED).await;
     script(&kubectl, EVENING).await;
     kubectl
         .fails("get task count-words", "", "(NotFound)")

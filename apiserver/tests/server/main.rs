@@ -2,11 +2,20 @@
 //! kubectl, and a crowd that sends garbage.
 #![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
 
+mod admission;
+mod audit;
 mod clients;
+mod crowds;
+mod events;
 mod hostile;
 mod joins;
 mod kubectl;
 mod logs;
+mod reviews;
 mod rig;
+mod rights;
 mod snapshots;
+mod tokens;
+mod vault;
 mod watches;
+mod wire;

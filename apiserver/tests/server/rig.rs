@@ -30,21 +30,26 @@ impl Rig {
     }
 
     pub(crate) async fn with_history(dir: TempDir, history_bytes: usize) -> Self {
+        Self::with(dir, |options| {
+            options.store_limits.history_bytes = history_bytes;
+        })
+        .await
+    }
+
+    /// With other options than usual.
+    pub(crate) async fn with(dir: TempDir, change: impl FnOnce(&mut Options)) -> Self {
         let loopback = "127.0.0.1:0".parse().unwrap();
-        let options = Options {
+        let mut options = Options {
             data_dir: dir.path().join("data"),
             listen: loopback,
             peer_listen: loopback,
-            store_limits: store::Limits {
-                history_bytes,
-                ..store::Limits::default()
-            },
             limits: Limits {
                 handshake: Duration::from_secs(2),
                 ..Limits::default()
             },
             ..Options::default()
         };
+        change(&mut options);
         let (service, handle) = Service::start(options).await.unwrap();
         let shutdown = CancellationToken::new();
         let run = tokio::spawn(service.run(shutdown.clone()));
@@ -77,9 +82,11 @@ impl Rig {
 
     pub(crate) async fn client(&self, kubeconfig: Kubeconfig) -> kube::Client {
         let options = KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .unwrap();
+        // A refusal is to be seen, not to be tried again.
+        config.default_retry = false;
         kube::Client::try_from(config).unwrap()
     }
 

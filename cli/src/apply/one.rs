@@ -1,5 +1,7 @@
 //! Applies one object: create, or a three-way merge patch.
 
+use serde_json::Value;
+
 use super::{Applied, Change, Options, Ready};
 use crate::cluster::{Answer, Ask, Cluster, Refused, query};
 use crate::exit::{Failure, Outcome};
@@ -10,6 +12,9 @@ const ROUNDS: usize = 5;
 
 /// Media type of a merge patch.
 pub(crate) const MERGE: &str = "application/merge-patch+json";
+
+/// Media type of a server-side apply.
+const APPLY: &str = "application/apply-patch+yaml";
 
 /// Applies `ready`.
 pub(super) async fn apply(cluster: &Cluster, ready: &Ready, options: Options) -> Outcome<Applied> {
@@ -36,7 +41,38 @@ pub(super) async fn apply(cluster: &Cluster, ready: &Ready, options: Options) ->
     Err(last.map_or_else(|| Failure::new("nothing was tried"), place))
 }
 
+/// One request: the server does all the rest.
+async fn server_side(
+    cluster: &Cluster,
+    ready: &Ready,
+    options: Options,
+) -> Result<Applied, Refused> {
+    let path = ready.kind.object(&ready.namespace, &ready.name);
+    let live = match cluster.send(Ask::get(&path)).await {
+        Ok(answer) => Some(answer.value),
+        Err(e) if e.is_not_found() => None,
+        Err(e) => return Err(e),
+    };
+    let mut path = parameters(&path, options);
+    if options.force_conflicts {
+        path = query(&path, &[("force", "true")]);
+    }
+    let answer = cluster.send(Ask::patch(path, APPLY, &ready.object)).await?;
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    let change = match live {
+        None => Change::Created,
+        Some(live) if version(&live) == version(&answer.value) && !options.dry_run => {
+            Change::Unchanged
+        }
+        Some(_) => Change::Configured,
+    };
+    Ok(applied(ready, change, answer))
+}
+
 async fn round(cluster: &Cluster, ready: &Ready, options: Options) -> Result<Applied, Refused> {
+    if options.server_side {
+        return server_side(cluster, ready, options).await;
+    }
     let wanted = merge::annotated(&ready.object);
     let path = ready.kind.object(&ready.namespace, &ready.name);
     let live = match cluster.send(Ask::get(&path)).await {
@@ -77,8 +113,13 @@ fn applied(ready: &Ready, change: Change, answer: Answer) -> Applied {
 }
 
 fn parameters(path: &str, options: Options) -> String {
+    let manager = if options.server_side {
+        "stoa"
+    } else {
+        "stoa-apply"
+    };
     let validation = [
-        ("fieldManager", "stoa-apply"),
+        ("fieldManager", manager),
         ("fieldValidation", options.validation.as_str()),
     ];
     let path = query(path, &validation);

@@ -24,6 +24,12 @@ pub(crate) struct Args {
     /// All of them in one transaction, or none
     #[arg(long)]
     atomic: bool,
+    /// Let the server merge, and keep who set which field
+    #[arg(long, conflicts_with = "atomic")]
+    server_side: bool,
+    /// With --server-side: take fields over from other managers
+    #[arg(long, requires = "server_side")]
+    force_conflicts: bool,
     /// Wait until tasks have ended and other objects are ready, or for CONDITION on each object
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "", value_name = "CONDITION")]
     wait: Option<String>,
@@ -69,6 +75,8 @@ pub(crate) async fn run(args: Args, outer: &Connect) -> Outcome {
     let cluster = connect.cluster().await?;
     let options = Options {
         atomic: args.atomic,
+        server_side: args.server_side,
+        force_conflicts: args.force_conflicts,
         dry_run: args.dry_run == DryRun::Server,
         validation: args.validate,
         namespace_is_fixed: connect.namespace.is_some(),

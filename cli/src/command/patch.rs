@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// A file with the patch
     #[arg(long, value_name = "FILE", conflicts_with = "patch")]
     patch_file: Option<PathBuf>,
-    /// merge (RFC 7396) or json (RFC 6902)
+    /// merge (RFC 7396), json (RFC 6902) or, for built-in kinds, strategic
     #[arg(long = "type", default_value = "merge", value_name = "TYPE")]
     form: Type,
     /// A part of the object, e.g. status
@@ -50,6 +50,8 @@ pub(crate) enum Type {
     Merge,
     /// RFC 6902.
     Json,
+    /// Lists of built-in kinds merge by their keys.
+    Strategic,
 }
 
 /// Runs `patch`.
@@ -60,6 +62,7 @@ pub(crate) async fn run(args: Args, outer: &Connect) -> Outcome {
     let media = match args.form {
         Type::Merge => MERGE,
         Type::Json => "application/json-patch+json",
+        Type::Strategic => "application/strategic-merge-patch+json",
     };
     for (kind, name) in target::named(&kinds, &args.words)? {
         let mut path = kind.object(&cluster.namespace, &name);

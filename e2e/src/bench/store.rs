@@ -6,7 +6,7 @@
 
 pub mod cost;
 pub mod facts;
-mod floor;
+pub(in crate::bench) mod floor;
 mod load;
 pub mod memory;
 mod row;
@@ -21,6 +21,7 @@ use crate::Outcome;
 use crate::bench::figure::{Bar, number};
 use crate::grpc::Consistency;
 
+pub(in crate::bench) use row::median;
 pub use row::{Row, Sides};
 pub use system::System;
 pub use wire::Wire;

@@ -37,9 +37,10 @@ impl Lines {
 
     /// The line that tells an event; the shared one wherever it fits.
     pub(super) fn event(&mut self, event: &Event, kind: Kind) -> Bytes {
-        let stored = self.resource.version == self.resource.storage_version;
         match event.item(kind) {
-            Some(_) if self.shape == Shape::Full && stored => event.frame(kind),
+            Some(_) if self.shape == Shape::Full && self.resource.is_as_stored() => {
+                event.frame(kind)
+            }
             Some(item) => self.encode(kind, item),
             None => Bytes::new(),
         }

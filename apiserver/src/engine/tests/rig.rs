@@ -10,6 +10,7 @@ use store::{Bootstrap, Limits, Options, PeerTls, Store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::authorize::Policy;
 use crate::bootstrap::ensure_system_objects;
 use crate::call::{Body, Call, List, Media, Reply, TransactionCall, Verb};
 use crate::engine::Engine;
@@ -17,7 +18,7 @@ use crate::object;
 use crate::params::Params;
 use crate::pki::{self, Authority, Subject};
 use crate::status::Failure;
-use crate::user::{MASTERS, Policy, User};
+use crate::user::{MASTERS, User};
 
 /// An engine to try things on.
 pub(super) struct Rig {

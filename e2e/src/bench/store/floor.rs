@@ -12,14 +12,14 @@ use crate::bench::figure::{milliseconds, percentile};
 
 /// How long one write takes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Floor {
-    pub(super) p50_ms: f64,
-    pub(super) p99_ms: f64,
+pub(in crate::bench) struct Floor {
+    pub(in crate::bench) p50_ms: f64,
+    pub(in crate::bench) p99_ms: f64,
 }
 
 /// Writes `rounds` batches of `bytes` one behind the other into a file that is all zeros already, so
 /// that fdatasync has no metadata to write: what a preallocated log costs at best.
-pub(super) fn measure(folder: &Path, bytes: usize, rounds: usize) -> Outcome<Floor> {
+pub(in crate::bench) fn measure(folder: &Path, bytes: usize, rounds: usize) -> Outcome<Floor> {
     let path = folder.join("floor");
     std::fs::write(&path, vec![0; bytes * rounds])?;
     let file = File::options().write(true).open(&path)?;

@@ -114,7 +114,7 @@ impl fmt::Display for Row {
 
 /// The middle one; of an even count the lower of the two, zero of none.
 #[must_use]
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
+pub(in crate::bench) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len().saturating_sub(1) / 2;
     values.get(middle).copied().unwrap_or_default()

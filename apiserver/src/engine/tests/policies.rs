@@ -1,0 +1,270 @@
+//! Policies in CEL, with bindings, parameters and variables.
+
+use serde_json::{Value, json};
+
+use super::rig::{Rig, config_map, task};
+use crate::user::User;
+
+fn policy(spec: Value) -> Value {
+    let mut whole = json!({
+        "matchConstraints": {"resourceRules": [{
+            "operations": ["CREATE", "UPDATE"], "apiGroups": ["stoa.dev"], "apiVersions": ["v1"],
+            "resources": ["tasks"],
+        }]},
+    });
+    for (field, value) in spec.as_object().unwrap() {
+        whole[field] = value.clone();
+    }
+    json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+           "metadata": {"name": "p"}, "spec": whole})
+}
+
+fn binding(spec: Value) -> Value {
+    let mut whole = json!({"policyName": "p", "validationActions": ["Deny"]});
+    for (field, value) in spec.as_object().unwrap() {
+        whole[field] = value.clone();
+    }
+    json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+           "metadata": {"name": "b"}, "spec": whole})
+}
+
+async fn set(rig: &Rig, own: Value, bound: Value) {
+    rig.create("validatingadmissionpolicies", policy(own))
+        .await
+        .unwrap();
+    rig.create("validatingadmissionpolicybindings", binding(bound))
+        .await
+        .unwrap();
+}
+
+/// What the creation of a task comes to.
+async fn said(rig: &Rig, priority: i64) -> (u16, String) {
+    let mut asked = task("x");
+    asked["spec"]["priority"] = json!(priority);
+    match rig.create_with("tasks", asked, "dryRun=All").await {
+        Ok((_, warnings)) => (200, warnings.join("; ")),
+        Err(failure) => (failure.code(), failure.message().to_owned()),
+    }
+}
+
+const DENIED: &str = "tasks.stoa.dev \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: ";
+
+#[tokio::test]
+async fn a_policy_refuses_with_its_words() {
+    for (validation, code, text) in [
+        (
+            json!({"expression": "object.spec.priority < 5", "message": "too important"}),
+            422,
+            "too important",
+        ),
+        (
+            json!({"expression": "object.spec.priority < 5"}),
+            422,
+            "failed expression: object.spec.priority < 5",
+        ),
+        (
+            json!({"expression": "object.spec.priority < 5", "reason": "Forbidden",
+                   "messageExpression": "'at most 4, not ' + string(object.spec.priority)"}),
+            403,
+            "at most 4, not 9",
+        ),
+        (
+            json!({"expression": "object.spec.nothing < 5"}),
+            422,
+            "expression 'object.spec.nothing < 5' resulted in error: ",
+        ),
+        (
+            json!({"expression": "request.userInfo.username == 'ann'", "message": "ann only"}),
+            422,
+            "ann only",
+        ),
+        (
+            json!({"expression": "namespaceObject.metadata.name != 'default'", "message": "elsewhere"}),
+            422,
+            "elsewhere",
+        ),
+    ] {
+        let rig = Rig::start().await;
+        let made = rig
+            .create(
+                "validatingadmissionpolicies",
+                policy(json!({"validations": [validation]})),
+            )
+            .await
+            .unwrap();
+        assert_eq!(made["spec"]["failurePolicy"], "Fail");
+        assert_eq!(made["status"]["observedGeneration"], 1);
+        assert_eq!(
+            said(&rig, 9).await.0,
+            200,
+            "a policy without a binding says nothing"
+        );
+        rig.create("validatingadmissionpolicybindings", binding(json!({})))
+            .await
+            .unwrap();
+        let found = said(&rig, 9).await;
+        assert_eq!(found.0, code, "{}", found.1);
+        assert!(
+            found.1.starts_with(&format!("{DENIED}{text}")),
+            "{}",
+            found.1
+        );
+    }
+}
+
+#[tokio::test]
+async fn actions_conditions_and_who_is_not_asked() {
+    let rig = Rig::start().await;
+    let own = json!({
+        "validations": [{"expression": "object.spec.priority < 5", "message": "no"}],
+        "matchConditions": [{"name": "not-me", "expression": "object.metadata.name != 'me'"}],
+    });
+    set(&rig, own, json!({"validationActions": ["Warn", "Audit"]})).await;
+    let warning = "Validation failed for ValidatingAdmissionPolicy 'p' with binding 'b': no";
+    assert_eq!(said(&rig, 9).await, (200, warning.to_owned()));
+    assert_eq!(said(&rig, 1).await, (200, String::new()));
+    let deny = json!({"spec": {"validationActions": ["Deny"]}});
+    rig.merge("validatingadmissionpolicybindings", "b", "", deny)
+        .await
+        .unwrap();
+    let mut mine = task("me");
+    mine["spec"]["priority"] = json!(9);
+    rig.create("tasks", mine.clone()).await.unwrap();
+    let failure = rig
+        .merge("tasks", "me", "", json!({"spec": {"priority": 8}}))
+        .await;
+    failure.unwrap();
+    mine["metadata"]["name"] = json!("other");
+    assert_eq!(
+        rig.create("tasks", mine.clone()).await.unwrap_err().code(),
+        422
+    );
+    // Bundles and other kinds: judged, and left alone.
+    let op = json!({"apiVersion": "stoa.dev/v1", "resource": "tasks", "namespace": "default", "verb": "create", "body": mine});
+    let failure = rig
+        .transaction(json!({"operations": [op]}))
+        .await
+        .unwrap_err();
+    assert!(
+        failure.message().contains("denied request: no"),
+        "{failure}"
+    );
+    rig.create("configmaps", config_map("c", "1"))
+        .await
+        .unwrap();
+    let mut rig = rig;
+    rig.user = User::controllers();
+    rig.create("tasks", mine).await.unwrap();
+}
+
+#[tokio::test]
+async fn parameters_and_variables() {
+    let rig = Rig::start().await;
+    let own = json!({
+        "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+        "variables": [
+            {"name": "most", "expression": "int(params.data.v)"},
+            {"name": "over", "expression": "object.spec.priority > variables.most"},
+        ],
+        "validations": [{"expression": "!variables.over", "messageExpression": "'most is ' + string(variables.most)"}],
+    });
+    let named = json!({"paramRef": {"name": "limit", "parameterNotFoundAction": "Deny"}});
+    set(&rig, own, named).await;
+    let missing = format!(
+        "{DENIED}failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction"
+    );
+    assert_eq!(said(&rig, 1).await, (422, missing));
+    let allow = json!({"spec": {"paramRef": {"parameterNotFoundAction": "Allow"}}});
+    rig.merge("validatingadmissionpolicybindings", "b", "", allow)
+        .await
+        .unwrap();
+    assert_eq!(said(&rig, 9).await.0, 200);
+    rig.create("configmaps", config_map("limit", "4"))
+        .await
+        .unwrap();
+    assert_eq!(said(&rig, 4).await.0, 200);
+    assert_eq!(said(&rig, 5).await, (422, format!("{DENIED}most is 4")));
+    rig.merge("configmaps", "limit", "", json!({"data": {"v": "x"}}))
+        .await
+        .unwrap();
+    let found = said(&rig, 5).await;
+    assert!(
+        found
+            .1
+            .starts_with(&format!("{DENIED}composited variable \"")),
+        "{}",
+        found.1
+    );
+    let labelled = json!({"metadata": {"labels": {"kind": "limit"}}, "data": {"v": "7"}});
+    rig.merge("configmaps", "limit", "", labelled)
+        .await
+        .unwrap();
+    let selected = json!({"spec": {"paramRef": {"name": null, "selector": {"matchLabels": {"kind": "limit"}}}}});
+    rig.merge("validatingadmissionpolicybindings", "b", "", selected)
+        .await
+        .unwrap();
+    assert_eq!(said(&rig, 7).await.0, 200);
+    assert_eq!(said(&rig, 8).await, (422, format!("{DENIED}most is 7")));
+}
+
+#[tokio::test]
+async fn a_policy_that_fails_open_does_not_refuse_by_failing() {
+    let rig = Rig::start().await;
+    let own = json!({"failurePolicy": "Ignore", "validations": [{"expression": "object.spec.nothing < 5"}]});
+    set(&rig, own, json!({})).await;
+    assert_eq!(said(&rig, 1).await, (200, String::new()));
+}
+
+#[tokio::test]
+async fn a_policy_can_always_be_undone() {
+    let rig = Rig::start().await;
+    let everything = json!({"resourceRules": [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"]}]});
+    set(
+        &rig,
+        json!({"matchConstraints": everything, "validations": [{"expression": "false"}]}),
+        json!({}),
+    )
+    .await;
+    rig.create("configmaps", config_map("c", "1"))
+        .await
+        .unwrap_err();
+    rig.delete("validatingadmissionpolicybindings", "b", json!({}))
+        .await
+        .unwrap();
+    rig.create("configmaps", config_map("c", "1"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn wrong_policies_are_refused() {
+    let rig = Rig::start().await;
+    let failure = rig
+        .create("validatingadmissionpolicies", policy(json!({
+            "variables": [{"name": "in", "expression": "1"}],
+            "validations": [{"expression": "object.("}, {"expression": "params.x", "message": "a\nb"}],
+        })))
+        .await
+        .unwrap_err();
+    for text in [
+        "spec.variables[0].name: Invalid value: \"in\": name is not a valid CEL identifier",
+        "spec.validations[0].expression: Invalid value: \"object.(\": compilation failed: ",
+        "spec.validations[1].expression: Invalid value: \"params.x\": compilation failed: undeclared reference to 'params'",
+        "spec.validations[1].message: Invalid value: \"a\\nb\": message must not contain line breaks",
+    ] {
+        assert!(failure.message().contains(text), "{text}\n{failure}");
+    }
+    let failure = rig
+        .create("validatingadmissionpolicybindings", binding(json!({
+            "validationActions": ["Deny", "Warn"], "paramRef": {"parameterNotFoundAction": "Eat"},
+        })))
+        .await
+        .unwrap_err();
+    for text in [
+        "spec.paramRef: Required value: one of name or selector must be specified",
+        "spec.paramRef.parameterNotFoundAction: Unsupported value: \"Eat\": supported values: \"Deny\", \"Allow\"",
+        "must not contain both Deny and Warn",
+    ] {
+        assert!(failure.message().contains(text), "{text}\n{failure}");
+    }
+}

@@ -1,0 +1,329 @@
+//! ValidatingAdmissionPolicy and ValidatingAdmissionPolicyBinding.
+
+use serde_json::{Value, json};
+
+use super::{default, duplicate, items, matching, not_supported, one_of, word};
+use crate::admission::expression;
+use crate::names;
+use crate::status::Cause;
+
+const RULES: [&str; 2] = ["resourceRules", "excludeResourceRules"];
+
+const REASONS: [&str; 4] = [
+    "Forbidden",
+    "Invalid",
+    "RequestEntityTooLarge",
+    "Unauthorized",
+];
+
+/// Conditions one webhook or policy may have, as upstream.
+const CONDITIONS_MAX: usize = 64;
+
+/// Annotations one policy may make, as upstream.
+const ANNOTATIONS_MAX: usize = 20;
+
+/// Fills in the failure policy and the selectors.
+pub(super) fn complete(object: &mut Value) {
+    if let Some(spec) = object["spec"].as_object_mut() {
+        default(spec, "failurePolicy", json!("Fail"));
+        if let Some(constraints) = spec
+            .get_mut("matchConstraints")
+            .and_then(Value::as_object_mut)
+        {
+            matching::complete(constraints, &RULES);
+        }
+    }
+}
+
+/// Fills in the selectors.
+pub(super) fn complete_binding(object: &mut Value) {
+    if let Some(resources) = object
+        .pointer_mut("/spec/matchResources")
+        .and_then(Value::as_object_mut)
+    {
+        matching::complete(resources, &RULES);
+    }
+}
+
+/// Everything that is wrong with a policy.
+pub(super) fn check(object: &Value) -> Vec<Cause> {
+    let spec = &object["spec"];
+    let mut causes = Vec::new();
+    one_of(
+        spec,
+        "failurePolicy",
+        &["Fail", "Ignore"],
+        "spec",
+        &mut causes,
+    );
+    let params = spec.get("paramKind").filter(|kind| !kind.is_null());
+    if let Some(kind) = params {
+        for field in ["apiVersion", "kind"] {
+            if word(kind, field).is_empty() {
+                causes.push(Cause::required(format!("spec.paramKind.{field}"), ""));
+            }
+        }
+    }
+    match spec
+        .get("matchConstraints")
+        .filter(|value| value.is_object())
+    {
+        None => causes.push(Cause::required("spec.matchConstraints", "")),
+        Some(constraints) => {
+            matching::check(constraints, &RULES, "spec.matchConstraints", &mut causes);
+            if items(constraints, "resourceRules").is_empty() {
+                causes.push(Cause::required("spec.matchConstraints.resourceRules", ""));
+            }
+        }
+    }
+    conditions(spec, "spec", params.is_some(), &mut causes);
+    variables(spec, params.is_some(), &mut causes);
+    validations(spec, params.is_some(), &mut causes);
+    annotations(object, params.is_some(), &mut causes);
+    causes
+}
+
+/// `matchConditions` of a webhook or a policy.
+pub(super) fn conditions(value: &Value, place: &str, params: bool, causes: &mut Vec<Cause>) {
+    let all = items(value, "matchConditions");
+    let place = format!("{place}.matchConditions");
+    if all.len() > CONDITIONS_MAX {
+        let text = format!(
+            "Too many: {}: must have at most {CONDITIONS_MAX} items",
+            all.len()
+        );
+        causes.push(Cause::of(place.clone(), text));
+    }
+    let mut names = Vec::new();
+    for (n, condition) in all.iter().enumerate() {
+        let at = format!("{place}[{n}]");
+        let known = expression::Known {
+            params,
+            variables: false,
+        };
+        compiles(condition, "expression", "", known, &at, causes);
+        let name = word(condition, "name");
+        if name.is_empty() {
+            causes.push(Cause::required(format!("{at}.name"), ""));
+        } else if names.contains(&name) {
+            causes.push(duplicate(format!("{at}.name"), name));
+        } else if let Some(problem) = names::label_key(name) {
+            causes.push(Cause::invalid(format!("{at}.name"), &name.into(), &problem));
+        }
+        names.push(name);
+    }
+}
+
+/// The expression must be there, and compile.
+fn compiles(
+    value: &Value,
+    field: &str,
+    missing: &str,
+    known: expression::Known,
+    place: &str,
+    causes: &mut Vec<Cause>,
+) {
+    let text = word(value, field);
+    let at = format!("{place}.{field}");
+    if text.trim().is_empty() {
+        causes.push(Cause::required(at, missing));
+    } else if let Err(problem) = expression::Expression::compile(text, known) {
+        causes.push(Cause::invalid(
+            at,
+            &text.into(),
+            &format!("compilation failed: {problem}"),
+        ));
+    }
+}
+
+fn variables(spec: &Value, params: bool, causes: &mut Vec<Cause>) {
+    for (n, variable) in items(spec, "variables").iter().enumerate() {
+        let place = format!("spec.variables[{n}]");
+        let name = word(variable, "name");
+        if name.trim().is_empty() {
+            causes.push(Cause::required(
+                format!("{place}.name"),
+                "name is not specified",
+            ));
+        } else if !expression::is_identifier(name) {
+            const TEXT: &str = "name is not a valid CEL identifier";
+            causes.push(Cause::invalid(format!("{place}.name"), &name.into(), TEXT));
+        }
+        let known = expression::Known {
+            params,
+            variables: true,
+        };
+        compiles(
+            variable,
+            "expression",
+            "expression is not specified",
+            known,
+            &place,
+            causes,
+        );
+    }
+}
+
+fn validations(spec: &Value, params: bool, causes: &mut Vec<Cause>) {
+    const NONE: &str = "validations or auditAnnotations must contain at least one item";
+    let all = items(spec, "validations");
+    if all.is_empty() && items(spec, "auditAnnotations").is_empty() {
+        causes.push(Cause::required("spec.validations", NONE));
+        causes.push(Cause::required("spec.auditAnnotations", NONE));
+    }
+    let known = expression::Known {
+        params,
+        variables: true,
+    };
+    for (n, validation) in all.iter().enumerate() {
+        let place = format!("spec.validations[{n}]");
+        compiles(
+            validation,
+            "expression",
+            "expression is not specified",
+            known,
+            &place,
+            causes,
+        );
+        let message = word(validation, "message");
+        let at = format!("{place}.message");
+        if !message.is_empty() && message.trim().is_empty() {
+            const TEXT: &str = "message must be non-empty if specified";
+            causes.push(Cause::invalid(at, &message.into(), TEXT));
+        } else if message.trim().contains(['\n', '\r']) {
+            const TEXT: &str = "message must not contain line breaks";
+            causes.push(Cause::invalid(at, &message.into(), TEXT));
+        }
+        let words = word(validation, "messageExpression");
+        if !words.is_empty() && words.trim().is_empty() {
+            const TEXT: &str = "must be non-empty if specified";
+            causes.push(Cause::invalid(
+                format!("{place}.messageExpression"),
+                &words.into(),
+                TEXT,
+            ));
+        } else if !words.is_empty() {
+            compiles(validation, "messageExpression", "", known, &place, causes);
+        }
+        one_of(validation, "reason", &REASONS, &place, causes);
+    }
+}
+
+fn annotations(object: &Value, params: bool, causes: &mut Vec<Cause>) {
+    let all = items(&object["spec"], "auditAnnotations");
+    if all.len() > ANNOTATIONS_MAX {
+        let text = format!("must not have more than {ANNOTATIONS_MAX} auditAnnotations");
+        causes.push(Cause::invalid(
+            "spec.auditAnnotations",
+            &json!("..."),
+            &text,
+        ));
+    }
+    let mut keys = Vec::new();
+    for (n, annotation) in all.iter().enumerate() {
+        let place = format!("spec.auditAnnotations[{n}]");
+        let key = word(annotation, "key");
+        if let Some(problem) = names::label_key(key) {
+            causes.push(Cause::invalid(
+                format!("{place}.key"),
+                &key.into(),
+                &problem,
+            ));
+        } else if keys.contains(&key) {
+            causes.push(duplicate(format!("{place}.key"), key));
+        }
+        keys.push(key);
+        let known = expression::Known {
+            params,
+            variables: true,
+        };
+        const MISSING: &str = "valueExpression is not specified";
+        compiles(
+            annotation,
+            "valueExpression",
+            MISSING,
+            known,
+            &place,
+            causes,
+        );
+    }
+}
+
+/// Everything that is wrong with a binding.
+pub(super) fn check_binding(object: &Value) -> Vec<Cause> {
+    let spec = &object["spec"];
+    let mut causes = Vec::new();
+    let policy = word(spec, "policyName");
+    if policy.is_empty() {
+        causes.push(Cause::required("spec.policyName", ""));
+    } else if let Some(problem) = names::dns_subdomain(policy) {
+        causes.push(Cause::invalid("spec.policyName", &policy.into(), &problem));
+    }
+    if let Some(reference) = spec.get("paramRef").filter(|value| value.is_object()) {
+        check_reference(reference, &mut causes);
+    }
+    if let Some(resources) = spec.get("matchResources").filter(|value| value.is_object()) {
+        // Upstream's path has this typing error too, and clients compare texts.
+        matching::check(resources, &RULES, "spec.matchResouces", &mut causes);
+    }
+    actions(items(spec, "validationActions"), &mut causes);
+    causes
+}
+
+fn check_reference(reference: &Value, causes: &mut Vec<Cause>) {
+    let name = word(reference, "name");
+    let selector = reference.get("selector").filter(|value| !value.is_null());
+    matching::selector(selector, "spec.paramRef.selector", causes);
+    match (name.is_empty(), selector) {
+        (true, None) => {
+            const TEXT: &str = "one of name or selector must be specified";
+            causes.push(Cause::required("spec.paramRef", TEXT));
+        }
+        (false, Some(_)) => {
+            const TEXT: &str = "name and selector are mutually exclusive";
+            for field in ["name", "selector"] {
+                causes.push(Cause::forbidden(format!("spec.paramRef.{field}"), TEXT));
+            }
+        }
+        (true, Some(_)) | (false, None) => {}
+    }
+    if word(reference, "parameterNotFoundAction").is_empty() {
+        causes.push(Cause::required("spec.paramRef.parameterNotFoundAction", ""));
+    }
+    let words = ["Deny", "Allow"];
+    one_of(
+        reference,
+        "parameterNotFoundAction",
+        &words,
+        "spec.paramRef",
+        causes,
+    );
+}
+
+fn actions(all: &[Value], causes: &mut Vec<Cause>) {
+    const PLACE: &str = "spec.validationActions";
+    const ACTIONS: [&str; 3] = ["Audit", "Deny", "Warn"];
+    let words: Vec<&str> = all
+        .iter()
+        .map(|action| action.as_str().unwrap_or_default())
+        .collect();
+    for (n, action) in words.iter().enumerate() {
+        if !ACTIONS.contains(action) {
+            causes.push(not_supported(&format!("{PLACE}[{n}]"), action, &ACTIONS));
+        }
+        if words[..n].contains(action) {
+            causes.push(duplicate(format!("{PLACE}[{n}]"), action));
+        }
+    }
+    if words.contains(&"Deny") && words.contains(&"Warn") {
+        const TEXT: &str = "must not contain both Deny and Warn (repeating the same validation failure \
+                            information in the API response and headers serves no purpose)";
+        causes.push(Cause::invalid(PLACE, &json!(words), TEXT));
+    }
+    if words.is_empty() {
+        causes.push(Cause::required(
+            PLACE,
+            "at least one validation action is required",
+        ));
+    }
+}

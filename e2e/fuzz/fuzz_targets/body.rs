@@ -1,0 +1,4 @@
+//! Feeds the target `body` of `e2e::fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| e2e::fuzz::feed("body", data));

@@ -1,0 +1,4 @@
+//! Feeds the target `patch` of `e2e::fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| e2e::fuzz::feed("patch", data));

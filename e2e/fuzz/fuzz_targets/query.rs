@@ -1,0 +1,4 @@
+//! Feeds the target `query` of `e2e::fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| e2e::fuzz::feed("query", data));

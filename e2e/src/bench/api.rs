@@ -1,0 +1,232 @@
+//! The public API, one replica and three, driven over HTTPS by one lean HTTP/2 client, beside what
+//! kube-apiserver did on such a machine, and beside the limits of the machine in the same run.
+//!
+//! Client and servers share the machine. Each client waits for its answer before it asks again;
+//! requests are encoded in a few formatted pieces, answers are thrown away once their status is seen.
+
+mod agents;
+mod fan;
+mod limits;
+mod line;
+mod load;
+mod objects;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use apiserver::pki::Subject;
+
+use crate::{Cluster, Fault, Outcome, Plan, machine};
+
+pub use line::{Row, rows};
+
+use wire::Dialer;
+
+/// What was measured, by the name of its line.
+pub type Figures = BTreeMap<&'static str, f64>;
+
+/// Told what has just been measured, since a whole benchmark takes minutes.
+pub type Progress<'a> = &'a mut dyn FnMut(&str);
+
+/// The numbers of replicas that are compared: one is a column of its own, and so are three.
+pub const SIZES: [usize; 2] = [1, 3];
+
+/// A part of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Part {
+    /// Bare writes and bare TLS, without any of our servers.
+    Limits,
+    /// Creates, gets, updates, the list of all, and memory before and after.
+    Objects,
+    /// One change to many watchers.
+    Fan,
+    /// Agents that watch their own tasks while statuses change.
+    Agents,
+}
+
+/// Which of several replicas the client talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Doors {
+    /// The one that leads.
+    Leader,
+    /// One that does not, if there is one.
+    Follower,
+    /// All in turn, connection by connection.
+    All,
+}
+
+/// Sizes of the benchmark.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Parts to run.
+    pub parts: Vec<Part>,
+    /// Which replicas are asked.
+    pub doors: Doors,
+    /// Where the data goes; it is the disk whose bare writes are measured.
+    pub root: PathBuf,
+    /// Objects that are created: an eleventh by one client, the rest by 64 and by 256.
+    pub objects: usize,
+    /// Gets of each kind, and updates.
+    pub requests: usize,
+    /// Lists of all objects; the median counts.
+    pub lists: usize,
+    /// Watchers and events of each fan-out.
+    pub fans: [(usize, usize); 2],
+    /// Agents, each with a watch of its own tasks.
+    pub agents: usize,
+    /// Connections those watches share, one run each; as many as agents is what agents do.
+    pub agent_connections: Vec<usize>,
+    /// Status updates a second.
+    pub updates_per_s: usize,
+    /// Seconds of status updates.
+    pub agents_s: usize,
+    /// Bare writes, and MiB of bare TLS.
+    pub limit_rounds: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            parts: vec![Part::Limits, Part::Objects, Part::Fan],
+            doors: Doors::Leader,
+            root: std::env::temp_dir(),
+            objects: 22_000,
+            requests: 30_000,
+            lists: 7,
+            fans: [(100, 1_000), (1_000, 300)],
+            agents: 10_000,
+            agent_connections: vec![10_000, 32],
+            updates_per_s: 2_000,
+            agents_s: 10,
+            limit_rounds: 2_000,
+        }
+    }
+}
+
+impl Options {
+    fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+}
+
+/// The limits of this machine, without any server of ours.
+///
+/// # Errors
+/// When the disk or the network of this machine cannot be used.
+pub async fn limits(options: &Options) -> Outcome<Figures> {
+    if options.has(Part::Limits) {
+        limits::measure(options).await
+    } else {
+        Ok(Figures::new())
+    }
+}
+
+/// Every other part, on clusters of this many replicas.
+///
+/// # Errors
+/// When a cluster does not do what is to be measured.
+pub async fn measure(
+    options: &Options,
+    replicas: usize,
+    progress: Progress<'_>,
+) -> Outcome<Figures> {
+    let mut figures = Figures::new();
+    if options.has(Part::Objects) || options.has(Part::Fan) {
+        let bench = Bench::start(options, replicas).await?;
+        if options.has(Part::Objects) {
+            figures.extend(objects::measure(&bench, options, progress).await?);
+        }
+        if options.has(Part::Fan) {
+            figures.extend(fan::measure(&bench, options, progress).await?);
+        }
+        bench.cluster.finish();
+    }
+    if options.has(Part::Agents) {
+        for &connections in &options.agent_connections {
+            // A cluster of its own each time: memory that was used before would hide what is used now.
+            let bench = Bench::start(options, replicas).await?;
+            let measured = agents::measure(&bench, options, connections, progress).await?;
+            bench.cluster.finish();
+            figures.extend(measured);
+        }
+    }
+    Ok(figures)
+}
+
+/// The middle value of each figure over several runs.
+#[must_use]
+pub fn medians(runs: &[Figures]) -> Figures {
+    let mut gathered: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    for (name, value) in runs.iter().flatten() {
+        gathered.entry(name).or_default().push(*value);
+    }
+    let median = |(name, values)| (name, super::store::median(values));
+    gathered.into_iter().map(median).collect()
+}
+
+/// A cluster, and the way to its API.
+struct Bench {
+    cluster: Cluster,
+    dialer: Dialer,
+    /// The replicas that are asked, `host:port`.
+    doors: Vec<String>,
+    pids: Vec<u32>,
+}
+
+impl Bench {
+    async fn start(options: &Options, replicas: usize) -> Outcome<Self> {
+        machine::open_many_files();
+        let cluster = Cluster::start(Plan::new(replicas, 0)).await?;
+        if replicas > 1 {
+            cluster.whole().await?;
+        }
+        let names = cluster.server_names();
+        let asked = match options.doors {
+            Doors::All => names.clone(),
+            Doors::Leader => vec![cluster.leader().await?],
+            Doors::Follower => {
+                let leader = cluster.leader().await?;
+                let other = names.iter().find(|name| **name != leader);
+                vec![other.cloned().unwrap_or(leader)]
+            }
+        };
+        let pids = names.iter().map(|name| cluster.pid(name));
+        Ok(Self {
+            // A server's certificate: it alone may bind a task to an agent by hand.
+            dialer: Dialer::new(&cluster.pki_dir(), &Subject::Server("bench".to_owned()))?,
+            doors: asked.iter().map(|name| cluster.api_address(name)).collect(),
+            pids: pids.collect::<Outcome<_>>()?,
+            cluster,
+        })
+    }
+
+    /// Every replica, as agents are spread over them.
+    fn all_doors(&self) -> Vec<String> {
+        let names = self.cluster.server_names();
+        names
+            .iter()
+            .map(|name| self.cluster.api_address(name))
+            .collect()
+    }
+
+    async fn create_namespace(&self, name: &str) -> Outcome<()> {
+        let client = self.cluster.client("s1").await?;
+        let body = format!("{{\"metadata\":{{\"name\":\"{name}\"}}}}");
+        let path = "/api/v1/namespaces";
+        let answer = crate::connect::write(&client, "POST", path, "application/json", body).await?;
+        crate::fault::ensure(answer.status.is_success(), || answer.text())
+    }
+}
+
+/// The largest of these processes, resident, in MB.
+fn resident_mb(pids: &[u32]) -> Outcome<f64> {
+    let each = pids.iter().map(|pid| resident_kib(*pid));
+    let largest = each.collect::<Outcome<Vec<_>>>()?.into_iter().max();
+    let largest = largest.ok_or_else(|| Fault::new("no server runs"))?;
+    Ok(super::figure::number(largest) * 1_024.0 / 1_000_000.0)
+}
+
+fn resident_kib(pid: u32) -> Outcome<usize> {
+    Ok(usize::try_from(crate::process::memory_kib(pid, "VmRSS")?)?)
+}

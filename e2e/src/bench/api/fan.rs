@@ -1,0 +1,82 @@
+//! Watch fan-out: every create is told to every watcher.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use tokio::task::JoinSet;
+
+use super::load::{self, Make};
+use super::wire::{Lane, Lines};
+use super::{Bench, Figures, Options, Progress, line, objects, resident_mb};
+use crate::bench::figure::number;
+use crate::{Fault, Outcome, wait};
+
+/// Connections that the watchers share.
+const CONNECTIONS: usize = 32;
+
+/// Those who create meanwhile.
+const CREATORS: usize = 64;
+
+/// Longest until the last watcher has everything.
+const DELIVERED_MAX: Duration = Duration::from_secs(300);
+
+pub(super) async fn measure(
+    bench: &Bench,
+    options: &Options,
+    progress: Progress<'_>,
+) -> Outcome<Figures> {
+    let mut figures = Figures::new();
+    let names = [line::FAN_FEW, line::FAN_MANY];
+    for (turn, ((watchers, events), name)) in options.fans.into_iter().zip(names).enumerate() {
+        let namespace = format!("fan-{turn}");
+        bench.create_namespace(&namespace).await?;
+        let rate = run(bench, &namespace, watchers, events).await?;
+        progress(&format!(
+            "  {watchers} watchers, {events} events: {rate:.0}/s"
+        ));
+        figures.insert(name, rate);
+    }
+    figures.insert(line::FANNED, resident_mb(&bench.pids)?);
+    Ok(figures)
+}
+
+/// Deliveries a second, from the first create to the last watcher having everything.
+async fn run(bench: &Bench, namespace: &str, watchers: usize, events: usize) -> Outcome<f64> {
+    let lanes = bench.dialer.dial_all(&bench.doors, CONNECTIONS).await?;
+    let creators = bench.dialer.dial_all(&bench.doors, CONNECTIONS).await?;
+    let mut watches = JoinSet::new();
+    for lane in lanes.iter().cycle().take(watchers) {
+        let lines = open(lane, namespace).await?;
+        watches.spawn(follow(lines, events));
+    }
+    let create: Make = Arc::new({
+        let namespace = namespace.to_owned();
+        move |n| objects::post(&namespace, n)
+    });
+    let start = Instant::now();
+    load::drive(&creators, CREATORS, 0..events, StatusCode::CREATED, &create).await?;
+    while let Some(one) = watches.join_next().await {
+        one??;
+    }
+    Ok(number(watchers * events) / start.elapsed().as_secs_f64())
+}
+
+async fn open(lane: &Lane, namespace: &str) -> Outcome<Lines> {
+    let path = format!("/api/v1/namespaces/{namespace}/configmaps?watch=1");
+    Lines::open(&mut lane.clone(), path).await
+}
+
+async fn follow(mut lines: Lines, events: usize) -> Outcome<()> {
+    let all = async {
+        let mut seen = 0;
+        while seen < events {
+            match lines.next().await? {
+                Some(more) => seen += more,
+                None => return Err(Fault::new(format!("a watch ended after {seen} events"))),
+            }
+        }
+        Ok(())
+    };
+    wait::at_most("the delivery of all events", DELIVERED_MAX, all).await?
+}
