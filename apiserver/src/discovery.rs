@@ -237,6 +237,7 @@ pub fn extra_verbs(name: &str) -> &'static [&'static str] {
     match name {
         "log" => &["get"],
         "finalize" => &["update"],
+        "approval" => CHANGE,
         _ => &["create"],
     }
 }

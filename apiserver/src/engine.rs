@@ -157,7 +157,7 @@ impl Engine {
         }
         let object = match call.subresource.as_deref().unwrap_or_default() {
             "" => object,
-            "status" if resource.has_subresource("status") => object,
+            sub @ ("status" | "approval") if resource.has_subresource(sub) => object,
             "scale" => Form::Value(scale::read(resource, &object.to_value())?),
             other if resource.has_subresource(other) => {
                 return Err(Failure::method_not_allowed(&resource.gr(), "get"));

@@ -41,3 +41,6 @@ pub mod apply;
 pub mod handover;
 
 pub mod author;
+
+#[cfg(test)]
+mod model;

@@ -145,7 +145,7 @@ pub fn problems(resource: &Descriptor, object: &Value) -> Vec<Cause> {
     let name = text(object, "name");
     let check = match resource.special {
         Special::Namespace | Special::Service => names::dns_label,
-        Special::Rbac => names::path_segment,
+        Special::Rbac | Special::Csr => names::path_segment,
         Special::None
         | Special::Lease
         | Special::Admission

@@ -4,12 +4,14 @@
 //! drawing keys is the one use of randomness, inside the cryptography library.
 
 mod authority;
+mod client;
 mod files;
 mod kubeconfig;
 pub(crate) mod tls;
 mod verifier;
 
 pub use authority::{Authority, Pair, Subject, Usage};
+pub use client::Request;
 pub use files::write_secret;
 pub use kubeconfig::kubeconfig;
 pub use tls::{
@@ -37,6 +39,9 @@ pub enum PkiError {
     /// A PEM text holds no certificate or key.
     #[error("{0} is not PEM of the expected kind")]
     Pem(&'static str),
+    /// A certificate request that cannot be signed.
+    #[error("{0}")]
+    Request(String),
     /// A file or directory cannot be read or written.
     #[error("cannot use {path}: {source}")]
     Io {

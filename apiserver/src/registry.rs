@@ -127,6 +127,8 @@ pub enum Source {
     Count(Path),
     /// An object reference, as `kind/name`.
     Reference(Path),
+    /// How far a request for a certificate is.
+    Signing,
     /// The role of a binding.
     Role,
     /// The subjects of a binding that are of this kind.
@@ -182,6 +184,8 @@ pub enum Special {
     Offer,
     /// Roles and bindings.
     Rbac,
+    /// certificates.k8s.io/v1 CertificateSigningRequest.
+    Csr,
     /// A kind that is asked and answered, and never stored.
     Review,
 }

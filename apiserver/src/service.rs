@@ -4,6 +4,8 @@ mod boot;
 
 mod lead;
 
+mod steward;
+
 mod tally;
 
 use std::net::SocketAddr;
@@ -259,6 +261,11 @@ impl Service {
         let store_stop = CancellationToken::new();
         let feeder = tokio::spawn(self.feeder.run());
         let lead = tokio::spawn(self.lead.run());
+        let steward = steward::Steward {
+            engine: self.context.engine.clone(),
+            authority: self.context.authority.clone(),
+        };
+        let steward = tokio::spawn(steward.run(self.leadership.clone()));
         let tally = tally::run(self.context.engine.clone(), self.leadership);
         let tally = tokio::spawn(tally);
         let mut listener = tokio::spawn(self.listener.run(stop.clone()));
@@ -272,6 +279,7 @@ impl Service {
         let _drained = (&mut listener).await;
         lead.abort();
         tally.abort();
+        steward.abort();
         if let Some(audit) = &self.context.audit {
             audit.flush().await;
         }

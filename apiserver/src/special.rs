@@ -4,6 +4,8 @@ pub mod admission;
 
 pub mod config;
 
+pub mod csr;
+
 pub mod definition;
 
 pub mod event;
@@ -45,6 +47,7 @@ pub fn on_create(resource: &Descriptor, object: &mut Value, user: &User) -> Resu
         Special::Event => event::complete(object)?,
         Special::Lease => lease::complete(object)?,
         Special::Service => service::complete(object),
+        Special::Csr => csr::on_create(resource, object, user)?,
         Special::None | Special::ConfigMap | Special::Review => {}
     }
     Ok(())
@@ -70,6 +73,7 @@ pub fn on_update(
         Special::Event => event::complete(object)?,
         Special::Lease => lease::complete(object)?,
         Special::Service => service::complete(object),
+        Special::Csr => csr::on_update(object, old),
         Special::None | Special::ConfigMap | Special::Offer | Special::Review => {}
     }
     Ok(())
@@ -87,6 +91,7 @@ pub fn check(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<
         Special::Namespace => namespace::check(object),
         Special::Lease => lease::check(object),
         Special::Service => service::check(object),
+        Special::Csr => csr::check(object, old),
         Special::None | Special::Task | Special::Offer | Special::Review => Vec::new(),
     }
 }

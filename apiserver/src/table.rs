@@ -8,7 +8,7 @@ use crate::jsonpath::Path;
 use crate::object::Form;
 use crate::registry::{Column, Descriptor, Source};
 use crate::render;
-use crate::special::rbac;
+use crate::special::{csr, rbac};
 
 /// How much of each object goes with its row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,6 +115,7 @@ fn cell(column: &Column, object: &Value, now: Timestamp) -> Value {
         }
         Source::Count(path) => count(path, object).into(),
         Source::Reference(path) => path.first(object).map(reference).into(),
+        Source::Signing => csr::shown(object).into(),
         Source::Role => rbac::shown_role(object).into(),
         Source::Subjects(kind) => rbac::shown_subjects(object, kind).into(),
         Source::Usage { limits } => usage(object, *limits).into(),

@@ -231,9 +231,15 @@ fn compute(world: &mut World, write: &Write, context: &mut Context<'_>) -> Resul
         (Action::Create, "accept") => accept::accept(world, write, context),
         (Action::Create, "decline") => accept::decline(world, write, context),
         (Action::Update | Action::Patch(_), "scale") => scale::write(world, write, context),
-        (Action::Update, "" | "status" | "finalize") => update::run(world, write, context),
-        (Action::Patch(Media::Apply), "" | "status") => apply::run(world, write, context),
-        (Action::Patch(media), "" | "status") => patch::run(world, write, *media, context),
+        (Action::Update, "" | "status" | "finalize" | "approval") => {
+            update::run(world, write, context)
+        }
+        (Action::Patch(Media::Apply), "" | "status" | "approval") => {
+            apply::run(world, write, context)
+        }
+        (Action::Patch(media), "" | "status" | "approval") => {
+            patch::run(world, write, *media, context)
+        }
         (Action::Apply, "" | "status") => patch::apply(world, write, context),
         (Action::Delete(options), "") => delete::run(world, write, options, context),
         (Action::Create, _) => Err(write.not_allowed("create")),

@@ -58,7 +58,7 @@ impl Applier<'_> {
         let said = self.scope.owned(self.type_, config);
         let last = ledger.claim(&self.claim, said);
         let merged = merge(self.type_, live.clone(), config);
-        let new = prune(self.type_, merged, &last, ledger.owned());
+        let new = prune(self.type_, merged, &last, &ledger.owned());
         let changes = self.scope.changes(self.type_, Some(live), &new);
         if !force {
             let conflicts = ledger.conflicts(&self.claim, &changes);

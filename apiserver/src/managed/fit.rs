@@ -95,10 +95,9 @@ fn mismatch(scalar: Scalar, value: &Value) -> String {
 }
 
 fn go(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), String::from)
 }
 
 fn go_type(value: &Value) -> &'static str {

@@ -119,7 +119,7 @@ impl Ledger {
     pub fn refresh(&mut self, type_: &Type, is_served: impl Fn(&str) -> bool) {
         self.entries.retain(|entry| is_served(&entry.api_version));
         for entry in &mut self.entries {
-            entry.fields = reconcile(type_, std::mem::take(&mut entry.fields));
+            entry.fields = reconcile(type_, &entry.fields);
         }
     }
 

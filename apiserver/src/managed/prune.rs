@@ -78,11 +78,11 @@ pub fn with_fields(type_: &Type, set: &Set) -> Set {
 ///
 /// `owned` is everything anybody owns, what the applier says now among it.
 #[must_use]
-pub fn prune(type_: &Type, merged: Value, last: &Set, owned: Set) -> Value {
-    if last.difference(&owned).is_empty() {
+pub fn prune(type_: &Type, merged: Value, last: &Set, owned: &Set) -> Value {
+    if last.difference(owned).is_empty() {
         return merged;
     }
-    let owned = with_fields(type_, &owned);
+    let owned = with_fields(type_, owned);
     let last = with_fields(type_, last);
     let all = with_fields(type_, &said(type_, &merged).below);
     let bare = places_left(type_, &merged, &last);
@@ -102,7 +102,7 @@ fn places_left(type_: &Type, value: &Value, without: &Set) -> Set {
 /// The set under the type as it is now: of what has become one value, parts are owned no more, but
 /// the whole (`typed/reconcile_schema.go`).
 #[must_use]
-pub fn reconcile(type_: &Type, set: Set) -> Set {
+pub fn reconcile(type_: &Type, set: &Set) -> Set {
     let mut new = Set::default();
     for node in set.nodes() {
         let below = match &node.element {
@@ -115,7 +115,7 @@ pub fn reconcile(type_: &Type, set: Set) -> Set {
                 new.add(node.element.clone(), true, Set::default());
             }
             Some(type_) => {
-                let below = reconcile(type_, node.below.clone());
+                let below = reconcile(type_, &node.below);
                 new.add(node.element.clone(), node.member, below);
             }
             None => new.add(node.element.clone(), node.member, node.below.clone()),

@@ -24,7 +24,7 @@ const AUTHORITY_DAYS: u64 = 10 * 365;
 const LEAF_DAYS: u64 = 365;
 
 /// Certificates begin in the past, so that a joiner whose clock is behind can use one at once.
-const SKEW_S: u64 = 5 * 60;
+pub(super) const SKEW_S: u64 = 5 * 60;
 
 /// Who a certificate speaks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -268,7 +268,7 @@ impl Authority {
         (token.expires_s > now_s).then_some(token.role)
     }
 
-    fn issuer(&self) -> Result<Issuer<'static, KeyPair>, PkiError> {
+    pub(super) fn issuer(&self) -> Result<Issuer<'static, KeyPair>, PkiError> {
         let key = KeyPair::from_pem(&self.key_pem).map_err(failed("read ca.key"))?;
         Issuer::from_ca_cert_der(&self.certificate, key).map_err(failed("read ca.crt"))
     }
@@ -304,7 +304,7 @@ fn valid_for(params: &mut CertificateParams, now_s: u64, days: u64) {
     params.not_after = at(now_s + days * DAY_S);
 }
 
-fn failed(what: &'static str) -> impl Fn(rcgen::Error) -> PkiError {
+pub(super) fn failed(what: &'static str) -> impl Fn(rcgen::Error) -> PkiError {
     move |source| PkiError::Certificate { what, source }
 }
 

@@ -2,6 +2,8 @@
 
 pub mod admission;
 
+mod certificates;
+
 pub mod event;
 
 pub mod review;
@@ -44,6 +46,7 @@ pub fn descriptors() -> &'static [Arc<Descriptor>] {
         let all = all.into_iter().chain(event::descriptors());
         let all = all.chain(rbac::descriptors());
         let all = all.chain(admission::descriptors());
+        let all = all.chain(certificates::descriptors());
         let all = all.chain(review::descriptors());
         all.map(Arc::new).collect()
     })

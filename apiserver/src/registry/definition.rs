@@ -158,6 +158,7 @@ fn subresources(group: &str, kind: &str, version: &Value) -> Subresources {
         | Special::Lease
         | Special::Definition
         | Special::Rbac
+        | Special::Csr
         | Special::Review => Vec::new(),
     };
     Subresources {

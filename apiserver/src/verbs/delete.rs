@@ -231,6 +231,7 @@ fn mark(object: &mut Value, write: &Write, context: &Context<'_>) {
         | Special::Task
         | Special::Offer
         | Special::Rbac
+        | Special::Csr
         | Special::Review => {}
     }
 }

@@ -98,10 +98,11 @@ fn tracked(
         return Owners::AsBefore;
     }
     let mut ledger = theirs.unwrap_or_else(|| Ledger::decode(before).unwrap_or_default());
-    ledger.refresh(type_, |version| is_served(write, context, version));
-    if !ledger.is_empty() {
-        claim(write, context, |claim| ledger.update(&changes, claim));
+    if ledger.is_empty() {
+        return Owners::AsBefore;
     }
+    ledger.refresh(type_, |version| is_served(write, context, version));
+    claim(write, context, |claim| ledger.update(&changes, claim));
     Owners::Now(ledger.encode())
 }
 

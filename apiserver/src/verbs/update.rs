@@ -80,8 +80,12 @@ pub fn merge(
             if write.resource.special == Special::Task {
                 special::task::on_status(&write.resource, new, old, context.user)?;
             }
+            if write.resource.special == Special::Csr {
+                special::csr::on_status(write, old, new, context)?;
+            }
         }
         "finalize" => *new = with_finalizers(old, new),
+        "approval" => *new = special::csr::on_approval(write, old, new, context)?,
         _ => main(write, old, new, context)?,
     }
     Ok(())

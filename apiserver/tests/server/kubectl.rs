@@ -296,10 +296,10 @@ async fn refusals(kubectl: &Kubectl<'_>) {
         )
         .await;
     kubectl
-        .fails(
-            "apply --server-side -f -",
+        .says_to(
+            "apply --server-side --force-conflicts -f -",
             MANIFEST,
-            "Server-side apply not available",
+            &["serverside-applied"],
         )
         .await;
     kubectl
@@ -308,5 +308,112 @@ async fn refusals(kubectl: &Kubectl<'_>) {
             "apiVersion: stoa.dev/v1\nkind: Nothing\nmetadata: {name: x}\n",
             "no matches for kind",
         )
+        .await;
+}
+
+/// One day with two people and one ConfigMap.
+const SHARED: &str =
+    "{apiVersion: v1, kind: ConfigMap, metadata: {name: shared}, data: {a: '1', b: '1'}}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_applies_from_the_server_s_side() {
+    let rig = Rig::start().await;
+    let kubeconfig = rig.handle.kubeconfig_path();
+    let kubectl = Kubectl {
+        kubeconfig: &kubeconfig,
+        home: rig.dir.path(),
+    };
+    if kubectl.command("version --client").status().await.is_err() {
+        eprintln!("SKIPPED: kubectl is not installed, so nothing was tested with it");
+        return rig.stop().await.close().unwrap();
+    }
+    shared(&kubectl).await;
+    moved(&kubectl).await;
+    custom(&kubectl).await;
+    rig.stop().await;
+}
+
+async fn shared(kubectl: &Kubectl<'_>) {
+    const APPLY: &str = "apply --server-side -f -";
+    let other = SHARED.replace("a: '1', ", "").replace("b: '1'", "b: '2'");
+    kubectl
+        .says_to(APPLY, SHARED, &["serverside-applied"])
+        .await;
+    kubectl
+        .says_to(APPLY, SHARED, &["serverside-applied"])
+        .await;
+    let as_bob = format!("{APPLY} --field-manager=bob");
+    kubectl
+        .fails(
+            &as_bob,
+            &other,
+            "Apply failed with 1 conflict: conflict with \"kubectl\": .data.b",
+        )
+        .await;
+    let dry = format!("{as_bob} --force-conflicts --dry-run=server -o jsonpath={{.data.b}}");
+    kubectl.says_to(&dry, &other, &["2"]).await;
+    kubectl
+        .says("get cm shared -o jsonpath={.data.b}", &["1"])
+        .await;
+    let diff = "diff --server-side --field-manager=bob --force-conflicts -f -";
+    let output = kubectl.output(diff, &other).await;
+    assert_eq!(output.status.code(), Some(1), "{:?}", texts(&output));
+    kubectl
+        .says_to(
+            &format!("{as_bob} --force-conflicts"),
+            &other,
+            &["serverside-applied"],
+        )
+        .await;
+    let managers =
+        "get cm shared --show-managed-fields -o jsonpath={.metadata.managedFields[*].manager}";
+    kubectl.says(managers, &["kubectl", "bob"]).await;
+    let less = SHARED.replace("a: '1', b: '1'", "b: '2'");
+    kubectl.says_to(APPLY, &less, &["serverside-applied"]).await;
+    kubectl
+        .says("get cm shared -o jsonpath={.data}", &[r#"{"b":"2"}"#])
+        .await;
+}
+
+/// From the client's side to the server's: fields that are left out then go.
+async fn moved(kubectl: &Kubectl<'_>) {
+    let mine = SHARED.replace("shared", "mine");
+    kubectl.says_to("apply -f -", &mine, &["created"]).await;
+    let less = mine.replace("a: '1', b: '1'", "b: '2'");
+    kubectl
+        .says_to("apply --server-side -f -", &less, &["serverside-applied"])
+        .await;
+    kubectl
+        .says("get cm mine -o jsonpath={.data}", &[r#"{"b":"2"}"#])
+        .await;
+    let again = less.replace("b: '2'", "c: '3'");
+    kubectl.says_to("apply -f -", &again, &["configured"]).await;
+    kubectl
+        .says("get cm mine -o jsonpath={.data}", &[r#"{"c":"3"}"#])
+        .await;
+}
+
+async fn custom(kubectl: &Kubectl<'_>) {
+    kubectl
+        .says_to(
+            "apply --server-side -f -",
+            MANIFEST,
+            &["count-words serverside-applied"],
+        )
+        .await;
+    let unknown = MANIFEST.replace("command:", "comand:");
+    kubectl
+        .fails(
+            "apply --server-side -f -",
+            &unknown,
+            ".spec.comand: field not declared in schema",
+        )
+        .await;
+    kubectl
+        .says("annotate task count-words x=y", &["annotated"])
+        .await;
+    let entries = "get task count-words --show-managed-fields -o jsonpath={.metadata.managedFields[*].manager}";
+    kubectl
+        .says(entries, &["kubectl", "kubectl-annotate"])
         .await;
 }

@@ -4,6 +4,7 @@
 
 mod admission;
 mod audit;
+mod certificates;
 mod clients;
 mod crowds;
 mod definitions;

@@ -104,13 +104,13 @@ async fn what_two_apply_belongs_to_both_and_what_one_leaves_out_goes() {
     assert_eq!(left["data"], json!({"x": "1", "z": "1"}), "y was a's alone");
     let gone = rig.applied("b", &[("z", "1")]).await.unwrap();
     assert_eq!(gone["data"], json!({"z": "1"}));
-    // An empty map is something to own.
     assert_eq!(
         owners(&gone),
         [
             r#"a Apply: {"f:data":{}}"#,
             r#"b Apply: {"f:data":{"f:z":{}}}"#
-        ]
+        ],
+        "an empty map is something that was said"
     );
 }
 
@@ -238,7 +238,7 @@ async fn what_was_there_before_the_first_apply() {
 }
 
 #[tokio::test]
-async fn bodies_and_options() {
+async fn bodies() {
     let rig = Rig::start().await;
     let good = data(&[("x", "1")]);
     let with = |path: &str, value: Value| {
@@ -286,6 +286,12 @@ async fn bodies_and_options() {
             .unwrap_err();
         assert_eq!((failure.code(), failure.message()), (code, message));
     }
+}
+
+#[tokio::test]
+async fn options() {
+    let rig = Rig::start().await;
+    let good = data(&[("x", "1")]);
     let failure = rig.apply("configmaps", "", &good, "").await.unwrap_err();
     assert_eq!(
         (failure.code(), failure.message()),
@@ -305,7 +311,8 @@ async fn bodies_and_options() {
         forced.await.unwrap_err().message(),
         "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch"
     );
-    let stale = with("/metadata/resourceVersion", "1".into());
+    let mut stale = good.clone();
+    stale["metadata"]["resourceVersion"] = "1".into();
     let failure = rig
         .apply("configmaps", "", &stale, "fieldManager=a")
         .await
