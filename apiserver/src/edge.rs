@@ -1,6 +1,6 @@
 //! HTTP and TLS: everything between a socket and the engine. It decides nothing about objects.
 //!
-//! A request meets `listener.rs` (TLS, bounds; `gather.rs` below it), `front.rs` (id, audit, panics, identity), then
+//! A request meets `listener.rs` (TLS, bounds; `gather.rs` below it, `pulse.rs` beside it), `front.rs` (id, audit, panics, identity), then
 //! `info.rs` (what the URL names) and one of: `documents.rs`, `health.rs`, `metrics.rs`, `extras.rs` (verbs of
 //! our own), `resources.rs` (the engine), `reviews.rs` or `watch.rs`.
 
@@ -9,6 +9,10 @@ pub(crate) mod ambient;
 pub(crate) mod listener;
 
 pub(crate) mod gather;
+
+pub(crate) mod pulse;
+
+pub(crate) mod head;
 
 pub(crate) mod turns;
 
@@ -55,6 +59,8 @@ pub(crate) mod body;
 pub(crate) mod answer;
 
 pub(crate) mod compress;
+
+pub(crate) mod timely;
 
 pub(crate) mod context;
 

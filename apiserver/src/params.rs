@@ -1,5 +1,7 @@
 //! The query parameters of a request, parsed once.
 
+use std::borrow::Cow;
+
 use crate::status::Failure;
 
 /// What is done about unknown and duplicate fields.
@@ -74,16 +76,23 @@ impl Params {
     /// Parses a query string, with or without stray `&`.
     ///
     /// # Errors
-    /// 400 for what does not parse; 422 for values that are not among the allowed.
+    /// 400 for what does not parse, and for two values of one parameter: whoever judges the request
+    /// on its way here may have taken the other one; 422 for values that are not among the allowed.
     pub fn parse(query: &str) -> Result<Self, Failure> {
         let mut params = Self::default();
+        let mut said: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
         for pair in query
             .trim_start_matches('?')
             .split('&')
             .filter(|pair| !pair.is_empty())
         {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            params.set(&unescape(key)?, unescape(value)?)?;
+            let (key, value) = (unescape(key)?, unescape(value)?);
+            if let Some((_, before)) = said.iter().find(|(own, _)| *own == key) {
+                check_same(&key, before, &value)?;
+            } else if params.set(&key, &value)? {
+                said.push((key, value));
+            }
         }
         params.check()?;
         Ok(params)
@@ -97,30 +106,35 @@ impl Params {
             .find_map(|(own, value)| (own == key).then_some(value.as_str()))
     }
 
-    fn set(&mut self, key: &str, value: String) -> Result<(), Failure> {
+    /// Takes a parameter; false: it has no field, and the first of its name counts.
+    fn set(&mut self, key: &str, value: &str) -> Result<bool, Failure> {
+        let text = || value.to_owned();
         match key {
-            "labelSelector" => self.label_selector = value,
-            "fieldSelector" => self.field_selector = value,
-            "limit" => self.limit = non_negative(key, &value)?.unwrap_or(0),
-            "continue" => self.continue_ = value,
-            "resourceVersion" => self.resource_version = value,
-            "resourceVersionMatch" => self.resource_version_match = version_match(&value)?,
-            "dryRun" => self.dry_run = dry_run(&value)?,
-            "fieldManager" => self.field_manager = value,
-            "fieldValidation" => self.field_validation = field_validation(&value)?,
-            "force" => self.force = Some(boolean(key, &value)?),
-            "pretty" => self.pretty = boolean(key, &value)?,
-            "watch" => self.watch = boolean(key, &value)?,
-            "sendInitialEvents" => self.send_initial_events = Some(boolean(key, &value)?),
-            "allowWatchBookmarks" => self.allow_bookmarks = boolean(key, &value)?,
-            "timeoutSeconds" => self.timeout_seconds = non_negative(key, &value)?,
-            "gracePeriodSeconds" => self.grace_seconds = integer(key, &value)?,
-            "propagationPolicy" => self.propagation = value,
-            "orphanDependents" => self.orphan_dependents = Some(boolean(key, &value)?),
-            "includeObject" => self.include_object = value,
-            _ => self.others.push((key.to_owned(), value)),
+            "labelSelector" => self.label_selector = text(),
+            "fieldSelector" => self.field_selector = text(),
+            "limit" => self.limit = non_negative(key, value)?.unwrap_or(0),
+            "continue" => self.continue_ = text(),
+            "resourceVersion" => self.resource_version = text(),
+            "resourceVersionMatch" => self.resource_version_match = version_match(value)?,
+            "dryRun" => self.dry_run = dry_run(value)?,
+            "fieldManager" => self.field_manager = text(),
+            "fieldValidation" => self.field_validation = field_validation(value)?,
+            "force" => self.force = Some(boolean(key, value)?),
+            "pretty" => self.pretty = boolean(key, value)?,
+            "watch" => self.watch = boolean(key, value)?,
+            "sendInitialEvents" => self.send_initial_events = Some(boolean(key, value)?),
+            "allowWatchBookmarks" => self.allow_bookmarks = boolean(key, value)?,
+            "timeoutSeconds" => self.timeout_seconds = non_negative(key, value)?,
+            "gracePeriodSeconds" => self.grace_seconds = integer(key, value)?,
+            "propagationPolicy" => self.propagation = text(),
+            "orphanDependents" => self.orphan_dependents = Some(boolean(key, value)?),
+            "includeObject" => self.include_object = text(),
+            _ => {
+                self.others.push((key.to_owned(), text()));
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn check(&self) -> Result<(), Failure> {
@@ -147,6 +161,15 @@ impl Params {
             ))),
         }
     }
+}
+
+fn check_same(key: &str, first: &str, second: &str) -> Result<(), Failure> {
+    if first == second {
+        return Ok(());
+    }
+    Err(Failure::bad_request(format!(
+        "{key}: given twice, as {first:?} and as {second:?}"
+    )))
 }
 
 fn check_printable(manager: &str) -> Result<(), Failure> {
@@ -247,9 +270,9 @@ fn version_match(value: &str) -> Result<Option<Match>, Failure> {
 }
 
 /// Undoes `%xx` and `+`.
-fn unescape(text: &str) -> Result<String, Failure> {
+fn unescape(text: &str) -> Result<Cow<'_, str>, Failure> {
     if !text.contains(['%', '+']) {
-        return Ok(text.to_owned());
+        return Ok(Cow::Borrowed(text));
     }
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -270,7 +293,8 @@ fn unescape(text: &str) -> Result<String, Failure> {
             (other, _) => plain.push(*other),
         }
     }
-    String::from_utf8(plain).ok().ok_or_else(|| bad(text))
+    let plain = String::from_utf8(plain).ok();
+    plain.map(Cow::Owned).ok_or_else(|| bad(text))
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -293,6 +317,24 @@ mod tests {
         assert_eq!(params.label_selector, "a=b,c in (d)");
         assert_eq!((params.limit, params.other("x")), (5, Some("y")));
         assert_eq!(Params::parse("").unwrap(), Params::default());
+    }
+
+    #[test]
+    fn repeated() {
+        let parse = |query| Params::parse(query).map_err(|failure| failure.code());
+        assert!(parse("watch=1&watch=1").unwrap().watch);
+        let selector = parse("fieldSelector=a%3Db&fieldSelector=a=b").unwrap();
+        assert_eq!(selector.field_selector, "a=b");
+        assert_eq!(parse("x=1&x=2").unwrap().other("x"), Some("1"));
+        for query in [
+            "watch=false&watch=true",
+            "w%61tch=false&watch=true",
+            "dryRun=All&dryRun=",
+            "resourceVersion=1&resourceVersion=2",
+            "fieldSelector=metadata.name=own&fieldSelector=metadata.name=other",
+        ] {
+            assert_eq!(parse(query).unwrap_err(), 400, "{query}");
+        }
     }
 
     #[test]

@@ -1,17 +1,16 @@
 //! Replies and failures as HTTP responses.
 
-use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use futures::stream;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 
 use super::negotiate::{Encoding, Shape};
-use super::{ambient, compress};
+use super::{ambient, compress, timely};
 use crate::call::{List, Reply};
 use crate::params::Params;
 use crate::registry::Descriptor;
@@ -135,17 +134,21 @@ pub(crate) fn is_streamed(list: &List, look: Look<'_>) -> bool {
     plain && matches!(look.shape, Shape::Full | Shape::Discovery) && render::size(list) > STREAMED
 }
 
-/// A long list, made as it is sent; packed if the client reads gzip.
-pub(crate) fn streamed(list: List, resource: &Arc<Descriptor>, gzip: bool) -> Response {
+/// A long list, made as it is sent, within this time; packed if the client reads gzip.
+pub(crate) fn streamed(
+    list: List,
+    resource: &Arc<Descriptor>,
+    gzip: bool,
+    limit: Duration,
+) -> Response {
     let packed = gzip && render::size(&list) >= compress::BYTES_MIN;
     let pieces = render::Pieces::new(resource, list);
-    let mut response = if packed {
-        let packed = compress::gzip(pieces).map(Ok::<_, Infallible>);
-        bytes(200, JSON, Body::from_stream(stream::iter(packed)))
+    let body = if packed {
+        timely::body(compress::gzip(pieces), limit)
     } else {
-        let plain = pieces.map(Ok::<_, Infallible>);
-        bytes(200, JSON, Body::from_stream(stream::iter(plain)))
+        timely::body(pieces, limit)
     };
+    let mut response = bytes(200, JSON, body);
     let headers = response.headers_mut();
     if packed {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));

@@ -18,7 +18,7 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use super::ambient;
+use super::{ambient, info};
 use crate::audit::policy::{Asked, Decision, Stage};
 use crate::audit::{Event, Level, Noted, Policy};
 use crate::user::{Attributes, User};
@@ -213,8 +213,9 @@ impl Record {
             return decision;
         }
         let path = self.head.uri.split('?').next().unwrap_or_default();
+        let plain = info::plain(path);
         let verb = self.head.method.to_lowercase();
-        let asked = Asked::Path(&verb, path);
+        let asked = Asked::Path(&verb, plain.as_deref().unwrap_or(path));
         let decision = self.audit.policy.decide(noted.user.as_ref(), asked);
         noted.decision = Some(decision);
         decision

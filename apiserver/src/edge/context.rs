@@ -52,7 +52,8 @@ pub struct Limits {
     pub rate: Option<Rate>,
     /// A TLS handshake takes at most this long.
     pub handshake: Duration,
-    /// The head of a request takes at most this long; also how long HTTP/1.1 may idle.
+    /// The head of a request takes at most this long. Also how long a connection may do nothing, and
+    /// how long a client may take nothing of what it is sent.
     pub head: Duration,
     /// The body of a request takes at most this long.
     pub body: Duration,

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::audit::Record;
 use super::context::Context;
 use super::info::{self, Target};
-use super::{ambient, answer, documents, health, identity, join, metrics};
+use super::{ambient, answer, documents, head, health, identity, join, metrics};
 use super::{resources, snapshot, token};
 use crate::authn;
 use crate::impersonation;
@@ -123,9 +123,12 @@ async fn identify(
     let caller: Result<Option<User>, Failure> = match request.extensions().get::<Origin>() {
         Some(Origin::Local(user)) => Ok(Some(user.clone())),
         Some(Origin::Network(certificate)) => {
-            let authorization = request.headers().get(header::AUTHORIZATION);
-            let authorization = authorization.map(|value| value.to_str().unwrap_or(""));
-            authenticated(&context, certificate.as_ref(), authorization).await
+            let head = head::check(request.version(), request.headers())
+                .and_then(|()| head::credentials(request.headers()));
+            match head {
+                Ok(token) => authenticated(&context, certificate.as_ref(), token).await,
+                Err(failure) => Err(failure),
+            }
         }
         None => Err(Failure::unauthorized()),
     };
@@ -208,8 +211,11 @@ async fn fixed(
         Method::HEAD => "get".to_owned(),
         _ => head.method.as_str().to_ascii_lowercase(),
     };
+    // What is judged is what is served: an escape must not hide the one from the other.
+    let path = info::plain(head.uri.path());
+    let path = path.as_deref().unwrap_or(head.uri.path());
     let authorizer = context.engine.authorizer();
-    authorizer.authorize_path(user, &verb, head.uri.path())?;
+    authorizer.authorize_path(user, &verb, path)?;
     if target != Target::Unknown && !matches!(head.method, Method::GET | Method::HEAD) {
         let verb = head.method.as_str();
         return Err(Failure::method_not_allowed(

@@ -9,6 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -30,6 +31,8 @@ struct Gathered<S> {
     buffer: Vec<u8>,
     /// Bytes of the buffer that are out already.
     out: usize,
+    /// All bytes that ever went out.
+    total: u64,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
@@ -38,6 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
             stream,
             buffer: Vec::new(),
             out: 0,
+            total: 0,
         };
         Self {
             shared: Arc::new(Mutex::new(gathered)),
@@ -75,6 +79,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turns<S> {
         let _told_there = self.0.lock().poll_out(cx);
         ended
     }
+
+    /// Waits until the peer took nothing for at least so long, and at most twice as long, though
+    /// something waits to be sent.
+    pub(crate) async fn stalled(&self, limit: Duration) {
+        loop {
+            let before = self.0.lock().waiting();
+            tokio::time::sleep(limit).await;
+            if before.is_some() && self.0.lock().waiting() == before {
+                return;
+            }
+        }
+    }
 }
 
 impl<S: AsyncWrite + Unpin> Gathered<S> {
@@ -90,11 +106,17 @@ impl<S: AsyncWrite + Unpin> Gathered<S> {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.out += written;
+            self.total += written as u64;
         }
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.buffer = Vec::new();
         self.out = 0;
         Poll::Ready(Ok(()))
+    }
+
+    /// What went out so far, if more waits to.
+    fn waiting(&self) -> Option<u64> {
+        (!self.buffer.is_empty()).then_some(self.total)
     }
 
     /// Room for more; waits for the socket while there is too much.
@@ -194,6 +216,33 @@ mod tests {
         assert_eq!(far.read(&mut read).await.unwrap(), 13);
         assert_eq!(&read[..13], b"one two three");
         assert_eq!(gather.lock().buffer.capacity(), 0, "idle, it holds nothing");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_is_noticed() {
+        const LIMIT: Duration = Duration::from_millis(5);
+        let (near, mut far) = duplex(1);
+        let mut gather = Gather::new(near);
+        let turns = gather.turns();
+        let mut connection = pin!(async move {
+            gather.write_all(b"abc").await?;
+            std::future::pending::<io::Result<()>>().await
+        });
+        let mut run = pin!(poll_fn(|cx| turns.poll(connection.as_mut(), cx)));
+        let mut read = [0; 1];
+        for _ in 0..2 {
+            tokio::select! {
+                _ = &mut run => panic!("it never ends"),
+                () = turns.stalled(LIMIT) => {}
+            }
+            far.read_exact(&mut read).await.unwrap();
+        }
+        tokio::select! {
+            _ = &mut run => panic!("it never ends"),
+            waited = tokio::time::timeout(LIMIT * 10, turns.stalled(LIMIT)) => {
+                assert!(waited.is_err(), "all of it is out");
+            }
+        }
     }
 
     #[tokio::test]

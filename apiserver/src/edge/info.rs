@@ -123,6 +123,12 @@ fn resource(group: &str, version: &str, rest: &[&str]) -> Target {
     })
 }
 
+/// The path as it is understood, without escapes and needless slashes; none for one that names
+/// nothing anyway.
+pub(crate) fn plain(path: &str) -> Option<String> {
+    words(path).map(|words| format!("/{}", words.join("/")))
+}
+
 /// The words of a path, unescaped; none if an escape is wrong or hides a slash or control byte.
 fn words(path: &str) -> Option<Vec<String>> {
     path.split('/')
@@ -231,6 +237,23 @@ mod tests {
             ("/etc/passwd", "Unknown"),
         ] {
             assert_eq!(text(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn plain_paths() {
+        for (path, expected) in [
+            ("/", Some("/")),
+            ("", Some("/")),
+            ("//metrics/", Some("/metrics")),
+            ("/%6detrics", Some("/metrics")),
+            ("/%73toa/v1//snapshot", Some("/stoa/v1/snapshot")),
+            ("/a%252fb", Some("/a%2fb")),
+            ("/metrics%2f", None),
+            ("/metrics%00", None),
+            ("/%c0%ae%c0%ae", None),
+        ] {
+            assert_eq!(plain(path).as_deref(), expected, "{path}");
         }
     }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use futures::TryFutureExt;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
@@ -22,6 +24,7 @@ use super::audit::Peer;
 use super::context::Limits;
 use super::front::Origin;
 use super::gather::Gather;
+use super::pulse::Pulse;
 use crate::pki;
 
 /// Bytes of a request's head, on both protocols.
@@ -131,31 +134,63 @@ impl Connection {
         let certificate = session.peer_certificates().and_then(<[_]>::first);
         let origin = Origin::Network(certificate.and_then(pki::certified));
         let http2 = session.alpn_protocol() == Some(b"h2");
-        let service = self
-            .router
-            .clone()
-            .map_request(move |request: http::Request<_>| {
-                let mut request = request.map(Body::new);
-                request.extensions_mut().insert(origin.clone());
-                request.extensions_mut().insert(peer);
-                request
-            });
+        let pulse = Pulse::default();
+        let own = pulse.clone();
+        let service = service_fn(move |request: http::Request<Incoming>| {
+            let beat = own.begin();
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(origin.clone());
+            request.extensions_mut().insert(peer);
+            let answer = self.router.clone().oneshot(request);
+            answer.map_ok(|response| response.map(|body| beat.until_sent(body)))
+        });
         let builder = self.builder(http2);
-        let service = TowerToHyperService::new(service);
         let stream = Gather::new(stream);
         let turns = stream.turns();
         let mut connection =
             std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
             ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => Some(ended),
-            () = self.shutdown.cancelled() => {
+            () = turns.stalled(self.limits.head) => None,
+            () = self.over(&pulse, http2) => {
                 connection.as_mut().graceful_shutdown();
-                let rest = poll_fn(|cx| turns.poll(connection.as_mut(), cx));
-                tokio::time::timeout(self.limits.drain, rest).await.ok()
+                tokio::select! {
+                    ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => Some(ended),
+                    () = self.given_up(&pulse) => None,
+                }
             }
         };
-        if let Some(Err(error)) = ended {
-            tracing::debug!(error, "connection ended");
+        match ended {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::debug!(error, "connection ended"),
+            None => tracing::debug!("connection cut: nothing moved on it any more"),
+        }
+    }
+
+    /// Waits until the connection is to take no more requests. HTTP/1.1 itself looks at the time
+    /// between two requests; HTTP/2 would wait for ever for a client that says nothing.
+    async fn over(&self, pulse: &Pulse, http2: bool) {
+        let idle = async {
+            match http2 {
+                true => pulse.idle(self.limits.head).await,
+                false => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.shutdown.cancelled() => {}
+            () = idle => {}
+        }
+    }
+
+    /// Waits until nobody waits any longer for the end of a connection that takes no more requests.
+    async fn given_up(&self, pulse: &Pulse) {
+        let late = async {
+            self.shutdown.cancelled().await;
+            tokio::time::sleep(self.limits.drain).await;
+        };
+        tokio::select! {
+            () = late => {}
+            () = pulse.idle(self.limits.drain) => {}
         }
     }
 

@@ -220,9 +220,13 @@ async fn call(
     };
     match context.engine.call(call).await? {
         Reply::List(list) if answer::is_streamed(&list, look) => {
-            Ok(answer::streamed(list, &resource, gzip))
+            let limit = context.limits.request;
+            Ok(answer::streamed(list, &resource, gzip, limit))
         }
-        reply => answer::reply(reply, look),
+        reply @ (Reply::Object { .. }
+        | Reply::List(_)
+        | Reply::Status { .. }
+        | Reply::Encoded { .. }) => answer::reply(reply, look),
     }
 }
 

@@ -1,57 +1,14 @@
 //! Strangers, forgers and a crowd that sends garbage: refused, and nobody else is harmed.
 
-use std::sync::Arc;
-
-use apiserver::pki::{Authority, Pair, Subject, kubeconfig};
+use apiserver::pki::{Authority, Subject, kubeconfig};
 use kube::config::Kubeconfig;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use crate::rig::{PATIENCE, Rig, now_s, raw};
+use crate::socket::Door;
 
 const YEAR_S: u64 = 366 * 24 * 60 * 60;
-
-fn connector(authority: &Authority, pair: Option<&Pair>) -> TlsConnector {
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.certificate().clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots);
-    let config = match pair {
-        Some(pair) => builder
-            .with_client_auth_cert(pair.chain().unwrap(), pair.private_key().unwrap())
-            .unwrap(),
-        None => builder.with_no_client_auth(),
-    };
-    TlsConnector::from(Arc::new(config))
-}
-
-async fn dial(rig: &Rig, connector: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
-    let tcp = TcpStream::connect(rig.handle.address()).await?;
-    connector
-        .connect(ServerName::try_from("localhost").unwrap(), tcp)
-        .await
-}
-
-/// The status line's code, or none if the connection is refused or breaks.
-async fn status(rig: &Rig, connector: &TlsConnector, request: &[u8]) -> Option<u16> {
-    let asked = async {
-        let mut stream = dial(rig, connector).await.ok()?;
-        stream.write_all(request).await.ok()?;
-        let mut head = [0; 12];
-        stream.read_exact(&mut head).await.ok()?;
-        std::str::from_utf8(&head[9..]).ok()?.parse().ok()
-    };
-    tokio::time::timeout(PATIENCE, asked)
-        .await
-        .expect("an answer in time")
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_and_forgers() {
@@ -110,12 +67,8 @@ async fn strangers_and_forgers() {
         (Some(&expired), get(LIST, ""), None),
         (Some(&premature), get(LIST, ""), None),
     ] {
-        let connector = connector(&ours, pair);
-        assert_eq!(
-            status(&rig, &connector, request.as_bytes()).await,
-            code,
-            "{request}"
-        );
+        let answers = Door::with(&rig, pair).ask(request.as_bytes()).await;
+        assert_eq!(answers.codes().first().copied(), code, "{request}");
     }
     let text = kubeconfig(&other, &good, &rig.handle.url());
     let client = rig.client(Kubeconfig::from_yaml(&text).unwrap()).await;
@@ -272,7 +225,7 @@ async fn raw_sockets(rig: &Rig, dice: &mut Dice) {
         .authority()
         .issue(&Subject::Admin, &[], now_s())
         .unwrap();
-    let connector = connector(&rig.authority(), Some(&pair));
+    let door = Door::with(rig, Some(&pair));
     let mut silent = Vec::new();
     for n in 0..400 {
         let length = dice.roll(2_000);
@@ -282,7 +235,7 @@ async fn raw_sockets(rig: &Rig, dice: &mut Dice) {
             // The server may close while we still write.
             let _refused = tcp.write_all(&bytes).await;
             silent.push(tcp);
-        } else if let Ok(mut tls) = dial(rig, &connector).await {
+        } else if let Ok(mut tls) = door.dial().await {
             let _refused = tls.write_all(&bytes).await;
         }
     }
