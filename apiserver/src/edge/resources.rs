@@ -218,12 +218,15 @@ async fn call(
         encoding,
         shape,
     };
-    match context.engine.call(call).await? {
-        Reply::List(list) if answer::is_streamed(&list, look) => {
+    let reply = context.engine.call(call).await?;
+    if let Reply::List(list) = reply {
+        return if answer::is_streamed(&list, look) {
             Ok(answer::streamed(list, &resource, gzip))
-        }
-        reply => answer::reply(reply, look),
+        } else {
+            answer::reply(Reply::List(list), look)
+        };
     }
+    answer::reply(reply, look)
 }
 
 /// The program that writes, which owns what it writes if nothing else is said.
