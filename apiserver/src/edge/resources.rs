@@ -218,16 +218,20 @@ async fn call(
         encoding,
         shape,
     };
-    match context.engine.call(call).await? {
-        Reply::List(list) if answer::is_streamed(&list, look) => {
-            let limit = context.limits.request;
-            Ok(answer::streamed(list, &resource, gzip, limit))
-        }
-        reply @ (Reply::Object { .. }
-        | Reply::List(_)
-        | Reply::Status { .. }
-        | Reply::Encoded { .. }) => answer::reply(reply, look),
+    let reply = context.engine.call(call).await?;
+    if let Reply::List(list) = reply {
+        return if answer::is_streamed(&list, look) {
+            Ok(answer::streamed(
+                list,
+                &resource,
+                gzip,
+                context.limits.request,
+            ))
+        } else {
+            answer::reply(Reply::List(list), look)
+        };
     }
+    answer::reply(reply, look)
 }
 
 /// The program that writes, which owns what it writes if nothing else is said.

@@ -8,6 +8,7 @@ use kube::config::Kubeconfig;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::{Value, json};
 
+use crate::kubectl::Kubectl;
 use crate::rig::{PATIENCE, Rig, raw};
 
 const PATH: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
@@ -62,6 +63,33 @@ fn with(object: &Value, kind: &str) -> Value {
     object
 }
 
+/// The certificate of the request opens the door, and no further.
+async fn speaks_for_jane(rig: &Rig, key: &KeyPair, done: &Value) {
+    let certificate = STANDARD
+        .decode(done["status"]["certificate"].as_str().unwrap())
+        .unwrap();
+    let pair = Pair {
+        certificate: String::from_utf8(certificate).unwrap(),
+        key: key.serialize_pem(),
+    };
+    let text = kubeconfig(&rig.authority(), &pair, &rig.handle.url());
+    let jane = rig.client(Kubeconfig::from_yaml(&text).unwrap()).await;
+    let (_, own) = post(
+        &jane,
+        "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+        &json!({}),
+    )
+    .await;
+    assert_eq!(own["status"]["userInfo"]["username"], "jane");
+    let (code, _) = put(
+        &jane,
+        &format!("{PATH}/jane/approval"),
+        &with(done, "Denied"),
+    )
+    .await;
+    assert_eq!(code, 403);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approved_request_becomes_a_certificate() {
     let rig = Rig::start().await;
@@ -114,29 +142,7 @@ async fn an_approved_request_becomes_a_certificate() {
     .await;
     assert_ne!(code, 200, "decided is decided");
 
-    let certificate = STANDARD
-        .decode(done["status"]["certificate"].as_str().unwrap())
-        .unwrap();
-    let pair = Pair {
-        certificate: String::from_utf8(certificate).unwrap(),
-        key: key.serialize_pem(),
-    };
-    let text = kubeconfig(&rig.authority(), &pair, &rig.handle.url());
-    let jane = rig.client(Kubeconfig::from_yaml(&text).unwrap()).await;
-    let (_, own) = post(
-        &jane,
-        "/apis/authentication.k8s.io/v1/selfsubjectreviews",
-        &json!({}),
-    )
-    .await;
-    assert_eq!(own["status"]["userInfo"]["username"], "jane");
-    let (code, _) = put(
-        &jane,
-        &format!("{PATH}/jane/approval"),
-        &with(&made, "Denied"),
-    )
-    .await;
-    assert_eq!(code, 403);
+    speaks_for_jane(&rig, &key, &done).await;
     rig.stop().await;
 }
 
@@ -235,4 +241,61 @@ async fn every_namespace_is_furnished() {
         until(&admin, &path, again).await;
     }
     rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_asks_approves_and_denies() {
+    let rig = Rig::start().await;
+    let admin = rig.admin().await;
+    let path = rig.handle.kubeconfig_path();
+    let kubectl = Kubectl {
+        kubeconfig: &path,
+        home: rig.dir.path(),
+    };
+    if kubectl.command("version --client").status().await.is_err() {
+        eprintln!("SKIPPED: kubectl is not installed, so nothing was tested with it");
+        return rig.stop().await.close().unwrap();
+    }
+    let key = KeyPair::generate().unwrap();
+    for name in ["jane", "john"] {
+        let mut asked = csr(name, &request(&key, name, "team"), &["client auth"]);
+        asked["apiVersion"] = "certificates.k8s.io/v1".into();
+        asked["kind"] = "CertificateSigningRequest".into();
+        kubectl
+            .says_to("create -f -", &asked.to_string(), &["created"])
+            .await;
+    }
+    kubectl
+        .says(
+            "get csr",
+            &["kubernetes.io/kube-apiserver-client", "Pending"],
+        )
+        .await;
+    kubectl
+        .says("certificate approve jane", &["approved"])
+        .await;
+    kubectl.says("certificate deny john", &["denied"]).await;
+    until(&admin, &format!("{PATH}/jane"), |csr| {
+        csr["status"]["certificate"].is_string()
+    })
+    .await;
+    kubectl
+        .says("get csr", &["Approved,Issued", "Denied"])
+        .await;
+    kubectl
+        .says("describe csr jane", &["Requesting User:", "admin"])
+        .await;
+    kubectl
+        .says(
+            "auth whoami",
+            &["admin", "system:masters", "system:authenticated"],
+        )
+        .await;
+    kubectl
+        .says("create serviceaccount robot", &["created"])
+        .await;
+    kubectl
+        .says("create token robot --duration=20m", &["eyJ"])
+        .await;
+    rig.stop().await.close().unwrap();
 }

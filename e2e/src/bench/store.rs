@@ -6,7 +6,7 @@
 
 pub mod cost;
 pub mod facts;
-pub(in crate::bench) mod floor;
+pub(crate) mod floor;
 mod load;
 pub mod memory;
 mod row;

@@ -1,3 +1,5 @@
+//! Quotas by tables: what is charged, what is refused, and in which words.
+
 use super::measure::ONE;
 use super::*;
 
