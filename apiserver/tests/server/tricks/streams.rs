@@ -221,7 +221,7 @@ async fn flood(door: &Door, first: &[u8], again: impl Fn(u32) -> Vec<u8>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn floods_are_cut_and_others_served() {
     let (rig, admin) = town(|options| {
-        options.limits.head = std::time::Duration::from_millis(500);
+        options.limits.head = std::time::Duration::from_secs(1);
     })
     .await;
     let door = admins(&rig).http2();
