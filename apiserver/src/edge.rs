@@ -2,7 +2,7 @@
 //!
 //! A request meets `listener.rs` (TLS, bounds; `gather.rs` below it, `pulse.rs` beside it), `front.rs` (id, audit, panics, identity), then
 //! `info.rs` (what the URL names) and one of: `documents.rs`, `health.rs`, `metrics.rs`, `extras.rs` (verbs of
-//! our own), `resources.rs` (the engine), `reviews.rs` or `watch.rs`.
+//! our own), `resources.rs` (the engine), `reviews.rs` or `watch.rs`. `warden.rs` ends what outlives its right.
 
 pub(crate) mod ambient;
 
@@ -21,6 +21,10 @@ pub(crate) mod audit;
 pub(crate) mod front;
 
 pub(crate) mod identity;
+
+pub(crate) mod warrant;
+
+pub(crate) mod warden;
 
 pub(crate) mod tokenfile;
 

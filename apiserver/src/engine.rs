@@ -18,6 +18,8 @@ pub mod hooked;
 
 pub mod granted;
 
+pub mod revocations;
+
 mod gather;
 
 pub mod rounds;
@@ -32,6 +34,7 @@ use std::time::Duration;
 use store::{Store, View};
 
 use crate::admission::hooks::Desk;
+use crate::authn::revoked::Revoked;
 use crate::authorize::{Authorizer, Policy};
 use crate::body::{self, Input};
 use crate::call::{Body, Call, Reply, TransactionCall, Verb};
@@ -66,6 +69,7 @@ pub struct Engine {
     vault: Arc<Vault>,
     hooked: Arc<hooked::Hooked>,
     granted: Arc<granted::Granted>,
+    revocations: Arc<revocations::Revocations>,
     turns: Arc<turns::Turns>,
     webhooks: Caller,
 }
@@ -81,6 +85,7 @@ impl Engine {
             vault: Arc::default(),
             hooked: Arc::default(),
             granted: Arc::default(),
+            revocations: Arc::default(),
             turns: Arc::default(),
             webhooks: Caller::default(),
         }
@@ -111,6 +116,12 @@ impl Engine {
             Policy::Open => Authorizer::open(),
             Policy::Closed => Authorizer::at(Arc::clone(&self.granted), self.store.view()),
         }
+    }
+
+    /// Which credentials are revoked at this moment.
+    #[must_use]
+    pub fn revoked(&self) -> Arc<Revoked> {
+        self.revocations.at(&self.store.view())
     }
 
     /// The store below.

@@ -16,6 +16,7 @@ use super::body::Intake;
 use super::identity::Identities;
 use super::logs;
 use super::turns::Turns;
+use super::warden::Warden;
 use crate::discovery;
 use crate::engine::Engine;
 use crate::fair::Shape;
@@ -115,6 +116,7 @@ pub(crate) struct Context {
     pub(crate) audit: Option<Arc<Audit>>,
     pub(crate) requests: Arc<Turns>,
     pub(crate) watches: Arc<Turns>,
+    pub(crate) warden: Warden,
     pub(crate) intake: Intake,
     pub(crate) agents: logs::Client,
     pub(crate) shutdown: CancellationToken,
@@ -160,6 +162,7 @@ impl Context {
             audit,
             requests: Turns::new(limits.requests, limits.rate, limits.turn),
             watches: Turns::new(watches(&limits), limits.rate, Duration::ZERO),
+            warden: Warden::default(),
             intake: Intake::new(&limits),
             limits,
             agents,

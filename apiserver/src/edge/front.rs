@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::audit::Record;
 use super::context::Context;
 use super::info::{self, Target};
+use super::warrant::{self, Credential, Standing};
 use super::{ambient, answer, documents, head, health, identity, join, metrics};
 use super::{resources, snapshot, token};
 use crate::authn;
@@ -29,7 +30,7 @@ const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
     /// A connection, with what its verified certificate says.
-    Network(Option<Certified>),
+    Network(Option<Arc<Certified>>),
     /// A caller inside this process.
     Local(User),
 }
@@ -37,6 +38,12 @@ pub(crate) enum Origin {
 /// Who asks; none: a stranger.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller(pub(crate) Option<User>);
+
+/// Who showed which credential.
+struct Shown {
+    user: Option<User>,
+    credential: Credential,
+}
 
 /// The whole API as one service. Layers are met from the last to the first.
 pub(crate) fn router(context: Arc<Context>) -> Router {
@@ -120,21 +127,25 @@ async fn identify(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let caller: Result<Option<User>, Failure> = match request.extensions().get::<Origin>() {
-        Some(Origin::Local(user)) => Ok(Some(user.clone())),
+    let shown: Result<Shown, Failure> = match request.extensions().get::<Origin>() {
+        Some(Origin::Local(user)) => Ok(Shown {
+            user: Some(user.clone()),
+            credential: Credential::Own(user.clone()),
+        }),
         Some(Origin::Network(certificate)) => {
             let head = head::check(request.version(), request.headers())
                 .and_then(|()| head::credentials(request.headers()));
             match head {
-                Ok(token) => authenticated(&context, certificate.as_ref(), token).await,
+                Ok(token) => authenticated(&context, certificate.clone(), token).await,
                 Err(failure) => Err(failure),
             }
         }
         None => Err(Failure::unauthorized()),
     };
-    match caller.and_then(|user| acting(&context, user, &request)) {
-        Ok(caller) => {
+    match shown.and_then(|shown| acting(&context, shown, &request)) {
+        Ok((caller, standing)) => {
             request.extensions_mut().insert(caller.clone());
+            request.extensions_mut().insert(standing);
             let mut response = next.run(request).await;
             response.extensions_mut().insert(caller);
             response
@@ -144,13 +155,18 @@ async fn identify(
 }
 
 /// Who the request acts as: the user himself, or somebody he may be.
-fn acting(context: &Context, user: Option<User>, request: &Request) -> Result<Caller, Failure> {
+fn acting(
+    context: &Context,
+    shown: Shown,
+    request: &Request,
+) -> Result<(Caller, Standing), Failure> {
+    let Shown { user, credential } = shown;
     let record = request.extensions().get::<Record>();
     if let Some(record) = record {
         record.user(user.as_ref(), None);
     }
     let Some(wanted) = impersonation::wanted(request.headers())? else {
-        return Ok(Caller(user));
+        return Ok((Caller(user), Standing::plain(credential)));
     };
     let user = user.ok_or_else(Failure::unauthorized)?;
     let authorizer = context.engine.authorizer();
@@ -161,27 +177,37 @@ fn acting(context: &Context, user: Option<User>, request: &Request) -> Result<Ca
         record.user(Some(&user), Some(&wanted.user));
     }
     tracing::debug!(target: "audit", user = user.name, acting_as = wanted.user.name);
-    Ok(Caller(Some(wanted.user)))
+    let standing = Standing::acting(credential, wanted.clone());
+    Ok((Caller(Some(wanted.user)), standing))
 }
 
 /// The user behind a connection; a token outranks the certificate.
 async fn authenticated(
     context: &Context,
-    certificate: Option<&Certified>,
+    certificate: Option<Arc<Certified>>,
     header: Option<&str>,
-) -> Result<Option<User>, Failure> {
+) -> Result<Shown, Failure> {
     // A bearer token outranks the certificate: whoever sends one means it. And whoever lost a name
     // may still join anew: a token is another identity.
     if let Some(header) = header {
         let token = authn::bearer(header).ok_or_else(Failure::unauthorized)?;
         let verified = identity::verify(context, token, &[]).await?;
-        return Ok(Some(verified.user.authenticated()));
+        let expires_s = verified.expires_s;
+        return Ok(Shown {
+            user: Some(verified.user.authenticated()),
+            credential: Credential::Token(token.into(), expires_s),
+        });
     }
     let Some(certificate) = certificate else {
-        return Ok(None);
+        let (user, credential) = (None, Credential::Nothing);
+        return Ok(Shown { user, credential });
     };
-    join::check_name(context, certificate).await?;
-    Ok(Some(certificate.user.clone().authenticated()))
+    warrant::check_certificate(context, &certificate, ambient::now_s())?;
+    join::check_name(context, &certificate).await?;
+    Ok(Shown {
+        user: Some(certificate.user.clone().authenticated()),
+        credential: Credential::Certificate(certificate),
+    })
 }
 
 async fn dispatch(

@@ -132,7 +132,7 @@ impl Connection {
     async fn http(&self, stream: TlsStream<TcpStream>, peer: Peer) {
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
-        let origin = Origin::Network(certificate.and_then(pki::certified));
+        let origin = Origin::Network(certificate.and_then(pki::certified).map(Arc::new));
         let http2 = session.alpn_protocol() == Some(b"h2");
         let pulse = Pulse::default();
         let own = pulse.clone();

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::info::{self, Place};
 use super::negotiate::{self, Answer};
 use super::turns::Seat;
+use super::warrant::{Credential, Standing, Warrant};
 use super::{ambient, answer, extras, reviews, watch};
 use crate::call::{Body, Call, Reply, Verb};
 use crate::discovery;
@@ -40,11 +41,14 @@ pub(crate) async fn answer(
     }
     let authorizer = context.engine.authorizer();
     authorizer.authorize(&user, &attributes)?;
+    let standing = request.extensions().get::<Standing>().cloned();
+    let standing = standing.unwrap_or_else(|| Standing::plain(Credential::Nothing));
     let asked = Asked {
         user,
         place,
         params,
         verb,
+        warrant: Warrant::new(standing, attributes),
     };
     if extras::serves(&asked.place) {
         let _seat = seat(context, &asked.user).await?;
@@ -70,6 +74,8 @@ pub(crate) struct Asked {
     pub(crate) place: Place,
     pub(crate) params: Params,
     pub(crate) verb: &'static str,
+    /// For answers that last.
+    pub(crate) warrant: Warrant,
 }
 
 /// A seat among the requests in work. The controllers inside the process are bounded by themselves,
@@ -151,6 +157,7 @@ fn start_watch(
         user,
         place,
         mut params,
+        warrant,
         ..
     } = asked;
     let (_, shape) = negotiate::accept(text(headers, header::ACCEPT), Answer::Watch)?;
@@ -170,6 +177,7 @@ fn start_watch(
         params,
         shape,
         seat,
+        care: context.warden.care(warrant),
     };
     watch::start(ask, context.store().clone(), context.hub.clone())
 }
@@ -188,6 +196,7 @@ async fn call(
         place,
         params,
         verb,
+        ..
     } = asked;
     let verb =
         engine_verb(verb).ok_or_else(|| Failure::method_not_allowed(&resource.gr(), verb))?;

@@ -17,9 +17,19 @@ pub(crate) struct Lines(
 
 impl Lines {
     pub(crate) async fn open(client: &kube::Client, path: &str) -> Self {
-        let request = http::Request::get(path)
-            .body(kube::client::Body::empty())
-            .unwrap();
+        Self::open_with(client, path, &[]).await
+    }
+
+    pub(crate) async fn open_with(
+        client: &kube::Client,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Self {
+        let mut request = http::Request::get(path);
+        for (key, value) in headers {
+            request = request.header(*key, *value);
+        }
+        let request = request.body(kube::client::Body::empty()).unwrap();
         let response = client.send(request).await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
         let body = http_body_util::BodyStream::new(response.into_body());
