@@ -20,6 +20,8 @@ pub mod granted;
 
 pub mod revocations;
 
+pub mod shelves;
+
 mod gather;
 
 pub mod rounds;
@@ -49,7 +51,9 @@ use crate::registry::Registry;
 use crate::selector::Selector;
 use crate::status::Failure;
 use crate::vault::Vault;
-use crate::verbs::{Action, Context, Write, apply, collection, delete, patch, scale, transaction};
+use crate::verbs::{
+    Action, Context, Write, apply, check_own, collection, delete, patch, scale, transaction,
+};
 
 /// Longest wait for a revision of the future, as Kubernetes.
 const WAIT: Duration = Duration::from_secs(3);
@@ -70,6 +74,7 @@ pub struct Engine {
     hooked: Arc<hooked::Hooked>,
     granted: Arc<granted::Granted>,
     revocations: Arc<revocations::Revocations>,
+    shelves: Arc<shelves::Shelves>,
     turns: Arc<turns::Turns>,
     webhooks: Caller,
 }
@@ -86,6 +91,7 @@ impl Engine {
             hooked: Arc::default(),
             granted: Arc::default(),
             revocations: Arc::default(),
+            shelves: Arc::default(),
             turns: Arc::default(),
             webhooks: Caller::default(),
         }
@@ -163,8 +169,7 @@ impl Engine {
         let item = item.ok_or_else(|| Failure::not_found(&resource.gr(), name))?;
         let object = Form::Stored(self.vault.open(item));
         if call.user.is_in(crate::user::AGENTS) {
-            self.context(call, &Registry::default(), Desk::default())
-                .check_owner(resource, &object.to_value())?;
+            check_own(&self.authorizer(), &call.user, resource, &object.to_value())?;
         }
         let object = match call.subresource.as_deref().unwrap_or_default() {
             "" => object,
@@ -196,13 +201,11 @@ impl Engine {
             }
             other => other?,
         };
-        let list = read::list(
-            (&view, &self.vault),
-            resource,
-            call.namespace.as_deref(),
-            &selector,
-            &wanted,
-        );
+        let place = (&**resource, call.namespace.as_deref());
+        let source = (&self.store, &*self.vault);
+        let among = self.shelves.candidates(source, &view, place, &selector);
+        let opened = (&view, &*self.vault);
+        let list = read::list(opened, place, &selector, &wanted, among.as_deref());
         Ok(Reply::List(list))
     }
 

@@ -40,6 +40,8 @@ pub struct Limits {
     pub bodies_wait: Duration,
     /// Connections at once; further ones wait to be accepted.
     pub connections: usize,
+    /// Connections of one address that have not shown yet who they are; further ones are closed.
+    pub strangers: usize,
     /// Requests in work at once, watches and logs aside, how many of them one user may have, and how
     /// many may wait for their turn; further ones are told to come back.
     pub requests: Shape,
@@ -73,6 +75,9 @@ impl Default for Limits {
             bodies_wait: Duration::from_secs(5),
             // Thousands of agents hold one or two each.
             connections: 16_384,
+            // A quarter of them: even thousands of agents behind one address that all come at once are
+            // strangers only while they shake hands.
+            strangers: 4_096,
             // More at once only makes each slower; what waits is taken in turn.
             requests: Shape {
                 seats: 768,

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::audit::Record;
 use super::context::Context;
+use super::crowd::Stranger;
 use super::info::{self, Target};
 use super::warrant::{self, Credential, Standing};
 use super::{ambient, answer, documents, head, health, identity, join, metrics};
@@ -142,6 +143,10 @@ async fn identify(
         }
         None => Err(Failure::unauthorized()),
     };
+    let stranger = request.extensions().get::<Arc<Stranger>>();
+    if let (Some(stranger), Ok(Shown { user: Some(_), .. })) = (stranger, &shown) {
+        stranger.known();
+    }
     match shown.and_then(|shown| acting(&context, shown, &request)) {
         Ok((caller, standing)) => {
             request.extensions_mut().insert(caller.clone());

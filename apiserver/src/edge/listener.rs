@@ -10,7 +10,7 @@ use axum::body::Body;
 use futures::TryFutureExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,9 +22,11 @@ use tower::ServiceExt;
 
 use super::audit::Peer;
 use super::context::Limits;
+use super::crowd::{Crowd, Stranger};
 use super::front::Origin;
 use super::gather::Gather;
 use super::pulse::Pulse;
+use super::streams::Streams;
 use crate::pki;
 
 /// Bytes of a request's head, on both protocols.
@@ -61,6 +63,7 @@ impl Listener {
             limits,
         } = self;
         let room = Arc::new(Semaphore::new(limits.connections));
+        let crowd = Crowd::new(limits.strangers);
         let connection = Arc::new(Connection {
             acceptor: TlsAcceptor::from(tls),
             router,
@@ -69,9 +72,13 @@ impl Listener {
         });
         let tasks = TaskTracker::new();
         while let Some((stream, peer, permit)) = accept(&tcp, &room, &connection.shutdown).await {
+            let Some(stranger) = crowd.enter(peer.0.ip()) else {
+                tracing::debug!(peer = %peer.0, "closed: too many connections from there say not whose they are");
+                continue;
+            };
             let connection = Arc::clone(&connection);
             tasks.spawn(async move {
-                connection.serve(stream, peer).await;
+                connection.serve(stream, peer, stranger).await;
                 drop(permit);
             });
         }
@@ -114,7 +121,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(&self, stream: TcpStream, peer: Peer) {
+    async fn serve(&self, stream: TcpStream, peer: Peer, stranger: Stranger) {
         // Small answers must not wait for a full packet.
         let _best_effort = stream.set_nodelay(true);
         let handshake = tokio::time::timeout(self.limits.handshake, self.acceptor.accept(stream));
@@ -123,16 +130,19 @@ impl Connection {
             stream = handshake => stream,
         };
         match stream {
-            Ok(Ok(stream)) => self.http(stream, peer).await,
+            Ok(Ok(stream)) => self.http(stream, peer, stranger).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_elapsed) => tracing::debug!("TLS handshake took too long"),
         }
     }
 
-    async fn http(&self, stream: TlsStream<TcpStream>, peer: Peer) {
+    async fn http(&self, stream: TlsStream<TcpStream>, peer: Peer, stranger: Stranger) {
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
-        let origin = Origin::Network(certificate.and_then(pki::certified).map(Arc::new));
+        let certified = certificate.and_then(pki::certified).map(Arc::new);
+        // Without a certificate it may still show a token.
+        let stranger = certified.is_none().then(|| Arc::new(stranger));
+        let origin = Origin::Network(certified);
         let http2 = session.alpn_protocol() == Some(b"h2");
         let pulse = Pulse::default();
         let own = pulse.clone();
@@ -141,6 +151,9 @@ impl Connection {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(origin.clone());
             request.extensions_mut().insert(peer);
+            if let Some(stranger) = &stranger {
+                request.extensions_mut().insert(Arc::clone(stranger));
+            }
             let answer = self.router.clone().oneshot(request);
             answer.map_ok(|response| response.map(|body| beat.until_sent(body)))
         });
@@ -196,8 +209,9 @@ impl Connection {
 
     /// The protocol is what the handshake agreed on: looking for it in the first bytes would wait
     /// for a silent client without bound.
-    fn builder(&self, http2: bool) -> auto::Builder<TokioExecutor> {
-        let builder = auto::Builder::new(TokioExecutor::new());
+    fn builder(&self, http2: bool) -> auto::Builder<Streams> {
+        let limit = self.limits.head;
+        let builder = auto::Builder::new(Streams { limit });
         let mut builder = if http2 {
             builder.http2_only()
         } else {

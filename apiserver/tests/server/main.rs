@@ -20,6 +20,7 @@ mod rig;
 mod rights;
 mod snapshots;
 mod socket;
+mod strangers;
 mod tokens;
 mod tricks;
 mod vault;
