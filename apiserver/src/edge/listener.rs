@@ -1,13 +1,14 @@
 //! The API's listener: TLS, identity by certificate, HTTP/1.1 and HTTP/2, and bounds on all that a
 //! stranger could hold: connections, handshakes, heads.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use futures::TryFutureExt;
+use futures::FutureExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,12 +19,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
-use super::audit::Peer;
 use super::context::Limits;
 use super::crowd::{Crowd, Stranger};
-use super::front::Origin;
+use super::front::{Front, Origin};
 use super::gather::Gather;
 use super::pulse::Pulse;
 use super::streams::Streams;
@@ -49,7 +48,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Listener {
     pub(crate) tcp: TcpListener,
     pub(crate) tls: Arc<rustls::ServerConfig>,
-    pub(crate) router: Router,
+    pub(crate) front: Front,
     pub(crate) limits: Limits,
 }
 
@@ -59,21 +58,21 @@ impl Listener {
         let Self {
             tcp,
             tls,
-            router,
+            front,
             limits,
         } = self;
         let room = Arc::new(Semaphore::new(limits.connections));
         let crowd = Crowd::new(limits.strangers);
         let connection = Arc::new(Connection {
             acceptor: TlsAcceptor::from(tls),
-            router,
+            front,
             limits,
             shutdown,
         });
         let tasks = TaskTracker::new();
         while let Some((stream, peer, permit)) = accept(&tcp, &room, &connection.shutdown).await {
-            let Some(stranger) = crowd.enter(peer.0.ip()) else {
-                tracing::debug!(peer = %peer.0, "closed: too many connections from there say not whose they are");
+            let Some(stranger) = crowd.enter(peer.ip()) else {
+                tracing::debug!(%peer, "closed: too many connections from there say not whose they are");
                 continue;
             };
             let connection = Arc::clone(&connection);
@@ -93,12 +92,12 @@ async fn accept(
     tcp: &TcpListener,
     room: &Arc<Semaphore>,
     shutdown: &CancellationToken,
-) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let next = async {
         let permit = Arc::clone(room).acquire_owned().await.ok()?;
         loop {
             match tcp.accept().await {
-                Ok((stream, peer)) => return Some((stream, Peer(peer), permit)),
+                Ok((stream, peer)) => return Some((stream, peer, permit)),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -115,13 +114,13 @@ async fn accept(
 
 struct Connection {
     acceptor: TlsAcceptor,
-    router: Router,
+    front: Front,
     limits: Limits,
     shutdown: CancellationToken,
 }
 
 impl Connection {
-    async fn serve(&self, stream: TcpStream, peer: Peer, stranger: Stranger) {
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr, stranger: Stranger) {
         // Small answers must not wait for a full packet.
         let _best_effort = stream.set_nodelay(true);
         let handshake = tokio::time::timeout(self.limits.handshake, self.acceptor.accept(stream));
@@ -136,27 +135,26 @@ impl Connection {
         }
     }
 
-    async fn http(&self, stream: TlsStream<TcpStream>, peer: Peer, stranger: Stranger) {
+    async fn http(&self, stream: TlsStream<TcpStream>, peer: SocketAddr, stranger: Stranger) {
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
-        let certified = certificate.and_then(pki::certified).map(Arc::new);
-        // Without a certificate it may still show a token.
-        let stranger = certified.is_none().then(|| Arc::new(stranger));
-        let origin = Origin::Network(certified);
+        let certificate = certificate.and_then(pki::certified);
+        let origin = Arc::new(Origin::network(peer, certificate, stranger));
         let http2 = session.alpn_protocol() == Some(b"h2");
         let pulse = Pulse::default();
         let own = pulse.clone();
-        let service = service_fn(move |request: http::Request<Incoming>| {
-            let beat = own.begin();
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(origin.clone());
-            request.extensions_mut().insert(peer);
-            if let Some(stranger) = &stranger {
-                request.extensions_mut().insert(Arc::clone(stranger));
-            }
-            let answer = self.router.clone().oneshot(request);
-            answer.map_ok(|response| response.map(|body| beat.until_sent(body)))
-        });
+        let service =
+            service_fn(move |request: http::Request<Incoming>| {
+                let beat = own.begin();
+                let answer = self
+                    .front
+                    .clone()
+                    .answer(Arc::clone(&origin), request.map(Body::new));
+                // Boxed, since what waits for it is moved about.
+                Box::pin(answer.map(|response| {
+                    Ok::<_, Infallible>(response.map(|body| beat.until_sent(body)))
+                }))
+            });
         let builder = self.builder(http2);
         let stream = Gather::new(stream);
         let turns = stream.turns();

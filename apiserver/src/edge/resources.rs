@@ -12,7 +12,7 @@ use super::context::Context;
 use super::info::{self, Place};
 use super::negotiate::{self, Answer};
 use super::turns::Seat;
-use super::warrant::{Credential, Standing, Warrant};
+use super::warrant::{Standing, Warrant};
 use super::{ambient, answer, extras, reviews, watch};
 use crate::call::{Body, Call, Reply, Verb};
 use crate::discovery;
@@ -26,7 +26,7 @@ use crate::user::{Attributes, CONTROLLERS, User};
 /// Answers a request on a resource.
 pub(crate) async fn answer(
     context: &Arc<Context>,
-    user: Option<User>,
+    (user, standing): (Option<User>, Standing),
     place: Place,
     request: Request,
 ) -> Result<Response, Failure> {
@@ -41,8 +41,6 @@ pub(crate) async fn answer(
     }
     let authorizer = context.engine.authorizer();
     authorizer.authorize(&user, &attributes)?;
-    let standing = request.extensions().get::<Standing>().cloned();
-    let standing = standing.unwrap_or_else(|| Standing::plain(Credential::Nothing));
     let asked = Asked {
         user,
         place,

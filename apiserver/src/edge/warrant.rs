@@ -18,8 +18,8 @@ use crate::user::{Attributes, User};
 pub(crate) enum Credential {
     /// Nothing.
     Nothing,
-    /// A caller inside this process, who needs nothing.
-    Own(User),
+    /// Nothing: a caller inside this process.
+    Own,
     /// A client certificate that TLS has verified.
     Certificate(Arc<Certified>),
     /// A bearer token, and the second at which it ends.
@@ -106,7 +106,7 @@ impl Warrant {
     /// The second at which it ends whatever happens.
     pub(crate) fn expires_s(&self) -> Option<u64> {
         match &self.standing.credential {
-            Credential::Nothing | Credential::Own(_) => None,
+            Credential::Nothing | Credential::Own => None,
             Credential::Certificate(certificate) => Some(certificate.expires_s),
             Credential::Token(_, expires_s) => *expires_s,
         }
@@ -115,7 +115,7 @@ impl Warrant {
     /// False if what has changed cannot concern it.
     pub(crate) fn is_touched_by(&self, news: News) -> bool {
         let by_credential = match &self.standing.credential {
-            Credential::Nothing | Credential::Own(_) => false,
+            Credential::Nothing | Credential::Own => false,
             Credential::Certificate(_) => news.names,
             Credential::Token(..) => news.tokens,
         };
@@ -140,11 +140,11 @@ impl Warrant {
     fn user(&self, law: &Law<'_>) -> Result<User, Failure> {
         match &self.standing.credential {
             Credential::Nothing => Err(Failure::unauthorized()),
-            Credential::Own(user) => Ok(user.clone()),
+            Credential::Own => Ok(User::controllers()),
             Credential::Certificate(certificate) => {
                 check_certificate(law.context, certificate, law.now_s)?;
                 join::still_named(&law.view, certificate)?;
-                Ok(certificate.user.clone().authenticated())
+                Ok(certificate.user.clone())
             }
             Credential::Token(token, _) => {
                 let verified = identity::still(law.context, token)?;
