@@ -50,6 +50,8 @@ pub(crate) mod resources;
 
 pub(crate) mod watch;
 
+pub(crate) mod socket;
+
 pub(crate) mod extras;
 
 pub(crate) mod reviews;

@@ -13,7 +13,7 @@ use super::info::{self, Place};
 use super::negotiate::{self, Answer};
 use super::turns::Seat;
 use super::warrant::{Standing, Warrant};
-use super::{ambient, answer, extras, reviews, watch};
+use super::{ambient, answer, extras, reviews, socket, watch};
 use crate::call::{Body, Call, Reply, Verb};
 use crate::discovery;
 use crate::managed::author;
@@ -54,7 +54,7 @@ pub(crate) async fn answer(
     }
     let resource = find(context, &asked)?;
     if verb == "watch" {
-        return start_watch(context, asked, resource, request.headers());
+        return start_watch(context, asked, resource, &request);
     }
     let _seat = seat(context, &asked.user).await?;
     let limit = context.limits.request;
@@ -149,7 +149,7 @@ fn start_watch(
     context: &Context,
     asked: Asked,
     resource: Arc<Descriptor>,
-    headers: &HeaderMap,
+    request: &Request,
 ) -> Result<Response, Failure> {
     let Asked {
         user,
@@ -158,7 +158,9 @@ fn start_watch(
         warrant,
         ..
     } = asked;
-    let (_, shape) = negotiate::accept(text(headers, header::ACCEPT), Answer::Watch)?;
+    let accept = text(request.headers(), header::ACCEPT);
+    let (_, shape) = negotiate::accept(accept, Answer::Watch)?;
+    let call = socket::call(request)?;
     let seat = context.watches.seat_now(&user.name)?;
     if let Some(name) = &place.name {
         // The old `/watch/.../NAME`, and GET of a name with `watch=true`.
@@ -177,7 +179,11 @@ fn start_watch(
         seat,
         care: context.warden.care(warrant),
     };
-    watch::start(ask, context.store().clone(), context.hub.clone())
+    let response = watch::start(ask, context.store().clone(), context.hub.clone())?;
+    Ok(match call {
+        Some(call) => call.answer(response, context.limits.head),
+        None => response,
+    })
 }
 
 async fn call(

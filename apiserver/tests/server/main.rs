@@ -20,6 +20,7 @@ mod rig;
 mod rights;
 mod snapshots;
 mod socket;
+mod sockets;
 mod strangers;
 mod tokens;
 mod tricks;
