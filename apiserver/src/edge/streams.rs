@@ -33,7 +33,7 @@ impl Gate {
     /// The body is asked for its next piece.
     pub(crate) fn asked(&self) {
         let state = self.0.load(Ordering::Relaxed);
-        if state % 2 == 1 {
+        if !state.is_multiple_of(2) {
             self.0.store(state + 1, Ordering::Relaxed);
         }
     }
@@ -41,7 +41,7 @@ impl Gate {
     /// The body gave a piece, and has more.
     pub(crate) fn gave(&self) {
         let state = self.0.load(Ordering::Relaxed);
-        if state % 2 == 0 {
+        if state.is_multiple_of(2) {
             self.0.store(state + 1, Ordering::Relaxed);
         }
     }
@@ -49,7 +49,7 @@ impl Gate {
     /// Which wait this is, if the body waits.
     fn waits(&self) -> Option<u64> {
         let state = self.0.load(Ordering::Relaxed);
-        (state % 2 == 1).then_some(state)
+        (!state.is_multiple_of(2)).then_some(state)
     }
 }
 

@@ -191,7 +191,7 @@ impl Authority {
     /// A name is unusable, or the cryptography library fails.
     pub fn issue(&self, subject: &Subject, sans: &[String], now_s: u64) -> Result<Pair, PkiError> {
         let key = KeyPair::generate().map_err(failed("make a key"))?;
-        let params = leaf(subject, sans, now_s, &key.public_key_raw())?;
+        let params = leaf(subject, sans, now_s, key.public_key_raw())?;
         let certificate = params
             .signed_by(&key, &self.issuer()?)
             .map_err(failed("sign a certificate"))?;

@@ -7,6 +7,7 @@ mod audit;
 mod certificates;
 mod clients;
 mod crowds;
+mod dead;
 mod definitions;
 mod events;
 mod frames;
