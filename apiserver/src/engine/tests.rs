@@ -489,7 +489,7 @@ async fn the_start_is_the_same_twice() {
             .unwrap()
             .names()
             .len(),
-        7
+        manifests::kinds::definitions().len()
     );
 }
 

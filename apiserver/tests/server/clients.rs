@@ -300,7 +300,7 @@ async fn health_discovery_and_documents() {
         .unwrap();
     assert_eq!(
         stoa["versions"][0]["resources"].as_array().unwrap().len(),
-        7
+        manifests::kinds::definitions().len()
     );
     let (_, legacy) = raw(&client, "GET", "/apis/stoa.dev/v1", &[], "").await;
     let names: Vec<_> = legacy["resources"]

@@ -58,6 +58,18 @@ fn bootstrap(id: &str, ends_s: u64) -> Value {
     })
 }
 
+/// The file is looked at once a second.
+async fn line_gone(stranger: &kube::Client) {
+    let gone = async {
+        let bearer = [("authorization", "Bearer gone")];
+        while raw(stranger, "GET", "/api", &bearer, "").await.0 != 401 {}
+    };
+    tokio::time::timeout(crate::rig::PATIENCE, gone)
+        .await
+        .unwrap();
+    opens_nothing(stranger, "static, gone", Some("gone")).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_of_every_kind() {
     let dir = tempfile::tempdir().unwrap();
@@ -123,15 +135,7 @@ async fn tokens_of_every_kind() {
         // A token outranks the certificate, also one that says nothing.
         opens_nothing(&admin, why, Some(&token)).await;
     }
-    // The file is looked at once a second.
-    let gone = async {
-        let bearer = [("authorization", "Bearer gone")];
-        while raw(&stranger, "GET", "/api", &bearer, "").await.0 != 401 {}
-    };
-    tokio::time::timeout(crate::rig::PATIENCE, gone)
-        .await
-        .unwrap();
-    opens_nothing(&stranger, "static, gone", Some("gone")).await;
+    line_gone(&stranger).await;
     let good = account(&ours, "good", now_s + 600);
     let bearer = format!("Bearer {good}");
     let (code, _) = raw(&stranger, "GET", "/api", &[("authorization", &bearer)], "").await;

@@ -24,6 +24,31 @@ async fn events_have_two_views() {
     rig.stop().await;
 }
 
+/// What an agent may change of an event of its own, and of another's.
+async fn changes(admin: &kube::Client, agent: &kube::Client, mut own: Value) {
+    let put = async |client: &kube::Client, object: Value| {
+        let (code, answer) = raw(client, "POST", CORE, &[], object.to_string()).await;
+        assert_eq!(code, 201, "{answer}");
+    };
+    let merge = [("content-type", "application/merge-patch+json")];
+    own["metadata"] = json!({"name": "own"});
+    put(agent, own.clone()).await;
+    own["metadata"] = json!({"name": "controllers"});
+    own["source"] = json!({"component": "scheduler"});
+    put(admin, own).await;
+    for (name, patch, code) in [
+        ("own", json!({"count": 2}), 200),
+        ("own", json!({"involvedObject": {"name": "theirs"}}), 403),
+        ("own", json!({"source": {"host": "a2"}}), 403),
+        ("controllers", json!({"count": 2}), 403),
+        ("controllers", json!({"source": {"host": "a1"}}), 403),
+    ] {
+        let path = format!("{CORE}/{name}");
+        let (found, answer) = raw(agent, "PATCH", &path, &merge, patch.to_string()).await;
+        assert_eq!(found, code, "{name} {patch}: {answer}");
+    }
+}
+
 /// An agent reports what befalls it and its tasks, in its own name.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_writes_of_its_own() {
@@ -82,24 +107,7 @@ async fn an_agent_writes_of_its_own() {
         let (found, answer) = raw(&agent, "POST", CORE, &[], body).await;
         assert_eq!(found, code, "{about} {host}: {answer}");
     }
-    let merge = [("content-type", "application/merge-patch+json")];
-    let mut own = event(&about("Task", "mine"), "a1");
-    own["metadata"] = json!({"name": "own"});
-    put(&agent, CORE, own.clone()).await;
-    own["metadata"] = json!({"name": "controllers"});
-    own["source"] = json!({"component": "scheduler"});
-    put(&admin, CORE, own).await;
-    for (name, patch, code) in [
-        ("own", json!({"count": 2}), 200),
-        ("own", json!({"involvedObject": {"name": "theirs"}}), 403),
-        ("own", json!({"source": {"host": "a2"}}), 403),
-        ("controllers", json!({"count": 2}), 403),
-        ("controllers", json!({"source": {"host": "a1"}}), 403),
-    ] {
-        let path = format!("{CORE}/{name}");
-        let (found, answer) = raw(&agent, "PATCH", &path, &merge, patch.to_string()).await;
-        assert_eq!(found, code, "{name} {patch}: {answer}");
-    }
+    changes(&admin, &agent, event(&about("Task", "mine"), "a1")).await;
     rig.stop().await;
 }
 
