@@ -61,8 +61,7 @@ impl Bench {
 #[test]
 fn kubectl_works_unmodified() {
     if !command::is_installed("kubectl") {
-        println!("SKIPPED: kubectl is not installed here");
-        return;
+        return command::skipped("kubectl is not installed here");
     }
     machine::alone(async || {
         let plan = Plan::new(3, 1).resources("cpus=4;mem=4Gi");

@@ -3,6 +3,7 @@
 mod controller;
 mod lease;
 
+use std::path::Path;
 use std::time::Duration;
 
 use e2e::{Cluster, Outcome, Plan, machine, wait};
@@ -36,8 +37,7 @@ pub(crate) struct ShipStatus {
     aboard: i64,
 }
 
-#[test]
-fn a_controller_of_kube_rs_works_unmodified() {
+pub(crate) fn a_controller_works_unmodified(_: &Path) {
     machine::alone(async || {
         let cluster = Cluster::start(Plan::new(3, 0)).await?;
         let client = cluster.client("s1").await?;
