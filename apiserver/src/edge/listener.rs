@@ -1,13 +1,14 @@
 //! The API's listener: TLS, identity by certificate, HTTP/1.1 and HTTP/2, and bounds on all that a
 //! stranger could hold: connections, handshakes, heads.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use futures::TryFutureExt;
+use futures::FutureExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -18,11 +19,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
-use super::audit::Peer;
 use super::context::Limits;
-use super::front::Origin;
+use super::front::{Front, Origin};
 use super::gather::Gather;
 use super::pulse::Pulse;
 use crate::pki;
@@ -47,7 +46,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Listener {
     pub(crate) tcp: TcpListener,
     pub(crate) tls: Arc<rustls::ServerConfig>,
-    pub(crate) router: Router,
+    pub(crate) front: Front,
     pub(crate) limits: Limits,
 }
 
@@ -57,13 +56,13 @@ impl Listener {
         let Self {
             tcp,
             tls,
-            router,
+            front,
             limits,
         } = self;
         let room = Arc::new(Semaphore::new(limits.connections));
         let connection = Arc::new(Connection {
             acceptor: TlsAcceptor::from(tls),
-            router,
+            front,
             limits,
             shutdown,
         });
@@ -86,12 +85,12 @@ async fn accept(
     tcp: &TcpListener,
     room: &Arc<Semaphore>,
     shutdown: &CancellationToken,
-) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let next = async {
         let permit = Arc::clone(room).acquire_owned().await.ok()?;
         loop {
             match tcp.accept().await {
-                Ok((stream, peer)) => return Some((stream, Peer(peer), permit)),
+                Ok((stream, peer)) => return Some((stream, peer, permit)),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -108,13 +107,13 @@ async fn accept(
 
 struct Connection {
     acceptor: TlsAcceptor,
-    router: Router,
+    front: Front,
     limits: Limits,
     shutdown: CancellationToken,
 }
 
 impl Connection {
-    async fn serve(&self, stream: TcpStream, peer: Peer) {
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
         // Small answers must not wait for a full packet.
         let _best_effort = stream.set_nodelay(true);
         let handshake = tokio::time::timeout(self.limits.handshake, self.acceptor.accept(stream));
@@ -129,21 +128,26 @@ impl Connection {
         }
     }
 
-    async fn http(&self, stream: TlsStream<TcpStream>, peer: Peer) {
+    async fn http(&self, stream: TlsStream<TcpStream>, peer: SocketAddr) {
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
-        let origin = Origin::Network(certificate.and_then(pki::certified));
+        let certificate = certificate.and_then(pki::certified);
+        let origin = Arc::new(Origin::network(peer, certificate));
         let http2 = session.alpn_protocol() == Some(b"h2");
         let pulse = Pulse::default();
         let own = pulse.clone();
-        let service = service_fn(move |request: http::Request<Incoming>| {
-            let beat = own.begin();
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(origin.clone());
-            request.extensions_mut().insert(peer);
-            let answer = self.router.clone().oneshot(request);
-            answer.map_ok(|response| response.map(|body| beat.until_sent(body)))
-        });
+        let service =
+            service_fn(move |request: http::Request<Incoming>| {
+                let beat = own.begin();
+                let answer = self
+                    .front
+                    .clone()
+                    .answer(Arc::clone(&origin), request.map(Body::new));
+                // Boxed, since what waits for it is moved about.
+                Box::pin(answer.map(|response| {
+                    Ok::<_, Infallible>(response.map(|body| beat.until_sent(body)))
+                }))
+            });
         let builder = self.builder(http2);
         let stream = Gather::new(stream);
         let turns = stream.turns();
