@@ -74,8 +74,9 @@ fn venv() -> Outcome<PathBuf> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let made = command::run("bash".as_ref(), &[&script], &[], &root, "");
-    runtime.block_on(made)?.ok()?;
+    let made =
+        runtime.block_on(async { command::run("bash".as_ref(), &[&script], &[], &root, "").await });
+    made?.ok()?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
     Ok(root.join(target).join("e2e-venv/bin"))
 }
@@ -83,7 +84,10 @@ fn venv() -> Outcome<PathBuf> {
 pub(crate) fn one_that_is_missing_is_named(_: &Path) {
     let trial = Client::on_path("no-such-client").trial("a::b", |_| ());
     assert!(trial.has_ignored_flag());
-    assert_eq!(trial.name(), "a::b SKIPPED: no-such-client is not installed");
+    assert_eq!(
+        trial.name(),
+        "a::b SKIPPED: no-such-client is not installed"
+    );
     let trial = Client::missing("pip:\n no network \n\n").trial("c", |_| ());
     assert_eq!(trial.name(), "c SKIPPED: no network");
     assert!(!Client::always().trial("d", |_| ()).has_ignored_flag());

@@ -2,6 +2,7 @@
 
 mod controller;
 mod lease;
+mod owners;
 
 use std::path::Path;
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub(crate) fn a_controller_works_unmodified(_: &Path) {
         install(&client).await?;
         discovered(&client).await?;
         calls(&client).await?;
+        owners::are_kept_apart(&client, &cluster.client("s3").await?).await?;
         controller::lives(&client, &cluster.client("s2").await?).await?;
         lease::is_held_by_one(&cluster.clients().await?).await?;
         cluster.finish();

@@ -32,16 +32,49 @@ fn trials() -> Vec<Trial> {
     let curl = Client::on_path("curl");
     let pypi = Client::from_pypi();
     vec![
-        own.trial("session::lines_have_room_for_what_varies", session::lines_have_room_for_what_varies),
-        own.trial("session::json_has_what_is_asked_for", session::json_has_what_is_asked_for),
-        own.trial("session::files_are_read_as_their_notation_says", session::files_are_read_as_their_notation_says),
-        own.trial("client::one_that_is_missing_is_named", client::one_that_is_missing_is_named),
-        kubectl.trial("kubectl::the_installed_one_works_unmodified", kubectl::the_installed_one_works_unmodified),
-        pypi.trial("kubectl::a_later_one_works_unmodified", kubectl::a_later_one_works_unmodified),
-        curl.trial("curl::sees_the_protocol_as_kubernetes_speaks_it", curl::sees_the_protocol_as_kubernetes_speaks_it),
-        own.trial("kuberust::a_controller_works_unmodified", kuberust::a_controller_works_unmodified),
-        pypi.trial("python::the_client_works_unmodified", python::the_client_works_unmodified),
-        pypi.trial("python::an_operator_of_kopf_works_unmodified", python::an_operator_of_kopf_works_unmodified),
-        own.trial("stoa::says_what_it_did_and_ends_accordingly", stoa::says_what_it_did_and_ends_accordingly),
+        own.trial(
+            "session::lines_have_room_for_what_varies",
+            session::lines_have_room_for_what_varies,
+        ),
+        own.trial(
+            "session::json_has_what_is_asked_for",
+            session::json_has_what_is_asked_for,
+        ),
+        own.trial(
+            "session::files_are_read_as_their_notation_says",
+            session::files_are_read_as_their_notation_says,
+        ),
+        own.trial(
+            "client::one_that_is_missing_is_named",
+            client::one_that_is_missing_is_named,
+        ),
+        kubectl.trial(
+            "kubectl::the_installed_one_works_unmodified",
+            kubectl::the_installed_one_works_unmodified,
+        ),
+        pypi.trial(
+            "kubectl::a_later_one_works_unmodified",
+            kubectl::a_later_one_works_unmodified,
+        ),
+        curl.trial(
+            "curl::sees_the_protocol_as_kubernetes_speaks_it",
+            curl::sees_the_protocol_as_kubernetes_speaks_it,
+        ),
+        own.trial(
+            "kuberust::a_controller_works_unmodified",
+            kuberust::a_controller_works_unmodified,
+        ),
+        pypi.trial(
+            "python::the_client_works_unmodified",
+            python::the_client_works_unmodified,
+        ),
+        pypi.trial(
+            "python::an_operator_of_kopf_works_unmodified",
+            python::an_operator_of_kopf_works_unmodified,
+        ),
+        own.trial(
+            "stoa::says_what_it_did_and_ends_accordingly",
+            stoa::says_what_it_did_and_ends_accordingly,
+        ),
     ]
 }
