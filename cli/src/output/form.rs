@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn who_set_a_field_is_shown_when_it_is_asked_for() {
         let object = json!({"metadata": {"name": "x", "managedFields": [{"manager": "m"}]}});
-        let all = list(&[object.clone()]);
+        let all = list(std::slice::from_ref(&object));
         for word in ["yaml", "json"] {
             let form = word.parse::<Form>().unwrap();
             for shown in [&object, &all] {
