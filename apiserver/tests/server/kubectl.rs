@@ -322,7 +322,7 @@ async fn refusals(kubectl: &Kubectl<'_>) {
 
 /// One day with two people and one ConfigMap.
 const SHARED: &str =
-    "{apiVersion: v1, kind: ConfigMap, metadata: {name: shared}, data: {a: '1', b: '1'}}";
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared}\ndata: {a: '1', b: '1'}\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_applies_from_the_server_s_side() {

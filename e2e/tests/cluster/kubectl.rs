@@ -29,7 +29,7 @@ spec:
   resources: {cpus: 500m, mem: 16Mi}
 ";
 
-const NOTE: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: noted}, data: {a: b}}";
+const NOTE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: noted}\ndata: {a: b}\n";
 
 /// A cluster on which kubectl is tried.
 struct Bench {
@@ -286,7 +286,7 @@ async fn delete(bench: &Bench) -> Outcome<()> {
     bench
         .reads(
             "apply -f -",
-            "{apiVersion: v1, kind: Namespace, metadata: {name: passing}}",
+            "apiVersion: v1\nkind: Namespace\nmetadata: {name: passing}\n",
         )
         .await?;
     let task = TASK.replace("name: walker", "name: waits, namespace: passing");
