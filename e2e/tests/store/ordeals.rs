@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use e2e::command;
 use e2e::fault;
 use e2e::machine::alone;
 use e2e::nemesis;
@@ -44,8 +45,7 @@ fn flipped_bits_are_found_or_harmless() {
 #[test]
 fn acknowledged_writes_outlive_the_power() {
     if let Some(obstacle) = nemesis::obstacle() {
-        println!("SKIPPED: {obstacle}");
-        return;
+        return command::skipped(&obstacle);
     }
     alone(async || {
         let options = power::Options {
@@ -114,8 +114,7 @@ fn a_random_history_is_linearizable() {
 #[test]
 fn bugs_that_are_put_in_are_caught() {
     if let Some(obstacle) = nemesis::obstacle() {
-        println!("SKIPPED: {obstacle}");
-        return;
+        return command::skipped(&obstacle);
     }
     alone(async || {
         for mutant in Mutant::ALL {
