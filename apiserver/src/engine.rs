@@ -18,6 +18,10 @@ pub mod hooked;
 
 pub mod granted;
 
+pub mod revocations;
+
+pub mod shelves;
+
 mod gather;
 
 pub mod rounds;
@@ -32,6 +36,7 @@ use std::time::Duration;
 use store::{Store, View};
 
 use crate::admission::hooks::Desk;
+use crate::authn::revoked::Revoked;
 use crate::authorize::{Authorizer, Policy};
 use crate::body::{self, Input};
 use crate::call::{Body, Call, Reply, TransactionCall, Verb};
@@ -46,7 +51,9 @@ use crate::registry::Registry;
 use crate::selector::Selector;
 use crate::status::Failure;
 use crate::vault::Vault;
-use crate::verbs::{Action, Context, Write, apply, collection, delete, patch, scale, transaction};
+use crate::verbs::{
+    Action, Context, Write, apply, check_own, collection, delete, patch, scale, transaction,
+};
 
 /// Longest wait for a revision of the future, as Kubernetes.
 const WAIT: Duration = Duration::from_secs(3);
@@ -66,6 +73,8 @@ pub struct Engine {
     vault: Arc<Vault>,
     hooked: Arc<hooked::Hooked>,
     granted: Arc<granted::Granted>,
+    revocations: Arc<revocations::Revocations>,
+    shelves: Arc<shelves::Shelves>,
     turns: Arc<turns::Turns>,
     webhooks: Caller,
 }
@@ -81,6 +90,8 @@ impl Engine {
             vault: Arc::default(),
             hooked: Arc::default(),
             granted: Arc::default(),
+            revocations: Arc::default(),
+            shelves: Arc::default(),
             turns: Arc::default(),
             webhooks: Caller::default(),
         }
@@ -111,6 +122,12 @@ impl Engine {
             Policy::Open => Authorizer::open(),
             Policy::Closed => Authorizer::at(Arc::clone(&self.granted), self.store.view()),
         }
+    }
+
+    /// Which credentials are revoked at this moment.
+    #[must_use]
+    pub fn revoked(&self) -> Arc<Revoked> {
+        self.revocations.at(&self.store.view())
     }
 
     /// The store below.
@@ -152,8 +169,7 @@ impl Engine {
         let item = item.ok_or_else(|| Failure::not_found(&resource.gr(), name))?;
         let object = Form::Stored(self.vault.open(item));
         if call.user.is_in(crate::user::AGENTS) {
-            self.context(call, &Registry::default(), Desk::default())
-                .check_owner(resource, &object.to_value())?;
+            check_own(&self.authorizer(), &call.user, resource, &object.to_value())?;
         }
         let object = match call.subresource.as_deref().unwrap_or_default() {
             "" => object,
@@ -185,13 +201,11 @@ impl Engine {
             }
             other => other?,
         };
-        let list = read::list(
-            (&view, &self.vault),
-            resource,
-            call.namespace.as_deref(),
-            &selector,
-            &wanted,
-        );
+        let place = (&**resource, call.namespace.as_deref());
+        let source = (&self.store, &*self.vault);
+        let among = self.shelves.candidates(source, &view, place, &selector);
+        let opened = (&view, &*self.vault);
+        let list = read::list(opened, place, &selector, &wanted, among.as_deref());
         Ok(Reply::List(list))
     }
 

@@ -2,17 +2,19 @@
 //! stranger could hold: connections, handshakes, heads.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use futures::FutureExt;
+use http::header::UPGRADE;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
@@ -21,9 +23,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::context::Limits;
+use super::crowd::{Crowd, Stranger};
 use super::front::{Front, Origin};
-use super::gather::Gather;
+use super::gather::{Gather, Turns};
 use super::pulse::Pulse;
+use super::socket::{Keep, Line};
+use super::streams::Streams;
 use crate::pki;
 
 /// Bytes of a request's head, on both protocols.
@@ -60,6 +65,7 @@ impl Listener {
             limits,
         } = self;
         let room = Arc::new(Semaphore::new(limits.connections));
+        let crowd = Crowd::new(limits.strangers);
         let connection = Arc::new(Connection {
             acceptor: TlsAcceptor::from(tls),
             front,
@@ -68,11 +74,16 @@ impl Listener {
         });
         let tasks = TaskTracker::new();
         while let Some((stream, peer, permit)) = accept(&tcp, &room, &connection.shutdown).await {
+            let Some(stranger) = crowd.enter(peer.ip()) else {
+                tracing::debug!(%peer, "closed: too many connections from there say not whose they are");
+                continue;
+            };
             let connection = Arc::clone(&connection);
-            tasks.spawn(async move {
-                connection.serve(stream, peer).await;
-                drop(permit);
-            });
+            let keep = Keep {
+                permit: Arc::new(permit),
+                tasks: tasks.clone(),
+            };
+            tasks.spawn(async move { connection.serve(stream, (peer, stranger), keep).await });
         }
         drop(tcp);
         tasks.close();
@@ -113,7 +124,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+    async fn serve(&self, stream: TcpStream, from: (SocketAddr, Stranger), keep: Keep) {
         // Small answers must not wait for a full packet.
         let _best_effort = stream.set_nodelay(true);
         let handshake = tokio::time::timeout(self.limits.handshake, self.acceptor.accept(stream));
@@ -122,67 +133,97 @@ impl Connection {
             stream = handshake => stream,
         };
         match stream {
-            Ok(Ok(stream)) => self.http(stream, peer).await,
+            Ok(Ok(stream)) => self.http(stream, from, keep).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_elapsed) => tracing::debug!("TLS handshake took too long"),
         }
     }
 
-    async fn http(&self, stream: TlsStream<TcpStream>, peer: SocketAddr) {
+    async fn http(
+        &self,
+        stream: TlsStream<TcpStream>,
+        (peer, stranger): (SocketAddr, Stranger),
+        keep: Keep,
+    ) {
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
         let certificate = certificate.and_then(pki::certified);
-        let origin = Arc::new(Origin::network(peer, certificate));
+        let origin = Arc::new(Origin::network(peer, certificate, stranger));
         let http2 = session.alpn_protocol() == Some(b"h2");
+        let stream = Gather::new(stream);
+        let straight = stream.straight();
         let pulse = Pulse::default();
         let own = pulse.clone();
         let service =
             service_fn(move |request: http::Request<Incoming>| {
                 let beat = own.begin();
-                let answer = self
-                    .front
-                    .clone()
-                    .answer(Arc::clone(&origin), request.map(Body::new));
+                let mut request = request.map(Body::new);
+                if !http2 && request.headers().contains_key(UPGRADE) {
+                    let line = Line::new(straight.clone(), keep.clone());
+                    request.extensions_mut().insert(line);
+                }
+                let answer = self.front.clone().answer(Arc::clone(&origin), request);
                 // Boxed, since what waits for it is moved about.
                 Box::pin(answer.map(|response| {
                     Ok::<_, Infallible>(response.map(|body| beat.until_sent(body)))
                 }))
             });
-        let builder = self.builder(http2);
-        let stream = Gather::new(stream);
         let turns = stream.turns();
-        let mut connection =
-            std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let ended = tokio::select! {
-            ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => Some(ended),
-            () = turns.stalled(self.limits.head) => None,
-            () = self.over(&pulse, http2) => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => Some(ended),
-                    () = self.given_up(&pulse) => None,
-                }
-            }
+        let io = TokioIo::new(stream);
+        // The protocol is what the handshake agreed on: looking for it in the first bytes would wait
+        // for a silent client without bound.
+        let ended = if http2 {
+            let connection = self.http2().serve_connection(io, service);
+            let idle = pulse.idle(self.limits.head);
+            self.drive(
+                connection,
+                http2::Connection::graceful_shutdown,
+                turns,
+                (&pulse, idle),
+            )
+            .await
+        } else {
+            let connection = self.http1().serve_connection(io, service).with_upgrades();
+            let end = http1::UpgradeableConnection::graceful_shutdown;
+            // It looks at the time between two requests itself.
+            let idle = std::future::pending();
+            self.drive(connection, end, turns, (&pulse, idle)).await
         };
         match ended {
             Some(Ok(())) => {}
-            Some(Err(error)) => tracing::debug!(error, "connection ended"),
+            Some(Err(error)) => tracing::debug!(%error, "connection ended"),
             None => tracing::debug!("connection cut: nothing moved on it any more"),
         }
     }
 
-    /// Waits until the connection is to take no more requests. HTTP/1.1 itself looks at the time
-    /// between two requests; HTTP/2 would wait for ever for a client that says nothing.
-    async fn over(&self, pulse: &Pulse, http2: bool) {
-        let idle = async {
-            match http2 {
-                true => pulse.idle(self.limits.head).await,
-                false => std::future::pending().await,
+    /// Runs a connection to its end; none: it was cut. `end` lets it take no more requests: at
+    /// shutdown, or when it was idle for too long, as HTTP/2 would let a silent client be for ever.
+    async fn drive<C, E>(
+        &self,
+        connection: C,
+        end: impl Fn(Pin<&mut C>),
+        turns: Turns<TlsStream<TcpStream>>,
+        (pulse, idle): (&Pulse, impl Future<Output = ()>),
+    ) -> Option<Result<(), E>>
+    where
+        C: Future<Output = Result<(), E>>,
+    {
+        let mut connection = std::pin::pin!(connection);
+        let over = async {
+            tokio::select! {
+                () = self.shutdown.cancelled() => {}
+                () = idle => {}
             }
         };
         tokio::select! {
-            () = self.shutdown.cancelled() => {}
-            () = idle => {}
+            ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => return Some(ended),
+            () = turns.stalled(self.limits.head) => return None,
+            () = over => {}
+        }
+        end(connection.as_mut());
+        tokio::select! {
+            ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => Some(ended),
+            () = self.given_up(pulse) => None,
         }
     }
 
@@ -198,22 +239,19 @@ impl Connection {
         }
     }
 
-    /// The protocol is what the handshake agreed on: looking for it in the first bytes would wait
-    /// for a silent client without bound.
-    fn builder(&self, http2: bool) -> auto::Builder<TokioExecutor> {
-        let builder = auto::Builder::new(TokioExecutor::new());
-        let mut builder = if http2 {
-            builder.http2_only()
-        } else {
-            builder.http1_only()
-        };
+    fn http1(&self) -> http1::Builder {
+        let mut builder = http1::Builder::new();
         builder
-            .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head)
             .max_buf_size(HEAD_BYTES as usize);
         builder
-            .http2()
+    }
+
+    fn http2(&self) -> http2::Builder<Streams> {
+        let limit = self.limits.head;
+        let mut builder = http2::Builder::new(Streams { limit });
+        builder
             .timer(TokioTimer::new())
             .max_header_list_size(HEAD_BYTES)
             .max_concurrent_streams(STREAMS)

@@ -4,12 +4,17 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
+
+use super::streams::Gate;
+
+/// Bytes handed on at once. As large as what a watch gathers: most pieces pass as they are.
+const PIECE: usize = 128 << 10;
 
 /// The pulse of one connection. Cloning shares it.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +55,12 @@ impl Pulse {
 impl Beat {
     /// The body of the answer, with which the request ends.
     pub(crate) fn until_sent(self, body: Body) -> Sent {
-        Sent { body, _beat: self }
+        Sent {
+            body,
+            rest: Bytes::new(),
+            gate: Gate::own(),
+            _beat: self,
+        }
     }
 }
 
@@ -65,7 +75,31 @@ impl Drop for Beat {
 #[derive(Debug)]
 pub(crate) struct Sent {
     body: Body,
+    /// What is left of a large piece.
+    rest: Bytes,
+    gate: Option<Gate>,
     _beat: Beat,
+}
+
+impl Sent {
+    /// The next piece. The protocol buffers whatever it is given, so it is given little at a time.
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            let piece = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(piece)) => piece,
+                other => return Poll::Ready(other),
+            };
+            match piece.into_data() {
+                Ok(data) => self.rest = data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        let some = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(some)))))
+    }
 }
 
 impl http_body::Body for Sent {
@@ -76,15 +110,33 @@ impl http_body::Body for Sent {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let this = &mut *self;
+        if let Some(gate) = &this.gate {
+            gate.asked();
+        }
+        let polled = this.poll_piece(cx);
+        if let Some(gate) = &this.gate
+            && matches!(polled, Poll::Ready(Some(Ok(_))))
+            && !this.is_end_stream()
+        {
+            gate.gave();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let rest = self.rest.len() as u64;
+        let of = self.body.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(of.lower() + rest);
+        if let Some(upper) = of.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }
 

@@ -21,6 +21,7 @@ use stream::{Phase, Watch};
 
 use super::negotiate::Shape;
 use super::turns::Seat;
+use super::warden::Care;
 use super::{ambient, answer};
 use crate::hub::{Hub, Interest};
 use crate::params::Params;
@@ -41,6 +42,7 @@ pub(crate) struct Ask {
     pub(crate) params: Params,
     pub(crate) shape: Shape,
     pub(crate) seat: Seat,
+    pub(crate) care: Care,
 }
 
 /// Starts a watch; the answer's body never ends before the watch does, or the hub is closed.
@@ -54,6 +56,7 @@ pub(crate) fn start(ask: Ask, store: Store, hub: Hub) -> Result<Response, Failur
         params,
         shape,
         seat,
+        care,
     } = ask;
     let from = begin::beginning(&params)?;
     let selector = Selector::parse(&params.label_selector, &params.field_selector, &resource)?;
@@ -86,5 +89,6 @@ pub(crate) fn start(ask: Ask, store: Store, hub: Hub) -> Result<Response, Failur
         seat,
     };
     watch.schedule_bookmark(now);
-    Ok(answer::bytes(200, answer::JSON, Body::new(watch)))
+    let guarded = care.over(watch, lines::error);
+    Ok(answer::bytes(200, answer::JSON, Body::new(guarded)))
 }

@@ -21,6 +21,8 @@ mod quotas;
 
 mod rights;
 
+mod shelves;
+
 mod transactions;
 
 mod webhooks;

@@ -51,8 +51,10 @@ pub fn prepare(
         special::definition::accept_names(&mut object, None, context.registry);
     }
     fields::on_create(write, &mut object, context);
-    if context.user.is_in(AGENTS) && resource.origin == Origin::Definition {
-        context.check_owner(resource, &object)?;
+    if context.user.is_in(AGENTS)
+        && (resource.origin == Origin::Definition || resource.special == Special::Event)
+    {
+        context.check_owner(world, resource, &object)?;
     }
     warnings.extend(hooks::mutate(world, write, context, &mut object, None)?);
     admission::check(resource, &object, None)?;

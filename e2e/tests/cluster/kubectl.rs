@@ -88,6 +88,7 @@ async fn discovery(bench: &Bench) -> Outcome<()> {
         "reservations",
         "offers",
         "agents",
+        "revocations",
     ];
     bench
         .expect("api-resources --api-group=stoa.dev", &kinds)
