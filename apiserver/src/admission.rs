@@ -192,7 +192,10 @@ pub fn check_question(resource: &Descriptor, object: &Value) -> Result<(), Failu
     Err(Failure::invalid(group, kind, "", causes))
 }
 
-/// Schema and, for our kinds, what needs parsing; CEL if the schema holds.
+/// Said beside mistakes that keep the rules from being evaluated.
+const UNCHECKED: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+
+/// Schema and, for our kinds, what needs parsing; CEL where types and required fields are right.
 fn rules(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let Some(schema) = &resource.schema else {
         return Vec::new();
@@ -204,13 +207,15 @@ fn rules(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<Caus
     } else {
         schema::validate(schema, object)
     };
-    if !found.is_empty() {
-        return found.into_iter().map(cause).collect();
+    let blocked = found.iter().any(|error| error.reason.hides_rules());
+    let mut causes: Vec<_> = found.into_iter().map(cause).collect();
+    match &resource.rules {
+        // Of no field, which is how Go writes it.
+        Some(_) if blocked => causes.push(Cause::invalid("<nil>", &Value::Null, UNCHECKED)),
+        Some(rules) => causes.extend(rules.check(object, old)),
+        None => {}
     }
-    resource
-        .rules
-        .as_ref()
-        .map_or(Vec::new(), |rules| rules.check(object, old))
+    causes
 }
 
 /// When nothing but the status changed, nothing but the status is judged: the most frequent write.
