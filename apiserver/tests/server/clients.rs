@@ -323,7 +323,7 @@ async fn health_discovery_and_documents() {
     let crds: Api<DynamicObject> = Api::all_with(client, &ApiResource::from_gvk(&gvk));
     assert_eq!(
         crds.list(&ListParams::default()).await.unwrap().items.len(),
-        7
+        manifests::kinds::definitions().len()
     );
     rig.stop().await;
 }
