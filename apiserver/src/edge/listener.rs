@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use futures::TryFutureExt;
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
@@ -24,20 +23,9 @@ use super::audit::Peer;
 use super::context::Limits;
 use super::front::Origin;
 use super::gather::Gather;
-use super::pulse::Pulse;
+use super::http2::{self, Asker, Patience};
+use crate::http2::request::HEAD_BYTES;
 use crate::pki;
-
-/// Bytes of a request's head, on both protocols.
-const HEAD_BYTES: u32 = 64 << 10;
-
-/// Streams on one HTTP/2 connection: a controller may well hold a watch for each of many kinds.
-const STREAMS: u32 = 512;
-
-/// Bytes of one answer that wait to be sent. The thousand watchers of a busy kind may each have so much.
-const SEND_BYTES: usize = 128 << 10;
-
-/// An HTTP/2 peer is asked this often whether it is still there.
-const PING: Duration = Duration::from_secs(30);
 
 /// Pause after a failed accept: the usual reason is that file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -61,23 +49,20 @@ impl Listener {
             limits,
         } = self;
         let room = Arc::new(Semaphore::new(limits.connections));
-        let connection = Arc::new(Connection {
+        let door = Arc::new(Door {
             acceptor: TlsAcceptor::from(tls),
             router,
             limits,
             shutdown,
+            tasks: TaskTracker::new(),
         });
-        let tasks = TaskTracker::new();
-        while let Some((stream, peer, permit)) = accept(&tcp, &room, &connection.shutdown).await {
-            let connection = Arc::clone(&connection);
-            tasks.spawn(async move {
-                connection.serve(stream, peer).await;
-                drop(permit);
-            });
+        while let Some((stream, peer, permit)) = accept(&tcp, &room, &door.shutdown).await {
+            let own = Arc::clone(&door);
+            door.tasks.spawn(own.admit(stream, peer, permit));
         }
         drop(tcp);
-        tasks.close();
-        tasks.wait().await;
+        door.tasks.close();
+        door.tasks.wait().await;
     }
 }
 
@@ -106,15 +91,17 @@ async fn accept(
     }
 }
 
-struct Connection {
+struct Door {
     acceptor: TlsAcceptor,
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
+    tasks: TaskTracker,
 }
 
-impl Connection {
-    async fn serve(&self, stream: TcpStream, peer: Peer) {
+impl Door {
+    /// Shakes hands; what follows is a task of its own, as small as its protocol allows.
+    async fn admit(self: Arc<Self>, stream: TcpStream, peer: Peer, permit: OwnedSemaphorePermit) {
         // Small answers must not wait for a full packet.
         let _best_effort = stream.set_nodelay(true);
         let handshake = tokio::time::timeout(self.limits.handshake, self.acceptor.accept(stream));
@@ -123,28 +110,56 @@ impl Connection {
             stream = handshake => stream,
         };
         match stream {
-            Ok(Ok(stream)) => self.http(stream, peer).await,
+            Ok(Ok(stream)) => Self::serve(self, stream, peer, permit),
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_elapsed) => tracing::debug!("TLS handshake took too long"),
         }
     }
 
-    async fn http(&self, stream: TlsStream<TcpStream>, peer: Peer) {
+    /// The protocol is what the handshake agreed on: looking for it in the first bytes would wait
+    /// for a silent client without bound.
+    fn serve(self: Arc<Self>, stream: TlsStream<TcpStream>, peer: Peer, permit: OwnedSemaphorePermit) {
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
-        let origin = Origin::Network(certificate.and_then(pki::certified));
-        let http2 = session.alpn_protocol() == Some(b"h2");
-        let pulse = Pulse::default();
-        let own = pulse.clone();
+        let asker = Asker {
+            router: self.router.clone(),
+            origin: Origin::Network(certificate.and_then(pki::certified)),
+            peer,
+        };
+        let tasks = self.tasks.clone();
+        if session.alpn_protocol() == Some(b"h2") {
+            let patience = Patience {
+                head: self.limits.head,
+                drain: self.limits.drain,
+            };
+            let shutdown = self.shutdown.clone();
+            let connection = http2::Connection::new(stream, asker, patience, shutdown);
+            tasks.spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "connection ended");
+                }
+                drop(permit);
+            });
+        } else {
+            tasks.spawn(async move {
+                self.http1(stream, asker).await;
+                drop(permit);
+            });
+        }
+    }
+
+    async fn http1(&self, stream: TlsStream<TcpStream>, asker: Asker) {
         let service = service_fn(move |request: http::Request<Incoming>| {
-            let beat = own.begin();
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(origin.clone());
-            request.extensions_mut().insert(peer);
-            let answer = self.router.clone().oneshot(request);
-            answer.map_ok(|response| response.map(|body| beat.until_sent(body)))
+            request.extensions_mut().insert(asker.origin.clone());
+            request.extensions_mut().insert(asker.peer);
+            asker.router.clone().oneshot(request)
         });
-        let builder = self.builder(http2);
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head)
+            .max_buf_size(HEAD_BYTES);
         let stream = Gather::new(stream);
         let turns = stream.turns();
         let mut connection =
@@ -152,70 +167,16 @@ impl Connection {
         let ended = tokio::select! {
             ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => Some(ended),
             () = turns.stalled(self.limits.head) => None,
-            () = self.over(&pulse, http2) => {
+            () = self.shutdown.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => Some(ended),
-                    () = self.given_up(&pulse) => None,
-                }
+                let ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx));
+                tokio::time::timeout(self.limits.drain, ended).await.ok()
             }
         };
         match ended {
             Some(Ok(())) => {}
-            Some(Err(error)) => tracing::debug!(error, "connection ended"),
+            Some(Err(error)) => tracing::debug!(%error, "connection ended"),
             None => tracing::debug!("connection cut: nothing moved on it any more"),
         }
-    }
-
-    /// Waits until the connection is to take no more requests. HTTP/1.1 itself looks at the time
-    /// between two requests; HTTP/2 would wait for ever for a client that says nothing.
-    async fn over(&self, pulse: &Pulse, http2: bool) {
-        let idle = async {
-            match http2 {
-                true => pulse.idle(self.limits.head).await,
-                false => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = self.shutdown.cancelled() => {}
-            () = idle => {}
-        }
-    }
-
-    /// Waits until nobody waits any longer for the end of a connection that takes no more requests.
-    async fn given_up(&self, pulse: &Pulse) {
-        let late = async {
-            self.shutdown.cancelled().await;
-            tokio::time::sleep(self.limits.drain).await;
-        };
-        tokio::select! {
-            () = late => {}
-            () = pulse.idle(self.limits.drain) => {}
-        }
-    }
-
-    /// The protocol is what the handshake agreed on: looking for it in the first bytes would wait
-    /// for a silent client without bound.
-    fn builder(&self, http2: bool) -> auto::Builder<TokioExecutor> {
-        let builder = auto::Builder::new(TokioExecutor::new());
-        let mut builder = if http2 {
-            builder.http2_only()
-        } else {
-            builder.http1_only()
-        };
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.head)
-            .max_buf_size(HEAD_BYTES as usize);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(HEAD_BYTES)
-            .max_concurrent_streams(STREAMS)
-            .max_send_buf_size(SEND_BYTES)
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PING);
-        builder
     }
 }
