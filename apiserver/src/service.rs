@@ -12,19 +12,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::Router;
 use manifests::token::JoinRole;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::edge::ambient;
 use crate::edge::audit::Audit;
 pub use crate::edge::audit::Options as AuditOptions;
 pub use crate::edge::context::Limits;
 use crate::edge::context::{Context, leader_handler};
 pub use crate::edge::enlist::EnlistError;
+use crate::edge::front::Front;
 use crate::edge::listener::Listener;
 use crate::edge::local::Local;
-use crate::edge::{ambient, front};
 use crate::engine::Engine;
 use crate::hub::{Feeder, Hub};
 use crate::pki::{Authority, PkiError};
@@ -182,7 +182,7 @@ pub struct Service {
 /// What the process needs of its server. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    router: Router,
+    front: Front,
     leadership: watch::Receiver<Leadership>,
     address: SocketAddr,
     url: String,
@@ -217,7 +217,7 @@ impl Service {
             agents,
             audit,
         ));
-        let router = front::router(Arc::clone(&context));
+        let front = Front::new(Arc::clone(&context));
         let (lead, leadership) = lead::Lead::new(engine, options.name.clone());
         let address = bound.api.local_addr();
         let address = address.map_err(|source| StartError::Listen {
@@ -227,11 +227,11 @@ impl Service {
         let listener = Listener {
             tcp: bound.api,
             tls: Arc::new(pki::api_server(&identity.authority, &identity.server)?),
-            router: router.clone(),
+            front: front.clone(),
             limits: options.limits,
         };
         let handle = Handle {
-            router,
+            front,
             leadership: leadership.clone(),
             address,
             url: format!("https://{}", bound.api_address),
@@ -307,7 +307,7 @@ impl Handle {
     /// A client inside the process, without socket or TLS, that acts as the controllers.
     #[must_use]
     pub fn client(&self) -> kube::Client {
-        Local::client(self.router.clone(), User::controllers())
+        Local::client(self.front.clone(), User::controllers())
     }
 
     /// Who leads, as far as this replica knows.

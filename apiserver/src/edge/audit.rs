@@ -44,10 +44,6 @@ pub struct Options {
     pub age: Duration,
 }
 
-/// The address a connection comes from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
-
 /// Writes notes.
 #[derive(Debug)]
 pub(crate) struct Audit {
@@ -111,9 +107,13 @@ impl Audit {
         }
     }
 
-    /// A record for a request.
-    pub(crate) fn record(self: &Arc<Self>, id: &HeaderValue, head: &Parts) -> Record {
-        let peer = head.extensions.get::<Peer>();
+    /// A record for a request, and the address it comes from if it came over the network.
+    pub(crate) fn record(
+        self: &Arc<Self>,
+        id: &HeaderValue,
+        head: &Parts,
+        from: Option<SocketAddr>,
+    ) -> Record {
         let agent = head.headers.get(http::header::USER_AGENT);
         let head = Head {
             id: id.clone(),
@@ -122,7 +122,7 @@ impl Audit {
                 .path_and_query()
                 .map_or_else(String::new, ToString::to_string),
             method: head.method.to_string(),
-            source: peer.map_or_else(String::new, |peer| peer.0.ip().to_string()),
+            source: from.map_or_else(String::new, |from| from.ip().to_string()),
             agent: agent
                 .and_then(|agent| agent.to_str().ok())
                 .unwrap_or_default()

@@ -1,15 +1,15 @@
 //! The way of every request: id and audit, panics, identity, and then to what its URL names.
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::Request;
 use axum::response::Response;
-use axum::{Extension, Router};
 use futures::FutureExt;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use tokio::time::Instant;
 
 use super::audit::Record;
@@ -25,132 +25,170 @@ use crate::user::User;
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
-/// Where a request came from. Only our own code can attach it: it is no header.
+/// Where a request came from.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
-    /// A connection, with what its verified certificate says.
-    Network(Option<Certified>),
+    /// A connection from this address, with what its verified certificate says.
+    Network(SocketAddr, Option<Certified>),
     /// A caller inside this process.
     Local(User),
 }
 
-/// Who asks; none: a stranger.
+impl Origin {
+    /// A connection, with the certificate that was verified in its handshake.
+    pub(crate) fn network(address: SocketAddr, certificate: Option<Certified>) -> Self {
+        let known = certificate.map(|known| Certified {
+            user: known.user.authenticated(),
+            ..known
+        });
+        Self::Network(address, known)
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Network(address, _) => Some(*address),
+            Self::Local(_) => None,
+        }
+    }
+}
+
+/// The whole API: one function from requests to answers. Cloning is cheap.
 #[derive(Clone, Debug)]
-pub(crate) struct Caller(pub(crate) Option<User>);
+pub(crate) struct Front(Arc<Context>);
 
-/// The whole API as one service. Layers are met from the last to the first.
-pub(crate) fn router(context: Arc<Context>) -> Router {
-    Router::new()
-        .fallback(dispatch)
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(&context),
-            identify,
-        ))
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(&context),
-            envelope,
-        ))
-        .with_state(context)
+impl Front {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Self(context)
+    }
+
+    /// Gives the request an id, has it answered, writes the audit line, and turns a panic into a 500.
+    pub(crate) async fn answer(self, origin: Arc<Origin>, request: Request) -> Response {
+        let context = &self.0;
+        let (mut head, body) = request.into_parts();
+        let id = audit_id(&head.headers);
+        let record = context.audit.as_ref();
+        let record = record.map(|audit| audit.record(&id, &head, origin.address()));
+        if let Some(record) = &record {
+            head.extensions.insert(record.clone());
+        }
+        let line = Line::begin(&head);
+        let mut who = None;
+        let answered = known(context, &origin, head, body, &mut who);
+        let answered = AssertUnwindSafe(answered).catch_unwind().await;
+        let is_panic = answered.is_err();
+        let mut response = answered.unwrap_or_else(|_panic| {
+            let Line { method, uri, .. } = &line;
+            tracing::error!(%method, %uri, "a request panicked; see the line above");
+            answer::failure(&Failure::internal("the server failed on this request"))
+        });
+        line.end(&id, who.as_deref(), &response);
+        if let Some(record) = record {
+            response = record.finish(response, is_panic).await;
+        }
+        if line.method == Method::HEAD {
+            *response.body_mut() = Body::empty();
+        }
+        let headers = response.headers_mut();
+        headers.insert(AUDIT_ID, id);
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-cache, private"));
+        response
+    }
 }
 
-/// Gives the request an id, writes the audit line, and turns a panic into a 500.
-async fn envelope(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
-    let id = request
-        .headers()
-        .get(AUDIT_ID)
-        .filter(|id| id.len() <= 64)
-        .cloned();
-    let id = id.unwrap_or_else(|| {
-        let text = uuid::Builder::from_random_bytes(ambient::seed().to_be_bytes()).into_uuid();
-        HeaderValue::from_str(&text.to_string()).unwrap_or(HeaderValue::from_static("-"))
+/// The id that the client gave, or one of ours.
+fn audit_id(headers: &HeaderMap) -> HeaderValue {
+    let given = headers.get(AUDIT_ID).filter(|id| id.len() <= 64).cloned();
+    let mut id = given.unwrap_or_else(|| {
+        let id = uuid::Builder::from_random_bytes(ambient::seed().to_be_bytes()).into_uuid();
+        let mut text = uuid::Uuid::encode_buffer();
+        let text = id.hyphenated().encode_lower(&mut text);
+        HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("-"))
     });
-    let (mut head, body) = request.into_parts();
-    let record = context.audit.as_ref().map(|audit| audit.record(&id, &head));
-    if let Some(record) = &record {
-        head.extensions.insert(record.clone());
-    }
-    let request = Request::from_parts(head, body);
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    let started = Instant::now();
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let is_panic = answered.is_err();
-    let mut response = answered.unwrap_or_else(|_panic| {
-        tracing::error!(%method, %uri, "a request panicked; see the line above");
-        answer::failure(&Failure::internal("the server failed on this request"))
-    });
-    trace(&id, &method, &uri, &response, started);
-    if let Some(record) = record {
-        response = record.finish(response, is_panic).await;
-    }
-    if method == Method::HEAD {
-        *response.body_mut() = Body::empty();
-    }
-    let headers = response.headers_mut();
-    headers.insert(AUDIT_ID, id);
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-cache, private"));
-    response
+    // It never comes again: neither end of an HTTP/2 connection need remember it.
+    id.set_sensitive(true);
+    id
 }
 
-fn trace(
-    id: &HeaderValue,
-    method: &Method,
-    uri: &http::Uri,
-    response: &Response,
+/// A line of the program's own log.
+struct Line {
+    method: Method,
+    uri: Uri,
     started: Instant,
-) {
-    let (id, code) = (id.to_str().unwrap_or("-"), response.status().as_u16());
-    let user = response
-        .extensions()
-        .get::<Caller>()
-        .and_then(|caller| caller.0.as_ref());
-    let user = user.map_or("-", |user| user.name.as_str());
-    let ms = started.elapsed().as_millis();
-    if matches!(*method, Method::GET | Method::HEAD) {
-        tracing::trace!(target: "audit", id, user, %method, %uri, code, ms);
-    } else {
-        tracing::debug!(target: "audit", id, user, %method, %uri, code, ms);
+}
+
+impl Line {
+    fn begin(head: &Parts) -> Self {
+        Self {
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            started: Instant::now(),
+        }
+    }
+
+    fn end(&self, id: &HeaderValue, user: Option<&str>, response: &Response) {
+        let Self {
+            method,
+            uri,
+            started,
+        } = self;
+        let (id, code) = (id.to_str().unwrap_or("-"), response.status().as_u16());
+        let user = user.unwrap_or("-");
+        let ms = started.elapsed().as_millis();
+        if matches!(*method, Method::GET | Method::HEAD) {
+            tracing::trace!(target: "audit", id, user, %method, %uri, code, ms);
+        } else {
+            tracing::debug!(target: "audit", id, user, %method, %uri, code, ms);
+        }
     }
 }
 
-/// Finds out who asks.
-async fn identify(
-    State(context): State<Arc<Context>>,
-    mut request: Request,
-    next: Next,
+/// Finds out who asks, and has the request answered; `who` tells the log.
+async fn known(
+    context: &Arc<Context>,
+    origin: &Origin,
+    head: Parts,
+    body: Body,
+    who: &mut Option<String>,
 ) -> Response {
-    let caller: Result<Option<User>, Failure> = match request.extensions().get::<Origin>() {
-        Some(Origin::Local(user)) => Ok(Some(user.clone())),
-        Some(Origin::Network(certificate)) => {
-            let head = head::check(request.version(), request.headers())
-                .and_then(|()| head::credentials(request.headers()));
-            match head {
-                Ok(token) => authenticated(&context, certificate.as_ref(), token).await,
-                Err(failure) => Err(failure),
-            }
-        }
-        None => Err(Failure::unauthorized()),
+    let user = match identify(context, origin, &head).await {
+        Ok(user) => user,
+        Err(failure) => return answer::failure(&failure),
     };
-    match caller.and_then(|user| acting(&context, user, &request)) {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller.clone());
-            let mut response = next.run(request).await;
-            response.extensions_mut().insert(caller);
-            response
-        }
-        Err(failure) => answer::failure(&failure),
+    if tracing::enabled!(target: "audit", tracing::Level::DEBUG) {
+        *who = user.as_ref().map(|user| user.name.clone());
     }
+    let answered = dispatch(context, user, Request::from_parts(head, body)).await;
+    answered.unwrap_or_else(|failure| answer::failure(&failure))
+}
+
+/// Who the request acts as; none: a stranger.
+async fn identify(
+    context: &Context,
+    origin: &Origin,
+    // A body may be tied to one thread, so only the head goes along.
+    request: &Parts,
+) -> Result<Option<User>, Failure> {
+    let user = match origin {
+        Origin::Local(user) => Some(user.clone()),
+        Origin::Network(_, certificate) => {
+            head::check(request.version, &request.headers)?;
+            let token = head::credentials(&request.headers)?;
+            authenticated(context, certificate.as_ref(), token).await?
+        }
+    };
+    acting(context, user, request)
 }
 
 /// Who the request acts as: the user himself, or somebody he may be.
-fn acting(context: &Context, user: Option<User>, request: &Request) -> Result<Caller, Failure> {
-    let record = request.extensions().get::<Record>();
+fn acting(context: &Context, user: Option<User>, request: &Parts) -> Result<Option<User>, Failure> {
+    let record = request.extensions.get::<Record>();
     if let Some(record) = record {
         record.user(user.as_ref(), None);
     }
-    let Some(wanted) = impersonation::wanted(request.headers())? else {
-        return Ok(Caller(user));
+    let Some(wanted) = impersonation::wanted(&request.headers)? else {
+        return Ok(user);
     };
     let user = user.ok_or_else(Failure::unauthorized)?;
     let authorizer = context.engine.authorizer();
@@ -161,7 +199,7 @@ fn acting(context: &Context, user: Option<User>, request: &Request) -> Result<Ca
         record.user(Some(&user), Some(&wanted.user));
     }
     tracing::debug!(target: "audit", user = user.name, acting_as = wanted.user.name);
-    Ok(Caller(Some(wanted.user)))
+    Ok(Some(wanted.user))
 }
 
 /// The user behind a connection; a token outranks the certificate.
@@ -181,23 +219,21 @@ async fn authenticated(
         return Ok(None);
     };
     join::check_name(context, certificate).await?;
-    Ok(Some(certificate.user.clone().authenticated()))
+    Ok(Some(certificate.user.clone()))
 }
 
 async fn dispatch(
-    State(context): State<Arc<Context>>,
-    Extension(Caller(user)): Extension<Caller>,
+    context: &Arc<Context>,
+    user: Option<User>,
     request: Request,
-) -> Response {
+) -> Result<Response, Failure> {
     let target = info::target(request.uri().path());
-    let answered = if let Target::Resource(place) = target {
-        resources::answer(&context, user, place, request).await
+    if let Target::Resource(place) = target {
+        resources::answer(context, user, place, request).await
     } else {
-        // A body may be tied to one thread, so only the head goes along.
         let (head, _body) = request.into_parts();
-        fixed(&context, user.as_ref(), target, &head).await
-    };
-    answered.unwrap_or_else(|failure| answer::failure(&failure))
+        Box::pin(fixed(context, user.as_ref(), target, &head)).await
+    }
 }
 
 /// Everything that is no resource: GET only.

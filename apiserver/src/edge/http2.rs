@@ -16,13 +16,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use axum::Router;
 use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 use bells::{Bell, Bells};
 use task::{Task, Turn, Work};
@@ -31,8 +30,7 @@ use upload::upload;
 
 pub(crate) use upkeep::Patience;
 
-use super::audit::Peer;
-use super::front::Origin;
+use super::front::{Front, Origin};
 use crate::http2::request::Asked;
 use crate::http2::session::{Event, Session};
 use crate::http2::streams::Streams;
@@ -59,23 +57,13 @@ thread_local! {
 /// Who asks, and who answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Asker {
-    pub(crate) router: Router,
-    pub(crate) origin: Origin,
-    pub(crate) peer: Peer,
+    pub(crate) front: Front,
+    pub(crate) origin: Arc<Origin>,
 }
 
 impl Asker {
-    fn ask(&self, mut request: Request<Body>) -> Work {
-        let extensions = request.extensions_mut();
-        extensions.insert(self.origin.clone());
-        extensions.insert(self.peer);
-        let answer = self.router.clone().oneshot(request);
-        Work::Asking(Box::pin(async move {
-            match answer.await {
-                Ok(answer) => answer,
-                Err(never) => match never {},
-            }
-        }))
+    pub(crate) fn ask(&self, request: Request<Body>) -> impl Future<Output = Response> + use<> {
+        self.front.clone().answer(Arc::clone(&self.origin), request)
     }
 }
 
@@ -231,7 +219,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 (Some(upload), Body::new(reader))
             }
         };
-        let work = self.asker.ask(asked.request.map(|()| body));
+        let answer = self.asker.ask(asked.request.map(|()| body));
+        let work = Work::Asking(Box::pin(answer));
         let task = Box::new(Task {
             stream,
             bell,

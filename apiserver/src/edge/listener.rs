@@ -1,12 +1,14 @@
 //! The API's listener: TLS, identity by certificate, HTTP/1.1 and HTTP/2, and bounds on all that a
 //! stranger could hold: connections, handshakes, heads.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
+use futures::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,11 +19,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
-use super::audit::Peer;
 use super::context::Limits;
-use super::front::Origin;
+use super::front::{Front, Origin};
 use super::gather::Gather;
 use super::http2::{self, Asker, Patience};
 use crate::http2::request::HEAD_BYTES;
@@ -35,7 +35,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Listener {
     pub(crate) tcp: TcpListener,
     pub(crate) tls: Arc<rustls::ServerConfig>,
-    pub(crate) router: Router,
+    pub(crate) front: Front,
     pub(crate) limits: Limits,
 }
 
@@ -45,13 +45,13 @@ impl Listener {
         let Self {
             tcp,
             tls,
-            router,
+            front,
             limits,
         } = self;
         let room = Arc::new(Semaphore::new(limits.connections));
         let door = Arc::new(Door {
             acceptor: TlsAcceptor::from(tls),
-            router,
+            front,
             limits,
             shutdown,
             tasks: TaskTracker::new(),
@@ -71,12 +71,12 @@ async fn accept(
     tcp: &TcpListener,
     room: &Arc<Semaphore>,
     shutdown: &CancellationToken,
-) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let next = async {
         let permit = Arc::clone(room).acquire_owned().await.ok()?;
         loop {
             match tcp.accept().await {
-                Ok((stream, peer)) => return Some((stream, Peer(peer), permit)),
+                Ok((stream, peer)) => return Some((stream, peer, permit)),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -93,7 +93,7 @@ async fn accept(
 
 struct Door {
     acceptor: TlsAcceptor,
-    router: Router,
+    front: Front,
     limits: Limits,
     shutdown: CancellationToken,
     tasks: TaskTracker,
@@ -101,7 +101,7 @@ struct Door {
 
 impl Door {
     /// Shakes hands; what follows is a task of its own, as small as its protocol allows.
-    async fn admit(self: Arc<Self>, stream: TcpStream, peer: Peer, permit: OwnedSemaphorePermit) {
+    async fn admit(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         // Small answers must not wait for a full packet.
         let _best_effort = stream.set_nodelay(true);
         let handshake = tokio::time::timeout(self.limits.handshake, self.acceptor.accept(stream));
@@ -118,13 +118,12 @@ impl Door {
 
     /// The protocol is what the handshake agreed on: looking for it in the first bytes would wait
     /// for a silent client without bound.
-    fn serve(self: Arc<Self>, stream: TlsStream<TcpStream>, peer: Peer, permit: OwnedSemaphorePermit) {
+    fn serve(self: Arc<Self>, stream: TlsStream<TcpStream>, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
         let asker = Asker {
-            router: self.router.clone(),
-            origin: Origin::Network(certificate.and_then(pki::certified)),
-            peer,
+            front: self.front.clone(),
+            origin: Arc::new(Origin::network(peer, certificate.and_then(pki::certified))),
         };
         let tasks = self.tasks.clone();
         if session.alpn_protocol() == Some(b"h2") {
@@ -150,10 +149,8 @@ impl Door {
 
     async fn http1(&self, stream: TlsStream<TcpStream>, asker: Asker) {
         let service = service_fn(move |request: http::Request<Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(asker.origin.clone());
-            request.extensions_mut().insert(asker.peer);
-            asker.router.clone().oneshot(request)
+            // Boxed, since what waits for it is moved about.
+            Box::pin(asker.ask(request.map(Body::new)).map(Ok::<_, Infallible>))
         });
         let mut builder = http1::Builder::new();
         builder

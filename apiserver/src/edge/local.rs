@@ -1,29 +1,31 @@
-//! A Kubernetes client inside the process: requests go to the router itself, no socket, no TLS.
+//! A Kubernetes client inside the process: requests go to the front itself, no socket, no TLS.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::Request;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
-use super::front::Origin;
+use super::front::{Front, Origin};
 use crate::user::User;
 
-/// The router, asked by one user.
+/// The API, asked by one user.
 #[derive(Clone, Debug)]
 pub(crate) struct Local {
-    pub(crate) router: Router,
-    pub(crate) user: User,
+    front: Front,
+    origin: Arc<Origin>,
 }
 
 impl Local {
     /// A client that acts as this user.
-    pub(crate) fn client(router: Router, user: User) -> kube::Client {
-        kube::Client::new(Self { router, user }, "default")
+    pub(crate) fn client(front: Front, user: User) -> kube::Client {
+        let origin = Arc::new(Origin::Local(user));
+        kube::Client::new(Self { front, origin }, "default")
     }
 }
 
@@ -37,10 +39,8 @@ impl Service<Request<kube::client::Body>> for Local {
     }
 
     fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
-        let mut request = request.map(Body::new);
-        request
-            .extensions_mut()
-            .insert(Origin::Local(self.user.clone()));
-        Box::pin(self.router.clone().oneshot(request))
+        let front = self.front.clone();
+        let answer = front.answer(Arc::clone(&self.origin), request.map(Body::new));
+        Box::pin(answer.map(Ok))
     }
 }
