@@ -233,10 +233,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn data(&mut self, stream: u32, data: Bytes, ends: bool) {
         let task = self.tasks.get(stream);
-        match task.and_then(|task| task.upload.as_ref()) {
+        let unread = match task.and_then(|task| task.upload.as_ref()) {
             Some(upload) => upload.put(data, ends),
-            None => self.session.take(stream, data.len(), &mut self.out),
-        }
+            None => data.len(),
+        };
+        self.session.take(stream, unread, &mut self.out);
         if ends && let Some(task) = self.tasks.get(stream) {
             line_up(&mut self.turns, task);
         }

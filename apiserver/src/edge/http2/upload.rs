@@ -63,18 +63,18 @@ pub(super) fn upload(bell: &Arc<Bell>, length: Option<u64>) -> (Upload, Reader) 
 }
 
 impl Upload {
-    /// A piece has come.
-    pub(super) fn put(&self, piece: Bytes, ends: bool) {
+    /// A piece has come; how much of it nobody will read.
+    pub(super) fn put(&self, piece: Bytes, ends: bool) -> usize {
         let mut state = self.0.lock();
-        if state.is_unread {
-            state.read += piece.len();
-        } else if !piece.is_empty() {
+        let unread = if state.is_unread { piece.len() } else { 0 };
+        if !state.is_unread && !piece.is_empty() {
             state.pieces.push_back(piece);
         }
         if ends {
             state.end.get_or_insert(End::Whole);
         }
         state.wake();
+        unread
     }
 
     /// How much was read since the last time.
@@ -165,8 +165,12 @@ impl Drop for Reader {
         let mut state = self.channel.lock();
         state.is_unread = true;
         state.read += state.pieces.drain(..).map(|piece| piece.len()).sum::<usize>();
+        // Of a whole body nothing more comes that would need room.
+        let matters = state.end.is_none();
         drop(state);
-        self.channel.bell.ring();
+        if matters {
+            self.channel.bell.ring();
+        }
     }
 }
 
@@ -192,8 +196,8 @@ mod tests {
         assert_eq!(whole, "abcde");
         assert_eq!((upload.read(), upload.read()), (5, 0));
         assert!(upload.is_unread());
-        upload.put(Bytes::from_static(b"f"), false);
-        assert_eq!(upload.outstanding(), 1, "thrown away, and made room for");
+        assert_eq!(upload.put(Bytes::from_static(b"f"), false), 1, "thrown away");
+        assert_eq!(upload.outstanding(), 0);
     }
 
     #[tokio::test]
