@@ -1,6 +1,6 @@
 //! HTTP and TLS: everything between a socket and the engine. It decides nothing about objects.
 //!
-//! A request meets `listener.rs` (TLS, bounds; `gather.rs` below it, `crowd.rs`, `pulse.rs` and `streams.rs` beside it), `front.rs` (id, audit, panics, identity), then
+//! A request meets `listener.rs` (TLS, bounds; `crowd.rs` beside it), `http2.rs` (or hyper's HTTP/1.1 over `gather.rs`), `front.rs` (id, audit, panics, identity), then
 //! `info.rs` (what the URL names) and one of: `documents.rs`, `health.rs`, `metrics.rs`, `extras.rs` (verbs of
 //! our own), `resources.rs` (the engine), `reviews.rs` or `watch.rs`. `warden.rs` ends what outlives its right.
 
@@ -12,9 +12,7 @@ pub(crate) mod gather;
 
 pub(crate) mod crowd;
 
-pub(crate) mod pulse;
-
-pub(crate) mod streams;
+pub(crate) mod http2;
 
 pub(crate) mod head;
 

@@ -91,6 +91,8 @@ pub mod discovery;
 
 pub mod openapi;
 
+pub mod http2;
+
 pub mod hub;
 
 pub mod heartbeats;

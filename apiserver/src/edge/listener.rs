@@ -2,9 +2,8 @@
 //! stranger could hold: connections, handshakes, heads.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use axum::body::Body;
 use futures::FutureExt;
 use http::header::UPGRADE;
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,23 +24,11 @@ use tokio_util::task::TaskTracker;
 use super::context::Limits;
 use super::crowd::{Crowd, Stranger};
 use super::front::{Front, Origin};
-use super::gather::{Gather, Turns};
-use super::pulse::Pulse;
+use super::gather::Gather;
+use super::http2::{self, Asker, Patience};
 use super::socket::{Keep, Line};
-use super::streams::Streams;
+use crate::http2::request::HEAD_BYTES;
 use crate::pki;
-
-/// Bytes of a request's head, on both protocols.
-const HEAD_BYTES: u32 = 64 << 10;
-
-/// Streams on one HTTP/2 connection: a controller may well hold a watch for each of many kinds.
-const STREAMS: u32 = 512;
-
-/// Bytes of one answer that wait to be sent. The thousand watchers of a busy kind may each have so much.
-const SEND_BYTES: usize = 128 << 10;
-
-/// An HTTP/2 peer is asked this often whether it is still there.
-const PING: Duration = Duration::from_secs(30);
 
 /// Pause after a failed accept: the usual reason is that file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -66,28 +53,28 @@ impl Listener {
         } = self;
         let room = Arc::new(Semaphore::new(limits.connections));
         let crowd = Crowd::new(limits.strangers);
-        let connection = Arc::new(Connection {
+        let door = Arc::new(Door {
             acceptor: TlsAcceptor::from(tls),
             front,
             limits,
             shutdown,
+            tasks: TaskTracker::new(),
         });
-        let tasks = TaskTracker::new();
-        while let Some((stream, peer, permit)) = accept(&tcp, &room, &connection.shutdown).await {
+        while let Some((stream, peer, permit)) = accept(&tcp, &room, &door.shutdown).await {
             let Some(stranger) = crowd.enter(peer.ip()) else {
                 tracing::debug!(%peer, "closed: too many connections from there say not whose they are");
                 continue;
             };
-            let connection = Arc::clone(&connection);
             let keep = Keep {
                 permit: Arc::new(permit),
-                tasks: tasks.clone(),
+                tasks: door.tasks.clone(),
             };
-            tasks.spawn(async move { connection.serve(stream, (peer, stranger), keep).await });
+            let own = Arc::clone(&door);
+            door.tasks.spawn(own.admit(stream, (peer, stranger), keep));
         }
         drop(tcp);
-        tasks.close();
-        tasks.wait().await;
+        door.tasks.close();
+        door.tasks.wait().await;
     }
 }
 
@@ -116,15 +103,17 @@ async fn accept(
     }
 }
 
-struct Connection {
+struct Door {
     acceptor: TlsAcceptor,
     front: Front,
     limits: Limits,
     shutdown: CancellationToken,
+    tasks: TaskTracker,
 }
 
-impl Connection {
-    async fn serve(&self, stream: TcpStream, from: (SocketAddr, Stranger), keep: Keep) {
+impl Door {
+    /// Shakes hands; what follows is a task of its own, as small as its protocol allows.
+    async fn admit(self: Arc<Self>, stream: TcpStream, from: (SocketAddr, Stranger), keep: Keep) {
         // Small answers must not wait for a full packet.
         let _best_effort = stream.set_nodelay(true);
         let handshake = tokio::time::timeout(self.limits.handshake, self.acceptor.accept(stream));
@@ -133,131 +122,84 @@ impl Connection {
             stream = handshake => stream,
         };
         match stream {
-            Ok(Ok(stream)) => self.http(stream, from, keep).await,
+            Ok(Ok(stream)) => Self::serve(self, stream, from, keep),
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_elapsed) => tracing::debug!("TLS handshake took too long"),
         }
     }
 
-    async fn http(
-        &self,
+    /// The protocol is what the handshake agreed on: looking for it in the first bytes would wait
+    /// for a silent client without bound.
+    fn serve(
+        self: Arc<Self>,
         stream: TlsStream<TcpStream>,
         (peer, stranger): (SocketAddr, Stranger),
         keep: Keep,
     ) {
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
-        let certificate = certificate.and_then(pki::certified);
-        let origin = Arc::new(Origin::network(peer, certificate, stranger));
-        let http2 = session.alpn_protocol() == Some(b"h2");
+        let asker = Asker {
+            front: self.front.clone(),
+            origin: Arc::new(Origin::network(
+                peer,
+                certificate.and_then(pki::certified),
+                stranger,
+            )),
+        };
+        let tasks = self.tasks.clone();
+        if session.alpn_protocol() == Some(b"h2") {
+            let patience = Patience {
+                head: self.limits.head,
+                drain: self.limits.drain,
+            };
+            let shutdown = self.shutdown.clone();
+            let connection = http2::Connection::new(stream, asker, patience, shutdown);
+            tasks.spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "connection ended");
+                }
+                drop(keep);
+            });
+        } else {
+            tasks.spawn(async move {
+                self.http1(stream, asker, keep).await;
+            });
+        }
+    }
+
+    async fn http1(&self, stream: TlsStream<TcpStream>, asker: Asker, keep: Keep) {
         let stream = Gather::new(stream);
         let straight = stream.straight();
-        let pulse = Pulse::default();
-        let own = pulse.clone();
-        let service =
-            service_fn(move |request: http::Request<Incoming>| {
-                let beat = own.begin();
-                let mut request = request.map(Body::new);
-                if !http2 && request.headers().contains_key(UPGRADE) {
-                    let line = Line::new(straight.clone(), keep.clone());
-                    request.extensions_mut().insert(line);
-                }
-                let answer = self.front.clone().answer(Arc::clone(&origin), request);
-                // Boxed, since what waits for it is moved about.
-                Box::pin(answer.map(|response| {
-                    Ok::<_, Infallible>(response.map(|body| beat.until_sent(body)))
-                }))
-            });
+        let service = service_fn(move |request: http::Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            if request.headers().contains_key(UPGRADE) {
+                let line = Line::new(straight.clone(), keep.clone());
+                request.extensions_mut().insert(line);
+            }
+            // Boxed, since what waits for it is moved about.
+            Box::pin(asker.ask(request).map(Ok::<_, Infallible>))
+        });
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head)
+            .max_buf_size(HEAD_BYTES);
         let turns = stream.turns();
-        let io = TokioIo::new(stream);
-        // The protocol is what the handshake agreed on: looking for it in the first bytes would wait
-        // for a silent client without bound.
-        let ended = if http2 {
-            let connection = self.http2().serve_connection(io, service);
-            let idle = pulse.idle(self.limits.head);
-            self.drive(
-                connection,
-                http2::Connection::graceful_shutdown,
-                turns,
-                (&pulse, idle),
-            )
-            .await
-        } else {
-            let connection = self.http1().serve_connection(io, service).with_upgrades();
-            let end = http1::UpgradeableConnection::graceful_shutdown;
-            // It looks at the time between two requests itself.
-            let idle = std::future::pending();
-            self.drive(connection, end, turns, (&pulse, idle)).await
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection.with_upgrades());
+        let ended = tokio::select! {
+            ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => Some(ended),
+            () = turns.stalled(self.limits.head) => None,
+            () = self.shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                let ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx));
+                tokio::time::timeout(self.limits.drain, ended).await.ok()
+            }
         };
         match ended {
             Some(Ok(())) => {}
             Some(Err(error)) => tracing::debug!(%error, "connection ended"),
             None => tracing::debug!("connection cut: nothing moved on it any more"),
         }
-    }
-
-    /// Runs a connection to its end; none: it was cut. `end` lets it take no more requests: at
-    /// shutdown, or when it was idle for too long, as HTTP/2 would let a silent client be for ever.
-    async fn drive<C, E>(
-        &self,
-        connection: C,
-        end: impl Fn(Pin<&mut C>),
-        turns: Turns<TlsStream<TcpStream>>,
-        (pulse, idle): (&Pulse, impl Future<Output = ()>),
-    ) -> Option<Result<(), E>>
-    where
-        C: Future<Output = Result<(), E>>,
-    {
-        let mut connection = std::pin::pin!(connection);
-        let over = async {
-            tokio::select! {
-                () = self.shutdown.cancelled() => {}
-                () = idle => {}
-            }
-        };
-        tokio::select! {
-            ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => return Some(ended),
-            () = turns.stalled(self.limits.head) => return None,
-            () = over => {}
-        }
-        end(connection.as_mut());
-        tokio::select! {
-            ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => Some(ended),
-            () = self.given_up(pulse) => None,
-        }
-    }
-
-    /// Waits until nobody waits any longer for the end of a connection that takes no more requests.
-    async fn given_up(&self, pulse: &Pulse) {
-        let late = async {
-            self.shutdown.cancelled().await;
-            tokio::time::sleep(self.limits.drain).await;
-        };
-        tokio::select! {
-            () = late => {}
-            () = pulse.idle(self.limits.drain) => {}
-        }
-    }
-
-    fn http1(&self) -> http1::Builder {
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.head)
-            .max_buf_size(HEAD_BYTES as usize);
-        builder
-    }
-
-    fn http2(&self) -> http2::Builder<Streams> {
-        let limit = self.limits.head;
-        let mut builder = http2::Builder::new(Streams { limit });
-        builder
-            .timer(TokioTimer::new())
-            .max_header_list_size(HEAD_BYTES)
-            .max_concurrent_streams(STREAMS)
-            .max_send_buf_size(SEND_BYTES)
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PING);
-        builder
     }
 }
