@@ -1,8 +1,9 @@
 //! HTTP and TLS: everything between a socket and the engine. It decides nothing about objects.
 //!
-//! A request meets `listener.rs` (TLS, bounds; `gather.rs` below it, `crowd.rs`, `pulse.rs` and `streams.rs` beside it), `front.rs` (id, audit, panics, identity), then
-//! `info.rs` (what the URL names) and one of: `documents.rs`, `health.rs`, `metrics.rs`, `extras.rs` (verbs of
-//! our own), `resources.rs` (the engine), `reviews.rs` or `watch.rs`. `warden.rs` ends what outlives its right.
+//! A request meets `listener.rs` (TLS, bounds; `gather.rs` below it, `crowd.rs`, `pulse.rs` and `streams.rs`
+//! beside it), `front.rs` (id, audit, panics, identity), then `info.rs` (what the URL names) and one of:
+//! `documents.rs`, `health.rs`, `metrics.rs`, `extras.rs` (verbs of our own), `resources.rs` (the engine),
+//! `reviews.rs` or `watch.rs`. `warden.rs` ends what outlives its right.
 
 pub(crate) mod ambient;
 
