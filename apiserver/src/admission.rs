@@ -101,22 +101,15 @@ fn check_type(resource: &Descriptor, object: &mut Value) -> Result<(), Failure> 
             );
             return Err(Failure::bad_request(text));
         }
-        // Stored under the storage version, whatever version the client speaks.
+        // Versions that differ in nothing else are worked on under the one that is stored.
         let stored = if field == "apiVersion" {
-            storage_api_version(resource)
+            resource.working_api_version()
         } else {
             expected
         };
         object[field] = stored.into();
     }
     Ok(())
-}
-
-fn storage_api_version(resource: &Descriptor) -> String {
-    match (resource.group.as_str(), resource.storage_version.as_str()) {
-        ("", version) => version.to_owned(),
-        (group, version) => format!("{group}/{version}"),
-    }
 }
 
 /// The part of an object its schema speaks of: all but type and metadata.

@@ -23,6 +23,8 @@ pub mod scale;
 
 pub mod transaction;
 
+pub mod versions;
+
 pub mod escalation;
 
 use std::sync::Arc;
@@ -104,7 +106,7 @@ impl Write {
         let object = world.read(&self.key());
         let object = object.ok_or_else(|| Failure::not_found(&self.resource.gr(), &self.name))?;
         context.check_owner(&self.resource, &object)?;
-        Ok(object)
+        versions::open(self, context, object)
     }
 }
 

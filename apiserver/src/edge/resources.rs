@@ -171,7 +171,7 @@ fn start_watch(
         shape,
         seat,
     };
-    watch::start(ask, context.store().clone(), context.hub.clone())
+    watch::start(ask, &context.engine, context.hub.clone())
 }
 
 async fn call(

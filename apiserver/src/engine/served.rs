@@ -100,9 +100,8 @@ fn build(view: &View, prefix: &[u8], before: Option<Latest>) -> Latest {
 }
 
 fn describe(definition: &Value, defined_at: Option<u64>) -> Vec<Arc<Descriptor>> {
-    let found = definition::descriptors(definition).into_iter();
-    let marked = found.map(|one| Descriptor { defined_at, ..one });
-    marked.map(Arc::new).collect()
+    let found = definition::descriptors(definition, defined_at).into_iter();
+    found.map(Arc::new).collect()
 }
 
 /// Built-in kinds, then ours, then all others by group.

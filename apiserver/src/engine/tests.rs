@@ -7,6 +7,8 @@
 
 mod rig;
 
+mod defaults;
+
 mod definitions;
 
 mod apply;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Answer, Context, Write, fields};
+use super::{Answer, Context, Write, fields, versions};
 use crate::admission::{self, hooks};
 use crate::keys;
 use crate::metadata;
@@ -161,7 +161,7 @@ pub fn store(
         let name = metadata::text(&object, "name").to_owned();
         let key = keys::of(&write.resource, write.namespace.as_deref(), &name);
         if world.read(&key).is_none() {
-            world.put(&key, object);
+            versions::put(world, write, context, &key, object)?;
             return Ok(key);
         }
         let generated = !base.is_empty() && name.starts_with(base.get(..58).unwrap_or(&base));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Answer, Context, Shown, Write, create, delete, fields};
+use super::{Answer, Context, Shown, Write, create, delete, fields, versions};
 use crate::admission::{self, hooks};
 use crate::metadata;
 use crate::registry::Special;
@@ -61,7 +61,7 @@ pub fn replace(
     warnings.extend(hooks::mutate(world, write, context, &mut new, Some(old))?);
     admission::check(resource, &new, Some(old))?;
     warnings.extend(hooks::validate(world, write, context, &new, Some(old))?);
-    store(world, write, new, warnings)
+    store(world, write, new, warnings, context)
 }
 
 /// What of `new` is taken through this subresource; the rest is as it was.
@@ -193,6 +193,7 @@ fn store(
     write: &Write,
     new: Value,
     warnings: Vec<String>,
+    context: &Context<'_>,
 ) -> Result<Answer, Failure> {
     let key: Bytes = write.key();
     if metadata::is_deleting(&new) && is_released(write, &new) {
@@ -205,7 +206,7 @@ fn store(
             warnings,
         });
     }
-    world.put(&key, new);
+    versions::put(world, write, context, &key, new)?;
     Ok(Answer::stored(write, 200, key, warnings))
 }
 
