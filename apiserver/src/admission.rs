@@ -14,6 +14,8 @@ pub mod limits;
 
 pub mod matching;
 
+pub mod naming;
+
 pub mod policy;
 
 pub mod quota;
@@ -197,13 +199,34 @@ fn rules(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<Caus
     } else {
         schema::validate(schema, object)
     };
-    if !found.is_empty() {
-        return found.into_iter().map(cause).collect();
+    if found.is_empty() || !is_ours(resource) && !found.iter().any(blocks) {
+        let own = resource.rules.as_ref();
+        let broken = own.map_or(Vec::new(), |rules| rules.check(object, old));
+        return found.into_iter().map(cause).chain(broken).collect();
     }
-    resource
-        .rules
-        .as_ref()
-        .map_or(Vec::new(), |rules| rules.check(object, old))
+    let unchecked = (resource.rules.is_some() && !is_ours(resource)).then(unchecked);
+    found.into_iter().map(cause).chain(unchecked).collect()
+}
+
+/// True for what keeps rules from being evaluated (`hasBlockingErr`): they read values of the types
+/// they were compiled for, and no longer than their cost was counted for.
+fn blocks(error: &schema::FieldError) -> bool {
+    use schema::Reason;
+    match error.reason {
+        Reason::NotSupported
+        | Reason::Required
+        | Reason::TooLong
+        | Reason::TooMany
+        | Reason::TypeInvalid => true,
+        Reason::Invalid | Reason::Duplicate | Reason::Forbidden => false,
+    }
+}
+
+/// What is said of rules then; it has no place, and Go says so.
+fn unchecked() -> Cause {
+    const TEXT: &str = "Invalid value: \"null\": some validation rules were not checked because the object \
+                        was invalid; correct the existing errors to complete validation";
+    Cause::of("<nil>", TEXT)
 }
 
 /// When nothing but the status changed, nothing but the status is judged: the most frequent write.

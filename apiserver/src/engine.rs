@@ -22,6 +22,8 @@ pub mod granted;
 
 mod gather;
 
+mod naming;
+
 pub mod rounds;
 
 pub mod turns;

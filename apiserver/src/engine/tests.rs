@@ -15,6 +15,8 @@ mod apply;
 
 mod owners;
 
+mod naming;
+
 mod offers;
 
 mod policies;

@@ -47,9 +47,6 @@ pub fn prepare(
         object.as_object_mut().and_then(|map| map.remove("status"));
     }
     special::on_create(resource, &mut object, context.user)?;
-    if resource.special == Special::Definition {
-        special::definition::accept_names(&mut object, None, context.registry);
-    }
     fields::on_create(write, &mut object, context);
     if context.user.is_in(AGENTS) && resource.origin == Origin::Definition {
         context.check_owner(resource, &object)?;

@@ -99,9 +99,6 @@ fn main(write: &Write, old: &Value, new: &mut Value, context: &Context<'_>) -> R
         set_status(new, old.get("status"));
     }
     special::on_update(resource, new, old, context.user)?;
-    if resource.special == Special::Definition {
-        special::definition::accept_names(new, Some(old), context.registry);
-    }
     if metadata::is_deleting(old) {
         if resource.special == Special::Definition && !context.user.is_system() {
             special::definition::keep_cleanup(old, new);
