@@ -14,6 +14,8 @@ pub mod limits;
 
 pub mod matching;
 
+pub mod naming;
+
 pub mod policy;
 
 pub mod quota;
@@ -101,22 +103,15 @@ fn check_type(resource: &Descriptor, object: &mut Value) -> Result<(), Failure> 
             );
             return Err(Failure::bad_request(text));
         }
-        // Stored under the storage version, whatever version the client speaks.
+        // Versions that differ in nothing else are worked on under the one that is stored.
         let stored = if field == "apiVersion" {
-            storage_api_version(resource)
+            resource.working_api_version()
         } else {
             expected
         };
         object[field] = stored.into();
     }
     Ok(())
-}
-
-fn storage_api_version(resource: &Descriptor) -> String {
-    match (resource.group.as_str(), resource.storage_version.as_str()) {
-        ("", version) => version.to_owned(),
-        (group, version) => format!("{group}/{version}"),
-    }
 }
 
 /// The part of an object its schema speaks of: all but type and metadata.
@@ -192,9 +187,6 @@ pub fn check_question(resource: &Descriptor, object: &Value) -> Result<(), Failu
     Err(Failure::invalid(group, kind, "", causes))
 }
 
-/// Said beside mistakes that keep the rules from being evaluated.
-const UNCHECKED: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
-
 /// Schema and, for our kinds, what needs parsing; CEL where types and required fields are right.
 fn rules(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let Some(schema) = &resource.schema else {
@@ -207,15 +199,22 @@ fn rules(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<Caus
     } else {
         schema::validate(schema, object)
     };
-    let blocked = found.iter().any(|error| error.reason.hides_rules());
-    let mut causes: Vec<_> = found.into_iter().map(cause).collect();
-    match &resource.rules {
-        // Of no field, which is how Go writes it.
-        Some(_) if blocked => causes.push(Cause::invalid("<nil>", &Value::Null, UNCHECKED)),
-        Some(rules) => causes.extend(rules.check(object, old)),
-        None => {}
+    if found.is_empty()
+        || !is_ours(resource) && !found.iter().any(|error| error.reason.hides_rules())
+    {
+        let own = resource.rules.as_ref();
+        let broken = own.map_or(Vec::new(), |rules| rules.check(object, old));
+        return found.into_iter().map(cause).chain(broken).collect();
     }
-    causes
+    let unchecked = (resource.rules.is_some() && !is_ours(resource)).then(unchecked);
+    found.into_iter().map(cause).chain(unchecked).collect()
+}
+
+/// What is said of rules then; it has no place, and Go says so.
+fn unchecked() -> Cause {
+    const TEXT: &str = "Invalid value: \"null\": some validation rules were not checked because the object \
+                        was invalid; correct the existing errors to complete validation";
+    Cause::of("<nil>", TEXT)
 }
 
 /// When nothing but the status changed, nothing but the status is judged: the most frequent write.

@@ -2,6 +2,8 @@
 //!
 //! A request meets `listener.rs` (TLS, bounds; `crowd.rs` beside it), `http2.rs` (or hyper's HTTP/1.1 over
 //! `gather.rs`), `front.rs` (id, audit, panics, identity), then
+//! `info.rs` (what the URL names) and one of: `documents.rs`, `health.rs`, `metrics.rs`, `extras.rs` (verbs of
+//! our own), `resources.rs` (the engine), `reviews.rs` or `watch.rs`. `warden.rs` ends what outlives its right.
 
 pub(crate) mod ambient;
 

@@ -10,6 +10,8 @@ pub mod ending;
 
 pub mod settled;
 
+mod shown;
+
 pub mod served;
 
 pub mod sealed;
@@ -23,6 +25,8 @@ pub mod revocations;
 pub mod shelves;
 
 mod gather;
+
+mod naming;
 
 pub mod rounds;
 
@@ -47,7 +51,7 @@ use crate::managed::author::Author;
 use crate::object::Form;
 use crate::params::{FieldValidation, Params};
 use crate::read::{self, At};
-use crate::registry::Registry;
+use crate::registry::{Descriptor, Registry};
 use crate::selector::Selector;
 use crate::status::Failure;
 use crate::vault::Vault;
@@ -57,6 +61,9 @@ use crate::verbs::{
 
 /// Longest wait for a revision of the future, as Kubernetes.
 const WAIT: Duration = Duration::from_secs(3);
+
+/// How often a write is begun again because its kind was defined anew.
+const REDEFINED: usize = 4;
 
 /// Largest body of one object.
 pub const BODY_BYTES_MAX: usize = 3 << 20;
@@ -171,6 +178,13 @@ impl Engine {
         if call.user.is_in(crate::user::AGENTS) {
             check_own(&self.authorizer(), &call.user, resource, &object.to_value())?;
         }
+        let object = match object {
+            Form::Stored(item) if resource.family.is_some() => {
+                let shown = self.show(resource, vec![item]).await?.pop();
+                Form::Stored(shown.ok_or_else(|| Failure::internal("an object was lost"))?)
+            }
+            other @ (Form::Stored(_) | Form::Value(_)) => other,
+        };
         let object = match call.subresource.as_deref().unwrap_or_default() {
             "" => object,
             sub @ ("status" | "approval") if resource.has_subresource(sub) => object,
@@ -205,7 +219,8 @@ impl Engine {
         let source = (&self.store, &*self.vault);
         let among = self.shelves.candidates(source, &view, place, &selector);
         let opened = (&view, &*self.vault);
-        let list = read::list(opened, place, &selector, &wanted, among.as_deref());
+        let mut list = read::list(opened, place, &selector, &wanted, among.as_deref());
+        list.items = self.show(resource, list.items).await?;
         Ok(Reply::List(list))
     }
 
@@ -234,8 +249,27 @@ impl Engine {
         view.map_err(|too_new| Failure::timeout_too_new(revision, too_new.current))
     }
 
+    /// Writes; a kind that is defined anew meanwhile is looked up again.
     async fn write(&self, call: &Call) -> Result<Reply, Failure> {
-        let write = parse(call)?;
+        let mut write = parse(call)?;
+        for _ in 0..REDEFINED {
+            match self.write_as(call, &write).await {
+                Err(failure) if failure.is_redefined() => {}
+                outcome => return outcome,
+            }
+            let Descriptor {
+                group,
+                version,
+                plural,
+                ..
+            } = &*write.resource;
+            let found = self.registry().lookup(group, version, plural);
+            write.resource = found.ok_or_else(Failure::no_such_resource)?;
+        }
+        Err(Failure::redefined())
+    }
+
+    async fn write_as(&self, call: &Call, write: &Write) -> Result<Reply, Failure> {
         let registry = self.registry();
         let dry_run = call.params.dry_run || is_dry_run(&write.action);
         let request = commit::Request {
@@ -247,9 +281,9 @@ impl Engine {
         let docket = self.docket(dry_run);
         let plan = |world: &mut crate::world::World| {
             let mut context = self.context(call, &registry, docket.desk());
-            crate::verbs::run(world, &write, &mut context).map(|answer| vec![answer])
+            crate::verbs::run(world, write, &mut context).map(|answer| vec![answer])
         };
-        let writes = std::slice::from_ref(&write);
+        let writes = std::slice::from_ref(write);
         let mut settled = self.admit(&docket, writes, plan, &request).await?.answers;
         let one = settled
             .pop()

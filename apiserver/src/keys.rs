@@ -53,6 +53,12 @@ pub fn data_keys() -> Bytes {
     Bytes::from_static(b"/vault/data-keys")
 }
 
+/// Where definitions of a group claim their names.
+#[must_use]
+pub fn names(group: &str) -> Bytes {
+    Bytes::from(format!("/names/{group}"))
+}
+
 /// The key of the definition of a resource that is not compiled in.
 #[must_use]
 pub fn definition(group: &str, plural: &str) -> Bytes {
@@ -145,6 +151,7 @@ mod tests {
         }
         assert_eq!(parse(&agent_identity("a1")), None);
         assert_eq!(parse(&data_keys()), None);
+        assert_eq!(parse(&names("a.example.com")), None);
         for foreign in [&b""[..], b"/a/b/c", b"x/a/b/c/d", b"/\xff/b/c/d"] {
             assert_eq!(parse(foreign), None);
         }

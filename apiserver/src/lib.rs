@@ -53,6 +53,8 @@ pub mod world;
 
 pub mod admission;
 
+pub mod conversion;
+
 pub mod metadata;
 
 pub mod body;

@@ -102,6 +102,31 @@ fn parts(value: &[u8]) -> Option<(&[u8], usize, usize)> {
     (header[0] == LAYOUT && start <= end && end < json.len()).then_some((json, start, end))
 }
 
+/// True if the object is stored as of this kind, group and version.
+#[must_use]
+pub fn is_of(item: &Item, kind: &str, group: &str, version: &str) -> bool {
+    let (group, slash) = if group.is_empty() {
+        ("", "")
+    } else {
+        (group, "/")
+    };
+    let words = [
+        "{\"kind\":\"",
+        kind,
+        "\",\"apiVersion\":\"",
+        group,
+        slash,
+        version,
+        "\"",
+    ];
+    let mut rest = text(item);
+    words.iter().all(|word| {
+        let after = rest.strip_prefix(word.as_bytes());
+        rest = after.unwrap_or_default();
+        after.is_some()
+    })
+}
+
 /// Appends the object's JSON, resourceVersion included.
 pub fn append_to(out: &mut Vec<u8>, item: &Item) {
     if let Some((json, start, _)) = parts(&item.value) {
@@ -236,6 +261,8 @@ mod tests {
             let partial: Value = serde_json::from_slice(&partial).unwrap();
             assert_eq!(partial["kind"], "PartialObjectMetadata");
             assert_eq!(partial["metadata"], spliced["metadata"]);
+            assert!(is_of(&item, "ConfigMap", "", "v1"));
+            assert!(!is_of(&item, "ConfigMap", "", "v") && !is_of(&item, "ConfigMap", "v1", ""));
             let mut other = Vec::new();
             append_as(&mut other, &item, "ConfigMap", "v2");
             let other: Value = serde_json::from_slice(&other).unwrap();

@@ -10,6 +10,8 @@ use crate::registry::{Descriptor, Registry};
 
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
+const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+
 /// `/openapi/v3`: where each group version's document is. The hash changes with its content.
 #[must_use]
 pub fn index(documents: &[Document]) -> Value {
@@ -45,11 +47,15 @@ fn document(registry: &Registry, group: &str, version: &str) -> Document {
     let mut paths = Map::new();
     let mut schemas = Map::new();
     schemas.insert(OBJECT_META.into(), object_meta());
+    schemas.insert(LIST_META.into(), list_meta());
     let fits = |d: &&Descriptor| d.group == group && d.version == version;
     for resource in registry.iter().map(AsRef::as_ref).filter(fits) {
         let reference = json!({"$ref": format!("#/components/schemas/{}", schema_name(resource))});
         paths.extend(paths_of(resource, &reference));
         schemas.insert(schema_name(resource), schema(resource));
+        if resource.serves("list") {
+            schemas.insert(list_name(resource), list_schema(resource, &reference));
+        }
     }
     let value = json!({
         "openapi": "3.0.0", "info": {"title": "Stoa", "version": version},
@@ -72,6 +78,13 @@ fn root(group: &str, version: &str) -> String {
     } else {
         format!("/apis/{group}/{version}")
     }
+}
+
+/// `dev.stoa.v1.TaskList`.
+fn list_name(resource: &Descriptor) -> String {
+    let name = schema_name(resource);
+    let words = name.strip_suffix(&resource.kind).unwrap_or(&name);
+    format!("{words}{}", resource.list_kind)
 }
 
 /// `dev.stoa.v1.Task`: the group's words turned round, as Kubernetes names published schemas.
@@ -102,7 +115,7 @@ fn paths_of(resource: &Descriptor, reference: &Value) -> Vec<(String, Value)> {
         (
             collection,
             json!({
-                "get": operation(resource, "list", reference),
+                "get": operation(resource, "list", &list_reference(resource)),
                 "post": post,
             }),
         ),
@@ -172,6 +185,47 @@ fn schema(resource: &Descriptor) -> Value {
         "default": {}, "allOf": [{"$ref": format!("#/components/schemas/{OBJECT_META}")}],
     });
     schema.into()
+}
+
+/// A list, as every client that was generated from these documents expects one.
+fn list_schema(resource: &Descriptor, item: &Value) -> Value {
+    let gvk = json!({
+        "group": resource.group, "version": resource.version, "kind": resource.list_kind,
+    });
+    json!({
+        "type": "object",
+        "description": format!("{} is a list of {}", resource.list_kind, resource.kind),
+        "required": ["items"],
+        "properties": {
+            "apiVersion": text("The version of the kind's schema this list is written in."),
+            "kind": text("What kind of list this is."),
+            "metadata": {
+                "description": "Where the list stands, and where it goes on.",
+                "default": {}, "allOf": [{"$ref": format!("#/components/schemas/{LIST_META}")}],
+            },
+            "items": {"type": "array", "items": item, "description": "The objects."},
+        },
+        "x-kubernetes-group-version-kind": [gvk],
+    })
+}
+
+fn list_reference(resource: &Descriptor) -> Value {
+    json!({"$ref": format!("#/components/schemas/{}", list_name(resource))})
+}
+
+fn list_meta() -> Value {
+    json!({
+        "type": "object",
+        "description": "What every list has.",
+        "properties": {
+            "continue": text("Sent back, it asks for the items after these."),
+            "remainingItemCount": {
+                "type": "integer", "format": "int64",
+                "description": "How many items there are after these, if that is known.",
+            },
+            "resourceVersion": text("The state the list shows."),
+        },
+    })
 }
 
 fn text(description: &str) -> Value {
@@ -246,7 +300,8 @@ mod tests {
             kind: "Task".into(),
             plural: "tasks".into(),
             namespaced: true,
-            verbs: vec!["get".into()],
+            list_kind: "TaskList".into(),
+            verbs: vec!["get".into(), "list".into()],
             schema: Some(Arc::new(
                 json!({"type": "object", "properties": {"spec": {"type": "object"}}}),
             )),
@@ -275,5 +330,17 @@ mod tests {
         let schema = &value["components"]["schemas"]["dev.stoa.v1.Task"];
         assert_eq!(schema["x-kubernetes-group-version-kind"][0]["kind"], "Task");
         assert_eq!(schema["properties"]["spec"]["type"], "object");
+        let get = &value["paths"]["/apis/stoa.dev/v1/namespaces/{namespace}/tasks"]["get"];
+        let answer = &get["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
+        assert_eq!(answer, "#/components/schemas/dev.stoa.v1.TaskList");
+        let list = &value["components"]["schemas"]["dev.stoa.v1.TaskList"];
+        assert_eq!(
+            list["properties"]["items"]["items"]["$ref"],
+            "#/components/schemas/dev.stoa.v1.Task"
+        );
+        assert_eq!(
+            list["x-kubernetes-group-version-kind"][0]["kind"],
+            "TaskList"
+        );
     }
 }

@@ -4,6 +4,8 @@ pub mod builtin;
 
 pub mod definition;
 
+pub mod family;
+
 pub mod lists;
 
 pub mod structural;
@@ -75,6 +77,8 @@ pub struct Descriptor {
     pub view: Option<view::View>,
     /// The revision of the stored definition this was made from; none: of no stored one.
     pub defined_at: Option<u64>,
+    /// The other versions of the definition; none where stored objects are shown as they are.
+    pub family: Option<Arc<family::Family>>,
     /// What `type_` has compiled.
     pub types: OnceLock<Arc<Type>>,
 }

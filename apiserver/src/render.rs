@@ -22,7 +22,7 @@ pub fn object(resource: &Descriptor, form: &Form) -> Bytes {
 /// Appends one object as JSON, under the version it was asked in.
 pub fn append(out: &mut Vec<u8>, resource: &Descriptor, form: &Form) {
     match form {
-        Form::Stored(item) if resource.is_as_stored() => object::append_to(out, item),
+        Form::Stored(item) if is_plain(resource, item) => object::append_to(out, item),
         Form::Stored(item) if resource.view.is_some() => {
             let mut value = object::decode(item);
             resource.to_shown(&mut value);
@@ -37,6 +37,14 @@ pub fn append(out: &mut Vec<u8>, resource: &Descriptor, form: &Form) {
             object::append_value(out, &value);
         }
         Form::Value(value) => object::append_value(out, value),
+    }
+}
+
+/// True if the stored text says what is to be shown; `Descriptor::shows` has been asked before.
+fn is_plain(resource: &Descriptor, item: &Item) -> bool {
+    match &resource.family {
+        None => resource.is_as_stored(),
+        Some(_) => object::is_of(item, &resource.kind, &resource.group, &resource.version),
     }
 }
 

@@ -23,6 +23,8 @@ pub mod scale;
 
 pub mod transaction;
 
+pub mod versions;
+
 pub mod escalation;
 
 use std::sync::Arc;
@@ -105,7 +107,7 @@ impl Write {
         let object = world.read(&self.key());
         let object = object.ok_or_else(|| Failure::not_found(&self.resource.gr(), &self.name))?;
         context.check_owner(world, &self.resource, &object)?;
-        Ok(object)
+        versions::open(self, context, object)
     }
 }
 

@@ -11,8 +11,9 @@ use super::matching::{Asked, name_of};
 use super::rulings::Rulings;
 use super::snapshot::Snapshot;
 use super::webhooks::{self, Asking, Webhook};
-use super::{limits, policy, quota, readmit};
+use super::{limits, naming, policy, quota, readmit};
 use crate::metadata;
+use crate::registry::Special;
 use crate::registry::builtin::admission::{GROUP, POLICIES, QUOTAS};
 use crate::status::Failure;
 use crate::user::AGENTS;
@@ -45,7 +46,7 @@ pub fn mutate(
         let items = limits::items(world.view(), namespace(write));
         limits::fill(&items, object);
     }
-    settle_own(world, write, object);
+    settle_own(world, write, context, object, old)?;
     let Some((snapshot, rulings)) = concerned(write, context) else {
         return Ok(Vec::new());
     };
@@ -59,7 +60,7 @@ pub fn mutate(
     )?;
     if let Some(changed) = changed {
         *object = changed;
-        settle_own(world, write, object);
+        settle_own(world, write, context, object, old)?;
     }
     Ok(warnings)
 }
@@ -250,10 +251,20 @@ fn forbidden(write: &Write, object: &Value, text: &str) -> Failure {
     Failure::forbidden(&write.resource.gr(), metadata::text(object, "name"), text)
 }
 
-/// A quota says from its first moment what it counts, and a policy that it was looked at:
+/// A definition says whether its names are free, a quota what it counts, and a policy that it was
+/// looked at, all from their first moment:
 /// expressions are judged when they are written, so there is nothing left to find out.
-fn settle_own(world: &World, write: &Write, object: &mut Value) {
+fn settle_own(
+    world: &mut World,
+    write: &Write,
+    context: &Context<'_>,
+    object: &mut Value,
+    old: Option<&Value>,
+) -> Result<(), Failure> {
     let resource = &write.resource;
+    if resource.special == Special::Definition && write.subresource.is_empty() {
+        naming::settle(world, context, object, old)?;
+    }
     if resource.group.is_empty() && resource.plural == QUOTAS && write.subresource.is_empty() {
         let mut tally = quota::Tally::default();
         object["status"] = quota::status(world.view(), object, namespace(write), &mut tally);
@@ -262,4 +273,5 @@ fn settle_own(world: &World, write: &Write, object: &mut Value) {
         let generation = object["metadata"]["generation"].clone();
         object["status"] = json!({"observedGeneration": generation, "typeChecking": {}});
     }
+    Ok(())
 }

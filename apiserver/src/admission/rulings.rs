@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::review::Verdict;
 use super::webhooks::Webhook;
+use crate::conversion::{self, Wanted};
+use crate::status::Failure;
 
 /// What a question and its answer are known by.
 pub type Key = [u8; 32];
@@ -65,6 +67,8 @@ pub struct Rulings(Mutex<State>);
 struct State {
     known: BTreeMap<Key, Arc<Ruling>>,
     open: BTreeMap<Key, Question>,
+    converted: BTreeMap<conversion::Key, Result<Value, Failure>>,
+    wanted: BTreeMap<conversion::Key, Wanted>,
 }
 
 impl Rulings {
@@ -89,6 +93,29 @@ impl Rulings {
     /// Notes an answer.
     pub fn learn(&self, key: Key, ruling: Ruling) {
         self.state().known.insert(key, Arc::new(ruling));
+    }
+
+    /// What a conversion came to, if it is known; otherwise it is noted.
+    pub fn convert(&self, wanted: Wanted) -> Option<Result<Value, Failure>> {
+        let mut state = self.state();
+        let known = state.converted.get(&wanted.key).cloned();
+        if known.is_none() {
+            state.wanted.insert(wanted.key, wanted);
+        }
+        known
+    }
+
+    /// The conversions that are wanted; they are wanted no more.
+    #[must_use]
+    pub fn take_wanted(&self) -> Vec<Wanted> {
+        std::mem::take(&mut self.state().wanted)
+            .into_values()
+            .collect()
+    }
+
+    /// Notes what a conversion came to.
+    pub fn learn_converted(&self, key: conversion::Key, outcome: Result<Value, Failure>) {
+        self.state().converted.insert(key, outcome);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

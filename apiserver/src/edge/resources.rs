@@ -179,7 +179,7 @@ fn start_watch(
         seat,
         care: context.warden.care(warrant),
     };
-    let response = watch::start(ask, context.store().clone(), context.hub.clone())?;
+    let response = watch::start(ask, &context.engine, context.hub.clone())?;
     Ok(match call {
         Some(call) => call.answer(response, context.limits.head),
         None => response,

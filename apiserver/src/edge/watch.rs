@@ -5,6 +5,7 @@
 //! told as an ERROR line of a 200 answer: clients list again only on that.
 
 mod begin;
+mod converted;
 mod lines;
 mod stream;
 
@@ -13,16 +14,16 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use store::Store;
 use tokio::time::Instant;
 
-use lines::Lines;
+use lines::{Given, Lines};
 use stream::{Phase, Watch};
 
 use super::negotiate::Shape;
 use super::turns::Seat;
 use super::warden::Care;
 use super::{ambient, answer};
+use crate::engine::Engine;
 use crate::hub::{Hub, Interest};
 use crate::params::Params;
 use crate::registry::Descriptor;
@@ -49,7 +50,7 @@ pub(crate) struct Ask {
 ///
 /// # Errors
 /// 400 or 422 if the request contradicts itself.
-pub(crate) fn start(ask: Ask, store: Store, hub: Hub) -> Result<Response, Failure> {
+pub(crate) fn start(ask: Ask, engine: &Engine, hub: Hub) -> Result<Response, Failure> {
     let Ask {
         resource,
         namespace,
@@ -74,11 +75,23 @@ pub(crate) fn start(ask: Ask, store: Store, hub: Hub) -> Result<Response, Failur
     let now = Instant::now();
     // Longer than a day is longer than any connection; it also keeps the clock from overflowing.
     let deadline = now + Duration::from_secs(life.min(24 * 60 * 60));
+    let store = engine.store().clone();
+    let include = Include::of(&params.include_object);
+    // Where a webhook converts, the stored objects go through it on their way.
+    let lines = |shape, given| Lines::new(Arc::clone(&resource), shape, include, given);
+    let converter = resource.webhook().is_some().then(|| converted::Converter {
+        engine: engine.clone(),
+        lines: lines(shape, Given::Shown),
+    });
+    let lines = match converter {
+        Some(_) => lines(Shape::Full, Given::Raw),
+        None => lines(shape, Given::Stored),
+    };
     let beginning = begin::begin(store.clone(), hub.clone(), interest, from);
     let mut watch = Watch {
         store,
         hub,
-        lines: Lines::new(resource, shape, Include::of(&params.include_object)),
+        lines,
         bookmarks: params.allow_bookmarks,
         marks_initial: params.send_initial_events == Some(true),
         phase: Phase::Begin(Box::pin(beginning)),
@@ -89,6 +102,9 @@ pub(crate) fn start(ask: Ask, store: Store, hub: Hub) -> Result<Response, Failur
         seat,
     };
     watch.schedule_bookmark(now);
-    let guarded = care.over(watch, lines::error);
-    Ok(answer::bytes(200, answer::JSON, Body::new(guarded)))
+    let body = match converter {
+        Some(converter) => Body::new(care.over(converter.body(watch), lines::error)),
+        None => Body::new(care.over(watch, lines::error)),
+    };
+    Ok(answer::bytes(200, answer::JSON, body))
 }

@@ -1,4 +1,4 @@
-//! Asking webhooks: AdmissionReviews over HTTPS, over connections that are kept.
+//! Asking webhooks: reviews over HTTPS, over connections that are kept.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,11 +14,14 @@ use hyper_util::rt::TokioExecutor;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::ambient;
 use crate::admission::review;
 use crate::admission::rulings::{Key, Question, Ruling};
+use crate::conversion;
+use crate::status::Failure;
 
 /// Calls at once on one replica; further ones wait, within their own time.
 const CALLS: usize = 256;
@@ -69,15 +72,7 @@ impl Caller {
 
     async fn rule(&self, question: &Question) -> Ruling {
         let hook = &question.hook;
-        let limit = Duration::from_secs(hook.timeout_s);
-        let answered = tokio::time::timeout(limit, self.call(question)).await;
-        let late = || {
-            format!(
-                "failed to call webhook: {}: context deadline exceeded",
-                post(question)
-            )
-        };
-        match answered.unwrap_or_else(|_elapsed| Err(late())) {
+        match self.call(question).await {
             Ok(verdict) => Ruling::Answered(verdict),
             Err(reason) => {
                 tracing::warn!(
@@ -90,37 +85,76 @@ impl Caller {
     }
 
     async fn call(&self, question: &Question) -> Result<review::Verdict, String> {
-        let failed =
-            |detail: String| format!("failed to call webhook: {}: {detail}", post(question));
-        let _slot = self
-            .0
-            .slots
-            .acquire()
-            .await
-            .map_err(|closed| failed(closed.to_string()))?;
-        let client = self.client(&question.hook.ca_bundle).map_err(&failed)?;
-        let uid = uuid::Builder::from_random_bytes(ambient::seed().to_be_bytes());
-        let uid = uid.into_uuid().to_string();
-        let body = review::review(&question.request, &uid).to_string();
-        let request = Request::post(url(question))
+        let hook = &question.hook;
+        let uid = uid();
+        let server = Server {
+            url: &hook.url,
+            ca_bundle: &hook.ca_bundle,
+            timeout_s: hook.timeout_s,
+        };
+        let asked = review::review(&question.request, &uid);
+        let answer = self.post(server, &asked).await;
+        let body = answer.map_err(|problem| format!("failed to call webhook: {problem}"))?;
+        review::read(&body, &uid, question.mutating)
+            .map_err(|problem| format!("received invalid webhook response: {problem}"))
+    }
+
+    /// Asks for objects in another version.
+    ///
+    /// # Errors
+    /// 500: the webhook does not answer, or not as it must.
+    pub(crate) async fn convert(
+        &self,
+        webhook: &conversion::Webhook,
+        objects: &[Value],
+        to: &str,
+    ) -> Result<Vec<Value>, Failure> {
+        let Some(first) = objects.first() else {
+            return Ok(Vec::new());
+        };
+        let uid = uid();
+        let server = Server {
+            url: &webhook.url,
+            ca_bundle: &webhook.ca_bundle,
+            timeout_s: conversion::TIMEOUT_S,
+        };
+        let asked = conversion::review(objects, to, &uid);
+        let answer = self.post(server, &asked).await;
+        let body =
+            answer.map_err(|problem| conversion::failed(first, &format!("failed: {problem}")))?;
+        conversion::read(&body, &uid, objects, to)
+    }
+
+    /// The answer to a review, within its time.
+    async fn post(&self, server: Server<'_>, review: &Value) -> Result<Bytes, String> {
+        let url = format!("{}?timeout={}s", server.url, server.timeout_s);
+        let limit = Duration::from_secs(server.timeout_s);
+        let answered = tokio::time::timeout(limit, self.exchange(&url, server.ca_bundle, review));
+        let answered = answered.await;
+        let answered = answered.unwrap_or_else(|_late| Err("context deadline exceeded".to_owned()));
+        answered.map_err(|problem| format!("Post {url:?}: {problem}"))
+    }
+
+    async fn exchange(&self, url: &str, roots: &[u8], review: &Value) -> Result<Bytes, String> {
+        let slot = self.0.slots.acquire().await;
+        let _slot = slot.map_err(|closed| closed.to_string())?;
+        let client = self.client(roots)?;
+        let request = Request::post(url)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|error| failed(error.to_string()))?;
-        let response = client
-            .request(request)
-            .await
-            .map_err(|error| failed(chain(&error)))?;
+            .body(Full::new(Bytes::from(review.to_string())))
+            .map_err(|error| error.to_string())?;
+        let response = client.request(request).await;
+        let response = response.map_err(|error| chain(&error))?;
         let code = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES)
             .collect()
             .await;
-        let body = body.map_err(|error| failed(error.to_string()))?.to_bytes();
+        let body = body.map_err(|error| error.to_string())?.to_bytes();
         if !code.is_success() {
-            return Err(failed(format!("the server answered {code}")));
+            return Err(format!("the server answered {code}"));
         }
-        review::read(&body, &uid, question.mutating)
-            .map_err(|problem| format!("received invalid webhook response: {problem}"))
+        Ok(body)
     }
 
     /// The client that trusts these roots.
@@ -143,12 +177,17 @@ impl Caller {
     }
 }
 
-fn url(question: &Question) -> String {
-    format!("{}?timeout={}s", question.hook.url, question.hook.timeout_s)
+/// Whom to call, and for how long to wait.
+#[derive(Clone, Copy, Debug)]
+struct Server<'a> {
+    url: &'a str,
+    ca_bundle: &'a [u8],
+    timeout_s: u64,
 }
 
-fn post(question: &Question) -> String {
-    format!("Post {:?}", url(question))
+fn uid() -> String {
+    let uid = uuid::Builder::from_random_bytes(ambient::seed().to_be_bytes());
+    uid.into_uuid().to_string()
 }
 
 fn build(bundle: &[u8]) -> Result<Client, String> {

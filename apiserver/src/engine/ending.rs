@@ -38,6 +38,7 @@ impl Engine {
                 self.end(&key, settled.revision, request).await;
             }
             self.gather_after(&settled, request).await;
+            self.name_after(&settled, request).await;
         }
         Ok(settled)
     }
@@ -58,6 +59,13 @@ impl Engine {
             };
             self.end(&key, view.revision(), &request).await;
         }
+        let request = Request {
+            ids: Ids::new(seed),
+            now,
+            dry_run: false,
+            named: false,
+        };
+        self.name_waiting(&request).await;
     }
 
     /// Definitions that were marked by a commit, or whose objects it wrote while they were.

@@ -65,10 +65,20 @@ impl Engine {
             let outcome = self.in_turn(writes, &compute, request).await;
             match outcome {
                 Err(failure) if failure.is_undecided() => {}
-                decided => return decided,
+                Ok(mut settled) => {
+                    self.show_settled(&mut settled).await?;
+                    return Ok(settled);
+                }
+                Err(failure) => return Err(failure),
             }
-            for (key, ruling) in self.webhooks.ask(docket.rulings.take()).await {
+            let ask = self.webhooks.ask(docket.rulings.take());
+            let convert = self.convert_wanted(docket.rulings.take_wanted());
+            let (rulings, converted) = futures::join!(ask, convert);
+            for (key, ruling) in rulings {
                 docket.rulings.learn(key, ruling);
+            }
+            for (key, outcome) in converted {
+                docket.rulings.learn_converted(key, outcome);
             }
         }
         Err(Failure::internal(

@@ -54,6 +54,24 @@ impl Served {
     }
 }
 
+/// What the registry of a view is known by, and changes with.
+#[must_use]
+pub fn hash(view: &View) -> u64 {
+    let prefix = keys::resource(DEFINITIONS_GROUP, DEFINITIONS);
+    hash_of(&marks(view, &prefix))
+}
+
+fn hash_of(marks: &[(Bytes, u64)]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    marks.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn marks(view: &View, prefix: &[u8]) -> Vec<(Bytes, u64)> {
+    let items = view.prefix(prefix);
+    items.map(|item| (item.key, item.mod_revision)).collect()
+}
+
 /// What is served before any definition was stored: built-in kinds and our own.
 #[must_use]
 pub fn initial() -> Registry {
@@ -75,10 +93,7 @@ impl Latest {
 
 /// Builds the registry; definitions that have not changed keep their compiled descriptors.
 fn build(view: &View, prefix: &[u8], before: Option<Latest>) -> Latest {
-    let marks: Vec<(Bytes, u64)> = view
-        .prefix(prefix)
-        .map(|item| (item.key, item.mod_revision))
-        .collect();
+    let marks = marks(view, prefix);
     let mut known = before.map(|latest| latest.descriptors).unwrap_or_default();
     let mut descriptors = BTreeMap::new();
     for mark in &marks {
@@ -100,9 +115,8 @@ fn build(view: &View, prefix: &[u8], before: Option<Latest>) -> Latest {
 }
 
 fn describe(definition: &Value, defined_at: Option<u64>) -> Vec<Arc<Descriptor>> {
-    let found = definition::descriptors(definition).into_iter();
-    let marked = found.map(|one| Descriptor { defined_at, ..one });
-    marked.map(Arc::new).collect()
+    let found = definition::descriptors(definition, defined_at).into_iter();
+    found.map(Arc::new).collect()
 }
 
 /// Built-in kinds, then ours, then all others by group.
@@ -123,9 +137,7 @@ fn assemble(
     let mut defined: Vec<Arc<Descriptor>> = missing.cloned().chain(stored).collect();
     defined.sort_by_key(|d| (d.group != manifests::kinds::GROUP, d.group.clone()));
     ordered.extend(defined);
-    let mut hasher = DefaultHasher::new();
-    marks.hash(&mut hasher);
-    Registry::new(ordered, hasher.finish())
+    Registry::new(ordered, hash_of(marks))
 }
 
 fn own() -> &'static [Arc<Descriptor>] {

@@ -129,6 +129,23 @@ impl Final {
         &self.resource
     }
 
+    /// What was written to, to be kept.
+    #[must_use]
+    pub fn shared_resource(&self) -> Arc<Descriptor> {
+        Arc::clone(&self.resource)
+    }
+
+    /// What is shown, in its form.
+    #[must_use]
+    pub fn form(&self) -> &Form {
+        &self.form
+    }
+
+    /// Shows this instead.
+    pub fn set_form(&mut self, form: Form) {
+        self.form = form;
+    }
+
     /// What is shown.
     #[must_use]
     pub fn object(&self) -> Value {

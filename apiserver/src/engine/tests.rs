@@ -7,11 +7,15 @@
 
 mod rig;
 
+mod defaults;
+
 mod definitions;
 
 mod apply;
 
 mod owners;
+
+mod naming;
 
 mod offers;
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod columns;
+mod conversion;
 mod defaults;
 mod lists;
 mod openapi;
@@ -12,8 +13,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::family::Family;
 use super::{Column, Descriptor, Origin, Scale, Source, Special, Subresources};
 use crate::cel::Rules;
+use crate::conversion::Webhook;
 use crate::jsonpath::Path;
 use crate::metadata;
 use crate::status::Cause;
@@ -24,9 +27,10 @@ pub use check::spec as check_spec;
 const SCHEMA: &str = "/schema/openAPIV3Schema";
 
 /// The descriptors of a definition, best version first. Parts that are not understood are left
-/// out: the definition was checked when it was written.
+/// out: the definition was checked when it was written. `defined_at`: the revision it has in the
+/// store, if it is there.
 #[must_use]
-pub fn descriptors(definition: &Value) -> Vec<Descriptor> {
+pub fn descriptors(definition: &Value, defined_at: Option<u64>) -> Vec<Descriptor> {
     if !is_established(definition) {
         return Vec::new();
     }
@@ -37,9 +41,14 @@ pub fn descriptors(definition: &Value) -> Vec<Descriptor> {
         .find(|v| v["storage"] == true)
         .map(|v| string(v, "/name"));
     let served = versions.iter().filter(|version| version["served"] == true);
+    // Our own kinds have one version, and whoever reads them knows their defaults.
+    let family = (spec["group"] != manifests::kinds::GROUP)
+        .then(|| Arc::new(Family::of(spec, Webhook::of(spec), defined_at)));
     let mut found: Vec<Descriptor> = served
         .map(|version| Descriptor {
             storage_version: storage.clone().unwrap_or_else(|| string(version, "/name")),
+            family: family.clone(),
+            defined_at,
             ..descriptor(definition, spec, version)
         })
         .collect();
@@ -304,7 +313,7 @@ mod tests {
                 "{}",
                 value["metadata"]["name"]
             );
-            let found = descriptors(&value);
+            let found = descriptors(&value, None);
             assert_eq!(found.len(), 1);
             let kind = &found[0].kind;
             assert_eq!(found[0].subresources.status, kind != "Revocation", "{kind}");

@@ -183,6 +183,15 @@ pub fn accept_names(object: &mut Value, old: Option<&Value>, registry: &Registry
         .unwrap_or_else(|| json!({"plural": "", "kind": ""}));
 }
 
+/// The condition on names, and that the kind is served, hold since now.
+pub fn touch(object: &mut Value, now: &str) {
+    let conditions = object.pointer_mut("/status/conditions");
+    let conditions = conditions.and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten().take(2) {
+        condition["lastTransitionTime"] = now.into();
+    }
+}
+
 /// One word, or a list of them.
 fn words(value: &Value) -> Vec<String> {
     let list = value.as_array();

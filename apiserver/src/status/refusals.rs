@@ -24,6 +24,8 @@ const REASONS: [&str; 13] = [
 /// Marks a computation that waits for somebody's answer. No client ever sees it.
 const UNDECIDED: &str = "Undecided";
 
+const REDEFINED: &str = "the kind was defined anew meanwhile: try again";
+
 impl Failure {
     /// A webhook says no. Codes that are none of a failure become 400, as upstream.
     #[must_use]
@@ -66,6 +68,18 @@ impl Failure {
     #[must_use]
     pub fn undecided() -> Self {
         Self::new(500, UNDECIDED, "a webhook has not answered yet")
+    }
+
+    /// The kind was defined anew while the request was computed.
+    #[must_use]
+    pub fn redefined() -> Self {
+        Self::new(409, "Conflict", REDEFINED).retry_after(1)
+    }
+
+    /// True for a request that is to be begun again with the new definition.
+    #[must_use]
+    pub fn is_redefined(&self) -> bool {
+        self.message() == REDEFINED
     }
 
     /// True for a computation that is to be repeated once answers are known.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Answer, Context, Write, fields};
+use super::{Answer, Context, Write, fields, versions};
 use crate::admission::{self, hooks};
 use crate::keys;
 use crate::metadata;
@@ -47,9 +47,6 @@ pub fn prepare(
         object.as_object_mut().and_then(|map| map.remove("status"));
     }
     special::on_create(resource, &mut object, context.user)?;
-    if resource.special == Special::Definition {
-        special::definition::accept_names(&mut object, None, context.registry);
-    }
     fields::on_create(write, &mut object, context);
     if context.user.is_in(AGENTS)
         && (resource.origin == Origin::Definition || resource.special == Special::Event)
@@ -163,7 +160,7 @@ pub fn store(
         let name = metadata::text(&object, "name").to_owned();
         let key = keys::of(&write.resource, write.namespace.as_deref(), &name);
         if world.read(&key).is_none() {
-            world.put(&key, object);
+            versions::put(world, write, context, &key, object)?;
             return Ok(key);
         }
         let generated = !base.is_empty() && name.starts_with(base.get(..58).unwrap_or(&base));

@@ -7,7 +7,7 @@ use manifests::kinds::GROUP;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Answer, Context, Shown, Write};
+use super::{Answer, Context, Shown, Write, versions};
 use crate::admission::hooks;
 use crate::body::shaped;
 use crate::keys;
@@ -106,7 +106,7 @@ pub fn run(
     check_preconditions(write, options, &old)?;
     check_allowed(write, context)?;
     let warnings = hooks::delete(world, write, context, &old)?;
-    let answer = end(world, write, options, &old, context);
+    let answer = end(world, write, options, &old, context)?;
     Ok(Answer { warnings, ..answer })
 }
 
@@ -165,7 +165,7 @@ fn end(
     options: &Options,
     old: &Value,
     context: &Context<'_>,
-) -> Answer {
+) -> Result<Answer, Failure> {
     let key = write.key();
     let mut object = old.clone();
     let mut finalizers = metadata::finalizers(old);
@@ -185,9 +185,9 @@ fn end(
         || (write.resource.special == Special::Namespace && !namespace::is_released(&object));
     if held {
         if object != *old {
-            world.put(&key, object);
+            versions::put(world, write, context, &key, object)?;
         }
-        return Answer::stored(write, 200, key, Vec::new());
+        return Ok(Answer::stored(write, 200, key, Vec::new()));
     }
     remove(world, &key);
     let resource = Arc::clone(&write.resource);
@@ -200,12 +200,12 @@ fn end(
             metadata::text(old, "uid"),
         ))
     };
-    Answer {
+    Ok(Answer {
         code: 200,
         shown,
         resource,
         warnings: Vec::new(),
-    }
+    })
 }
 
 fn mark(object: &mut Value, write: &Write, context: &Context<'_>) {

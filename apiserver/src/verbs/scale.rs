@@ -133,9 +133,7 @@ fn apply(
         config["metadata"] = json!({"resourceVersion": version});
     }
     let answer = apply_verb::lay(world, write, old, &config, context)?;
-    let mut new = world
-        .read(&write.key())
-        .map_or(Value::Null, |new| (*new).clone());
+    let mut new = Value::clone(&*write.existing(world, context)?);
     metadata::map(&mut new).remove("resourceVersion");
     let shown = Shown::Value(read(resource, &new)?);
     Ok(Answer { shown, ..answer })

@@ -69,7 +69,10 @@ fn describe(definition: &Value) -> Option<Arc<Descriptor>> {
     for version in versions {
         version["served"] = true.into();
     }
-    descriptors(&definition).into_iter().next().map(Arc::new)
+    let first = descriptors(&definition, None).into_iter().next()?;
+    // Nobody is asked what an object looks like that goes away with its kind.
+    let family = None;
+    Some(Arc::new(Descriptor { family, ..first }))
 }
 
 fn release(world: &mut World, key: &Bytes, definition: &Value) {

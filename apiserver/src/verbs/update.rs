@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Answer, Context, Shown, Write, create, delete, fields};
+use super::{Answer, Context, Shown, Write, create, delete, fields, versions};
 use crate::admission::{self, hooks};
 use crate::metadata;
 use crate::registry::Special;
@@ -65,7 +65,7 @@ pub fn replace(
     warnings.extend(hooks::mutate(world, write, context, &mut new, Some(old))?);
     admission::check(resource, &new, Some(old))?;
     warnings.extend(hooks::validate(world, write, context, &new, Some(old))?);
-    store(world, write, new, warnings)
+    store(world, write, new, warnings, context)
 }
 
 /// What of `new` is taken through this subresource; the rest is as it was.
@@ -103,9 +103,6 @@ fn main(write: &Write, old: &Value, new: &mut Value, context: &Context<'_>) -> R
         set_status(new, old.get("status"));
     }
     special::on_update(resource, new, old, context.user)?;
-    if resource.special == Special::Definition {
-        special::definition::accept_names(new, Some(old), context.registry);
-    }
     if metadata::is_deleting(old) {
         if resource.special == Special::Definition && !context.user.is_system() {
             special::definition::keep_cleanup(old, new);
@@ -197,6 +194,7 @@ fn store(
     write: &Write,
     new: Value,
     warnings: Vec<String>,
+    context: &Context<'_>,
 ) -> Result<Answer, Failure> {
     let key: Bytes = write.key();
     if metadata::is_deleting(&new) && is_released(write, &new) {
@@ -209,7 +207,7 @@ fn store(
             warnings,
         });
     }
-    world.put(&key, new);
+    versions::put(world, write, context, &key, new)?;
     Ok(Answer::stored(write, 200, key, warnings))
 }
 

@@ -6,6 +6,7 @@ mod admission;
 mod audit;
 mod certificates;
 mod clients;
+mod conversions;
 mod crowds;
 mod dead;
 mod definitions;

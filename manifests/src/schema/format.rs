@@ -1,29 +1,56 @@
 //! The `format` and `pattern` keywords.
 
+mod addresses;
+mod email;
+mod numbers;
+mod times;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use regex::Regex;
 use serde_json::Value;
 
-/// True when a string has the format. Formats that are not known here promise nothing.
+/// True when a string has the format: those of `kube-openapi/pkg/validation/strfmt`, as they are
+/// checked there. Formats that are not known promise nothing.
 pub(super) fn string_has(format: &str, text: &str) -> bool {
-    match format {
-        "date-time" => text.parse::<jiff::Timestamp>().is_ok(),
-        "date" => text.parse::<jiff::civil::Date>().is_ok(),
-        "ipv4" => text.parse::<std::net::Ipv4Addr>().is_ok(),
-        "ipv6" => text.parse::<std::net::Ipv6Addr>().is_ok(),
+    // A dash within the name does not count, as upstream.
+    match format.replace('-', "").as_str() {
+        "datetime" => times::is_date_time(text),
+        "date" => times::is_date(text),
+        "duration" => times::is_duration(text),
         "ip" => text.parse::<std::net::IpAddr>().is_ok(),
-        "uuid" => is_uuid(text),
+        "ipv4" => text.contains('.') && text.parse::<std::net::IpAddr>().is_ok(),
+        "ipv6" => text.contains(':') && text.parse::<std::net::IpAddr>().is_ok(),
+        "cidr" => addresses::is_cidr(text),
+        "mac" => addresses::is_mac(text),
+        "hostname" => addresses::is_hostname(text),
+        "uri" => addresses::is_request_uri(text),
+        "email" => email::is_address(text),
         "byte" => is_base64(text),
-        _ => true,
+        "isbn" => numbers::is_isbn10(text) || numbers::is_isbn13(text),
+        "isbn10" => numbers::is_isbn10(text),
+        "isbn13" => numbers::is_isbn13(text),
+        "creditcard" => numbers::is_credit_card(text),
+        other => pattern(other).is_none_or(|pattern| matches(pattern, text)),
     }
 }
 
-fn is_uuid(text: &str) -> bool {
-    let lengths: Vec<usize> = text.split('-').map(str::len).collect();
-    let hex = text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit());
-    hex && (lengths == [8, 4, 4, 4, 12] || lengths == [32])
+/// Formats that are a pattern.
+fn pattern(format: &str) -> Option<&'static str> {
+    Some(match format {
+        "uuid" => r"(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$",
+        "uuid3" => r"(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?3[0-9a-f]{3}-?[0-9a-f]{4}-?[0-9a-f]{12}$",
+        "uuid4" => r"(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?4[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$",
+        "uuid5" => r"(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?5[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$",
+        "bsonobjectid" => r"(?i)^[0-9a-f]{24}$",
+        "ssn" => r"^[0-9]{3}[- ]?[0-9]{2}[- ]?[0-9]{4}$",
+        "hexcolor" => r"(?i)^#?([0-9a-f]{3}|[0-9a-f]{6})$",
+        "rgbcolor" => {
+            r"^rgb\(\s*(0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])\s*(,\s*(0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])\s*){2}\)$"
+        }
+        _ => return None,
+    })
 }
 
 fn is_base64(text: &str) -> bool {

@@ -16,21 +16,39 @@ use crate::render;
 use crate::status::Failure;
 use crate::table::{self, Include};
 
+/// In which form objects come to a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    /// As stored.
+    Stored,
+    /// As stored, and told so: somebody else makes of them what the client is told.
+    Raw,
+    /// As they are to be shown.
+    Shown,
+}
+
 /// Makes the lines of one watch.
 pub(super) struct Lines {
     pub(super) resource: Arc<Descriptor>,
     shape: Shape,
     include: Include,
+    given: Given,
     /// The next Table is the first: it carries the columns.
     first: bool,
 }
 
 impl Lines {
-    pub(super) fn new(resource: Arc<Descriptor>, shape: Shape, include: Include) -> Self {
+    pub(super) fn new(
+        resource: Arc<Descriptor>,
+        shape: Shape,
+        include: Include,
+        given: Given,
+    ) -> Self {
         Self {
             resource,
             shape,
             include,
+            given,
             first: true,
         }
     }
@@ -38,9 +56,7 @@ impl Lines {
     /// The line that tells an event; the shared one wherever it fits.
     pub(super) fn event(&mut self, event: &Event, kind: Kind) -> Bytes {
         match event.item(kind) {
-            Some(_) if self.shape == Shape::Full && self.resource.is_as_stored() => {
-                event.frame(kind)
-            }
+            Some(item) if self.shape == Shape::Full && self.shows(kind, item) => event.frame(kind),
             Some(item) => self.encode(kind, item),
             None => Bytes::new(),
         }
@@ -48,8 +64,14 @@ impl Lines {
 
     /// The line that shows a stored object.
     pub(super) fn encode(&mut self, kind: Kind, item: &Item) -> Bytes {
-        let form = Form::Stored(item.clone());
+        let form = match self.resource.family.is_none() || self.shows(kind, item) {
+            true => Form::Stored(item.clone()),
+            false => Form::Stored(self.resource.item(item, &self.resource.completed(item))),
+        };
         match self.shape {
+            Shape::Full if self.given == Given::Raw => {
+                frame(kind.as_str(), |out| object::append_to(out, item))
+            }
             Shape::Full | Shape::Discovery => frame(kind.as_str(), |out| {
                 render::append(out, &self.resource, &form)
             }),
@@ -62,6 +84,18 @@ impl Lines {
                     out.extend_from_slice(row.to_string().as_bytes())
                 })
             }
+        }
+    }
+
+    /// True if the object is told as it is. One that is gone was written before its last revision.
+    fn shows(&self, kind: Kind, item: &Item) -> bool {
+        let written = match kind {
+            Kind::Added | Kind::Modified => item.mod_revision,
+            Kind::Deleted => 0,
+        };
+        match self.given {
+            Given::Raw | Given::Shown => true,
+            Given::Stored => self.resource.shows(item, written),
         }
     }
 

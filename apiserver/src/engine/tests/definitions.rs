@@ -319,7 +319,7 @@ async fn bad_definitions_are_refused() {
         ),
         (
             with("/spec/conversion", json!({"strategy": "Webhook"})),
-            "this server does not call conversion webhooks",
+            "spec.conversion.webhookClientConfig: Required value: required when strategy is set to Webhook",
         ),
     ] {
         let failure = rig

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{columns, defaults, openapi, string, strings};
+use super::{columns, conversion, defaults, openapi, string, strings};
 use crate::cel::{Rules, flag};
 use crate::names;
 use crate::registry::structural;
@@ -26,7 +26,7 @@ pub fn spec(spec: &Value) -> Vec<Cause> {
     }
     versions(spec, &mut causes);
     words(spec, &mut causes);
-    conversion(spec, &mut causes);
+    conversion::check(spec, &mut causes);
     causes
 }
 
@@ -194,36 +194,5 @@ fn words(spec: &Value, causes: &mut Vec<Cause>) {
     if !kind.is_empty() && kind == list {
         const TEXT: &str = "kind and listKind may not be the same";
         causes.push(Cause::invalid("spec.names.listKind", &list.into(), TEXT));
-    }
-}
-
-/// Versions differ in their apiVersion alone; webhooks that convert are not called.
-fn conversion(spec: &Value, causes: &mut Vec<Cause>) {
-    let Some(conversion) = spec.get("conversion").filter(|own| own.is_object()) else {
-        return;
-    };
-    match string(conversion, "/strategy").as_str() {
-        "" => causes.push(Cause::required("spec.conversion.strategy", "")),
-        "None" => {}
-        "Webhook" => {
-            const TEXT: &str = "this server does not call conversion webhooks; use None";
-            causes.push(Cause::invalid(
-                "spec.conversion.strategy",
-                &"Webhook".into(),
-                TEXT,
-            ));
-        }
-        other => {
-            let place = "spec.conversion.strategy".to_owned();
-            causes.push(super::unsupported(place, other, &["None", "Webhook"]));
-        }
-    }
-    let webhook = conversion.get("webhook").is_some_and(|own| !own.is_null());
-    if webhook && string(conversion, "/strategy") != "Webhook" {
-        const TEXT: &str = "should not be set when strategy is not set to Webhook";
-        causes.push(Cause::forbidden(
-            "spec.conversion.webhookClientConfig",
-            TEXT,
-        ));
     }
 }

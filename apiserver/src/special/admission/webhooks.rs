@@ -73,7 +73,7 @@ fn one(hook: &Value, place: &str, mutating: bool, causes: &mut Vec<Cause>) {
     }
     versions(hook, &format!("{place}.admissionReviewVersions"), causes);
     policies::conditions(hook, place, false, causes);
-    client(
+    check_client(
         &hook["clientConfig"],
         &format!("{place}.clientConfig"),
         causes,
@@ -107,7 +107,8 @@ fn versions(hook: &Value, place: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-fn client(config: &Value, place: &str, causes: &mut Vec<Cause>) {
+/// How a webhook is reached: by an address, as there are no Services to name.
+pub fn check_client(config: &Value, place: &str, causes: &mut Vec<Cause>) {
     let url = config.get("url").and_then(Value::as_str);
     let service = config.get("service").filter(|service| !service.is_null());
     match (url, service) {

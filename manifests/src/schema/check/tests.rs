@@ -194,3 +194,132 @@ fn every_error_is_reported() {
     let paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
     assert_eq!(paths, ["a", "b", "c", "d[0]", "d[1]"]);
 }
+
+/// Of each format some texts that have it, and some that have not.
+const FORMATS: [(&str, &[&str], &[&str]); 18] = [
+    (
+        "hostname",
+        &["a", "example.com", "1-2.example", "a.b-c.d1"],
+        &["", "-a", "a_b.com", "a..b", "a b", "example.c"],
+    ),
+    (
+        "ipv4",
+        &["1.2.3.4", "::ffff:1.2.3.4"],
+        &["::1", "1.2.3", "1.2.3.04", "1.2.3.4/8"],
+    ),
+    (
+        "ipv6",
+        &["::1", "fe80::1", "::ffff:1.2.3.4"],
+        &["1.2.3.4", ":::", "::1/8", "fe80::1%e"],
+    ),
+    (
+        "cidr",
+        &["10.0.0.0/8", "10.1.2.3/0", "::/128"],
+        &["10.0.0.0", "10.0.0.0/33", "10.0.0.0/08", "x/1", "::/129"],
+    ),
+    (
+        "uri",
+        &[
+            "https://example.com/a?b#c",
+            "/a",
+            "mailto:a@b",
+            "http://[::1]:80/",
+        ],
+        &["", "a", "../a", "http://a b/", "http://a:b/", "/%zz"],
+    ),
+    (
+        "mac",
+        &[
+            "00:00:5e:00:53:01",
+            "00-00-5e-00-53-01",
+            "0000.5e00.5301",
+            "02:00:5e:10:00:00:00:01",
+        ],
+        &[
+            "",
+            "00:00:5e:00:53",
+            "00:00:5e:00:53:0g",
+            "00:00-5e:00:53:01",
+        ],
+    ),
+    (
+        "email",
+        &[
+            "a@b",
+            "a.b+c@example.com",
+            "A B <a@b.c>",
+            "\"a b\"@c",
+            "a@[127.0.0.1]",
+        ],
+        &["", "a", "a@", "@b", "a b@c", "a@b@c", ".a@b", "<a@b"],
+    ),
+    (
+        "duration",
+        &["1h30m", "-1.5s", "0", "3 days", "2w", "10 Hours"],
+        &["", "1", "h", "1 fortnight"],
+    ),
+    (
+        "date",
+        &["2024-02-29"],
+        &["2023-02-29", "2024-2-9", "20240229", ""],
+    ),
+    (
+        "date-time",
+        &["2024-02-29T23:59:59Z", "2024-02-29t00:00:00.5+01:00"],
+        &[
+            "2024-02-29",
+            "2024-02-29T24:00:00Z",
+            "2024-02-29 00:00:00Z",
+            "2024-02-29T00:00:00",
+        ],
+    ),
+    ("byte", &["", "YQ==", "YWI="], &["YQ", "Y===", "Y-=="]),
+    (
+        "uuid",
+        &[
+            "123e4567-e89b-12d3-a456-426614174000",
+            "123E4567E89B12D3A456426614174000",
+        ],
+        &["123e4567", "123e4567-e89b-12d3-a456-42661417400g"],
+    ),
+    (
+        "uuid4",
+        &["123e4567-e89b-42d3-a456-426614174000"],
+        &["123e4567-e89b-12d3-a456-426614174000"],
+    ),
+    ("hexcolor", &["#fff", "00ff00"], &["#ffff", "#ggg"]),
+    (
+        "rgbcolor",
+        &["rgb(0, 1,255)"],
+        &["rgb(0,1)", "rgb(0,1,256)"],
+    ),
+    (
+        "isbn",
+        &["0-306-40615-2", "978-0-306-40615-7", "080442957X"],
+        &["0-306-40615-3", "9780306406158"],
+    ),
+    (
+        "creditcard",
+        &["4111 1111 1111 1111"],
+        &["4111 1111 1111 1112", "1"],
+    ),
+    ("ssn", &["078-05-1120"], &["078-05-112"]),
+];
+
+#[test]
+fn formats() {
+    for (format, good, bad) in FORMATS {
+        let schema = json!({"type": "string", "format": format});
+        for text in good {
+            assert_eq!(texts(&schema, &json!(text)), [""; 0], "{format} {text:?}");
+        }
+        for text in bad {
+            let expected = format!("spec.x in body must be of type {format}: {text:?}");
+            let found = texts(&schema, &json!(text));
+            assert!(
+                found.len() == 1 && found[0].ends_with(&expected),
+                "{format} {text:?} {found:?}"
+            );
+        }
+    }
+}
