@@ -92,7 +92,12 @@ pub(crate) struct Connection<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(crate) fn new(stream: S, asker: Asker, patience: Patience, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(
+        stream: S,
+        asker: Asker,
+        patience: Patience,
+        shutdown: CancellationToken,
+    ) -> Self {
         let mut out = Vec::new();
         let session = Session::begin(&mut out);
         let bells = Arc::new(Bells::default());
@@ -149,7 +154,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     break;
                 }
                 let mut buf = ReadBuf::new(input);
-                if Pin::new(&mut self.stream).poll_read(cx, &mut buf)?.is_pending() {
+                if Pin::new(&mut self.stream)
+                    .poll_read(cx, &mut buf)?
+                    .is_pending()
+                {
                     break;
                 }
                 if buf.filled().is_empty() {

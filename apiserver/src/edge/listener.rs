@@ -101,7 +101,12 @@ struct Door {
 
 impl Door {
     /// Shakes hands; what follows is a task of its own, as small as its protocol allows.
-    async fn admit(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+    async fn admit(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        permit: OwnedSemaphorePermit,
+    ) {
         // Small answers must not wait for a full packet.
         let _best_effort = stream.set_nodelay(true);
         let handshake = tokio::time::timeout(self.limits.handshake, self.acceptor.accept(stream));
@@ -118,7 +123,12 @@ impl Door {
 
     /// The protocol is what the handshake agreed on: looking for it in the first bytes would wait
     /// for a silent client without bound.
-    fn serve(self: Arc<Self>, stream: TlsStream<TcpStream>, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+    fn serve(
+        self: Arc<Self>,
+        stream: TlsStream<TcpStream>,
+        peer: SocketAddr,
+        permit: OwnedSemaphorePermit,
+    ) {
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
         let asker = Asker {

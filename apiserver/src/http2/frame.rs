@@ -119,9 +119,7 @@ pub(crate) fn unpadded(head: Head, payload: &[u8]) -> Result<&[u8], Reason> {
     }
     let (&padding, rest) = payload.split_first().ok_or(Reason::FrameSize)?;
     let length = rest.len().checked_sub(usize::from(padding));
-    length
-        .map(|length| &rest[..length])
-        .ok_or(Reason::Protocol)
+    length.map(|length| &rest[..length]).ok_or(Reason::Protocol)
 }
 
 #[cfg(test)]

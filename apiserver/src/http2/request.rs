@@ -47,8 +47,11 @@ impl Collector {
         let value = &field.value;
         let fits = match &field.name {
             Name::Method => set(&mut self.method, Method::from_bytes(value.as_bytes()).ok()),
-            Name::Scheme => set(&mut self.scheme, Scheme::try_from(value.as_bytes()).ok()),
-            Name::Authority => set(&mut self.authority, Authority::try_from(value.as_bytes()).ok()),
+            Name::Scheme => set(&mut self.scheme, scheme(value)),
+            Name::Authority => set(
+                &mut self.authority,
+                Authority::try_from(value.as_bytes()).ok(),
+            ),
             Name::Path => set(&mut self.path, path(value)),
             Name::Header(name) => return self.header(name, value),
             Name::Unlawful => None,
@@ -59,7 +62,9 @@ impl Collector {
 
     fn header(&mut self, name: &HeaderName, value: &HeaderValue) {
         let is_lawful = match name.as_str() {
-            "connection" | "transfer-encoding" | "proxy-connection" | "keep-alive" | "upgrade" => false,
+            "connection" | "transfer-encoding" | "proxy-connection" | "keep-alive" | "upgrade" => {
+                false
+            }
             "te" => value == "trailers",
             _ => true,
         };
@@ -100,10 +105,17 @@ fn set<T>(place: &mut Option<T>, value: Option<T>) -> Option<()> {
     Some(())
 }
 
+fn scheme(value: &HeaderValue) -> Option<Scheme> {
+    let bytes = Some(value.as_bytes()).filter(|bytes| !bytes.is_empty())?;
+    Scheme::try_from(bytes).ok()
+}
+
 fn path(value: &HeaderValue) -> Option<PathAndQuery> {
     let bytes = value.as_bytes();
     // OPTIONS alone may ask for the server as a whole; nobody here answers that.
-    bytes.starts_with(b"/").then(|| PathAndQuery::try_from(bytes).ok())?
+    bytes
+        .starts_with(b"/")
+        .then(|| PathAndQuery::try_from(bytes).ok())?
 }
 
 fn length(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
@@ -112,7 +124,10 @@ fn length(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
     match (first, second) {
         (None, _) => Ok(None),
         (Some(value), None) => {
-            let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            let digits = value
+                .to_str()
+                .ok()
+                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
             let length = digits.and_then(|digits| digits.parse().ok());
             length.map(Some).ok_or(Refusal::Malformed)
         }
@@ -129,13 +144,20 @@ mod tests {
     fn asked(fields: &[(&str, &str)]) -> Result<Asked, Refusal> {
         let mut collector = Collector::default();
         for (name, value) in fields {
-            collector.add(&Field::new(name.as_bytes(), Bytes::copy_from_slice(value.as_bytes())));
+            collector.add(&Field::new(
+                name.as_bytes(),
+                Bytes::copy_from_slice(value.as_bytes()),
+            ));
         }
         collector.finish()
     }
 
-    const GET: [(&str, &str); 4] =
-        [(":method", "GET"), (":scheme", "https"), (":authority", "a:1"), (":path", "/x?y=z")];
+    const GET: [(&str, &str); 4] = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "a:1"),
+        (":path", "/x?y=z"),
+    ];
 
     #[test]
     fn a_request() {
@@ -168,15 +190,32 @@ mod tests {
             let found = asked(&[&GET[..], more].concat());
             assert_eq!(found.unwrap_err(), Refusal::Malformed, "{more:?}");
         }
-        for (place, value) in [(0, ""), (0, "G T"), (1, ""), (2, ""), (2, "a b"), (3, ""), (3, "x"), (3, "/ x")] {
+        for (place, value) in [
+            (0, ""),
+            (0, "G T"),
+            (1, ""),
+            (2, ""),
+            (2, "a b"),
+            (3, ""),
+            (3, "x"),
+            (3, "/ x"),
+        ] {
             let mut fields = GET;
             fields[place].1 = value;
-            assert_eq!(asked(&fields).unwrap_err(), Refusal::Malformed, "{fields:?}");
+            assert_eq!(
+                asked(&fields).unwrap_err(),
+                Refusal::Malformed,
+                "{fields:?}"
+            );
         }
         for missing in [0, 1, 3] {
             let mut fields = GET.to_vec();
             fields.remove(missing);
-            assert_eq!(asked(&fields).unwrap_err(), Refusal::Malformed, "{fields:?}");
+            assert_eq!(
+                asked(&fields).unwrap_err(),
+                Refusal::Malformed,
+                "{fields:?}"
+            );
         }
         let late = [GET[0], GET[1], GET[2], ("x", "y"), GET[3]];
         assert_eq!(asked(&late).unwrap_err(), Refusal::Malformed);

@@ -182,7 +182,12 @@ impl Session {
         Ok(true)
     }
 
-    fn frame(&mut self, head: Head, payload: &[u8], out: &mut Vec<u8>) -> Result<Option<Event>, Reason> {
+    fn frame(
+        &mut self,
+        head: Head,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event>, Reason> {
         if self.stage == Stage::Settings && (head.kind != frame::SETTINGS || head.has(frame::ACK)) {
             return Err(Reason::Protocol);
         }
@@ -295,9 +300,14 @@ impl Session {
         }
         match collector.finish() {
             Ok(asked) if !ends || asked.length.unwrap_or(0) == 0 => {
-                self.streams.push(stream, Flow::new(self.first, asked.length, ends));
+                self.streams
+                    .push(stream, Flow::new(self.first, asked.length, ends));
                 let asked = Box::new(asked);
-                Ok(Some(Event::Request { stream, asked, ends }))
+                Ok(Some(Event::Request {
+                    stream,
+                    asked,
+                    ends,
+                }))
             }
             Ok(_) | Err(Refusal::Malformed) => {
                 self.bother()?;
@@ -324,7 +334,12 @@ impl Session {
     }
 
     /// Headers after a body: they end it, and nobody reads them.
-    fn trailers(&mut self, stream: u32, ends: bool, out: &mut Vec<u8>) -> Result<Option<Event>, Reason> {
+    fn trailers(
+        &mut self,
+        stream: u32,
+        ends: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event>, Reason> {
         let Some(flow) = self.streams.get_mut(stream) else {
             self.bother()?;
             return Ok(None);

@@ -52,7 +52,9 @@ impl<T> Streams<T> {
     }
 
     fn place(&self, stream: u32) -> Option<usize> {
-        self.0.binary_search_by_key(&stream, |(stream, _)| *stream).ok()
+        self.0
+            .binary_search_by_key(&stream, |(stream, _)| *stream)
+            .ok()
     }
 }
 
@@ -68,7 +70,13 @@ mod tests {
         }
         assert_eq!((streams.get(3), streams.get(5)), (Some(&30), None));
         assert_eq!((streams.remove(3), streams.remove(3)), (Some(30), None));
-        assert_eq!(streams.iter_mut().map(|(stream, _)| stream).collect::<Vec<_>>(), [1, 7]);
+        assert_eq!(
+            streams
+                .iter_mut()
+                .map(|(stream, _)| stream)
+                .collect::<Vec<_>>(),
+            [1, 7]
+        );
         assert_eq!(streams.len(), 2);
     }
 }

@@ -27,7 +27,11 @@ impl Bells {
     /// Whom to wake when a bell rings.
     pub(super) fn watch(&self, connection: &Waker) {
         let mut rung = self.lock();
-        if !rung.connection.as_ref().is_some_and(|known| known.will_wake(connection)) {
+        if !rung
+            .connection
+            .as_ref()
+            .is_some_and(|known| known.will_wake(connection))
+        {
             rung.connection = Some(connection.clone());
         }
     }
@@ -120,13 +124,19 @@ mod tests {
         two.ring();
         let mut rung = Vec::new();
         bells.take(&mut rung);
-        assert_eq!((&rung[..], count.0.load(Ordering::Relaxed)), (&[1, 3][..], 1));
+        assert_eq!(
+            (&rung[..], count.0.load(Ordering::Relaxed)),
+            (&[1, 3][..], 1)
+        );
         two.ring();
         bells.take(&mut rung);
         assert_eq!(rung, [1, 3], "nobody has looked yet");
         two.hush();
         two.ring();
         bells.take(&mut rung);
-        assert_eq!((&rung[..], count.0.load(Ordering::Relaxed)), (&[1, 3, 3][..], 2));
+        assert_eq!(
+            (&rung[..], count.0.load(Ordering::Relaxed)),
+            (&[1, 3, 3][..], 2)
+        );
     }
 }

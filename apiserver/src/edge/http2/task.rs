@@ -152,7 +152,12 @@ impl Task {
 
     /// The answer is sent. The rest of the request is let in for as long as somebody reads it.
     fn end(&self, session: &mut Session, out: &mut Vec<u8>) -> Turn {
-        if self.upload.as_ref().is_some_and(|upload| !upload.is_unread()) && session.knows(self.stream) {
+        if self
+            .upload
+            .as_ref()
+            .is_some_and(|upload| !upload.is_unread())
+            && session.knows(self.stream)
+        {
             return Turn::Waits;
         }
         session.reset(self.stream, Reason::None, out);

@@ -77,7 +77,10 @@ impl Upkeep {
 
     /// What is to be done now; the waker hears of the next time.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, marks: Marks) -> Chore {
-        let stops = self.stop.as_mut().is_some_and(|stop| stop.as_mut().poll(cx).is_ready());
+        let stops = self
+            .stop
+            .as_mut()
+            .is_some_and(|stop| stop.as_mut().poll(cx).is_ready());
         if stops {
             self.stop = None;
         }
@@ -172,7 +175,16 @@ mod tests {
             ..BUSY
         };
         let found = chores(&mut upkeep(), idle, &[1, 9, 11, 12, 16]);
-        assert_eq!(found, [Chore::Nothing, Chore::Nothing, Chore::Leave, Chore::Nothing, Chore::Cut]);
+        assert_eq!(
+            found,
+            [
+                Chore::Nothing,
+                Chore::Nothing,
+                Chore::Leave,
+                Chore::Nothing,
+                Chore::Cut
+            ]
+        );
     }
 
     #[tokio::test]
@@ -188,12 +200,21 @@ mod tests {
     #[tokio::test]
     async fn who_says_nothing_is_asked() {
         let found = chores(&mut upkeep(), BUSY, &[1, 30, 31, 40, 61]);
-        let expected = [Chore::Nothing, Chore::Nothing, Chore::Ping, Chore::Nothing, Chore::Cut];
+        let expected = [
+            Chore::Nothing,
+            Chore::Nothing,
+            Chore::Ping,
+            Chore::Nothing,
+            Chore::Cut,
+        ];
         assert_eq!(found, expected);
         let mut upkeep = upkeep();
         let talking = |came| Marks { came, ..BUSY };
         for came in 1..10 {
-            assert_eq!(chores(&mut upkeep, talking(u64::from(came)), &[came * 25]), [Chore::Nothing]);
+            assert_eq!(
+                chores(&mut upkeep, talking(u64::from(came)), &[came * 25]),
+                [Chore::Nothing]
+            );
         }
     }
 }

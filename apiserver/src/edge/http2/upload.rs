@@ -146,7 +146,9 @@ impl Body for Reader {
         if tells {
             channel.bell.ring();
         }
-        self.length = self.length.map(|length| length.saturating_sub(piece.len() as u64));
+        self.length = self
+            .length
+            .map(|length| length.saturating_sub(piece.len() as u64));
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
@@ -156,7 +158,8 @@ impl Body for Reader {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.length
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -164,7 +167,11 @@ impl Drop for Reader {
     fn drop(&mut self) {
         let mut state = self.channel.lock();
         state.is_unread = true;
-        state.read += state.pieces.drain(..).map(|piece| piece.len()).sum::<usize>();
+        state.read += state
+            .pieces
+            .drain(..)
+            .map(|piece| piece.len())
+            .sum::<usize>();
         // Of a whole body nothing more comes that would need room.
         let matters = state.end.is_none();
         drop(state);
@@ -196,7 +203,11 @@ mod tests {
         assert_eq!(whole, "abcde");
         assert_eq!((upload.read(), upload.read()), (5, 0));
         assert!(upload.is_unread());
-        assert_eq!(upload.put(Bytes::from_static(b"f"), false), 1, "thrown away");
+        assert_eq!(
+            upload.put(Bytes::from_static(b"f"), false),
+            1,
+            "thrown away"
+        );
         assert_eq!(upload.outstanding(), 0);
     }
 

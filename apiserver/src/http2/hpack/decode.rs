@@ -17,7 +17,11 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     /// Hands out the fields of a block in their order.
-    pub(crate) fn decode(&mut self, mut block: &[u8], mut each: impl FnMut(&Field)) -> Result<(), Broken> {
+    pub(crate) fn decode(
+        &mut self,
+        mut block: &[u8],
+        mut each: impl FnMut(&Field),
+    ) -> Result<(), Broken> {
         let mut is_first = true;
         while let Some(&byte) = block.first() {
             let rest = &mut block;
@@ -105,7 +109,8 @@ mod tests {
 
     fn unhex(hex: &str) -> Vec<u8> {
         let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
-        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        let byte =
+            |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
         digits.chunks(2).map(byte).collect()
     }
 
@@ -162,14 +167,21 @@ mod tests {
         // Room for two entries of 32 + 1 + 1 bytes.
         let block = unhex("3f25 40 0161 0131 40 0162 0132");
         assert_eq!(unpack(&mut decoder, &block).as_deref(), Ok("a 1; b 2"));
-        assert_eq!(unpack(&mut decoder, &[0xbe, 0xbf]).as_deref(), Ok("b 2; a 1"));
+        assert_eq!(
+            unpack(&mut decoder, &[0xbe, 0xbf]).as_deref(),
+            Ok("b 2; a 1")
+        );
         let third = unhex("40 0163 0133 be bf");
         assert_eq!(unpack(&mut decoder, &third).as_deref(), Ok("c 3; c 3; b 2"));
         assert_eq!(unpack(&mut decoder, &[0xc0]), Err(Broken), "a is gone");
         let mut large = unhex("40 0164 7f21");
         large.extend([b'x'; 0xa0]);
         unpack(&mut decoder, &large).unwrap();
-        assert_eq!(unpack(&mut decoder, &[0xbe]), Err(Broken), "larger than all: it empties the table");
+        assert_eq!(
+            unpack(&mut decoder, &[0xbe]),
+            Err(Broken),
+            "larger than all: it empties the table"
+        );
     }
 
     #[test]
@@ -184,7 +196,11 @@ mod tests {
             ("a text that is not all there", "00 0161 0562"),
             ("a broken code", "00 0161 81ff"),
         ] {
-            assert_eq!(unpack(&mut Decoder::default(), &unhex(hex)), Err(Broken), "{what}");
+            assert_eq!(
+                unpack(&mut Decoder::default(), &unhex(hex)),
+                Err(Broken),
+                "{what}"
+            );
         }
         for unlawful in ["00 0141 0131", "00 00 0131", "00 0161 010a", "88"] {
             let found = unpack(&mut Decoder::default(), &unhex(unlawful)).unwrap();

@@ -16,7 +16,10 @@ pub(crate) fn answer(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap)
     put_status(out, status);
     for (name, value) in headers {
         // What speaks of the connection has no place here, RFC 9113 §8.2.2.
-        if matches!(*name, header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE) {
+        if matches!(
+            *name,
+            header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE
+        ) {
             continue;
         }
         put_name(out, name.as_str());
@@ -78,7 +81,10 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("a/b"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        headers.insert(HeaderName::from_static("audit-id"), HeaderValue::from_static("7"));
+        headers.insert(
+            HeaderName::from_static("audit-id"),
+            HeaderValue::from_static("7"),
+        );
         let mut out = Vec::new();
         answer(&mut out, StatusCode::OK, &headers);
         let mut expected = vec![0x20, 0x88, 0x0f, 0x10, 3];

@@ -21,7 +21,6 @@ const LENGTHS: [u8; 257] = [
 
 const SHORTEST: usize = 5;
 const LONGEST: usize = 30;
-const END: u16 = 256;
 
 /// The code by lengths.
 struct Code {
@@ -96,9 +95,9 @@ fn symbol(bits: u64) -> Option<(u16, usize)> {
         if word >= CODE.last[length] {
             return None;
         }
-        let place = usize::from(CODE.place[length]) + usize::try_from(word - CODE.first[length]).ok()?;
-        let symbol = CODE.symbols[place];
-        (symbol <= END).then_some((symbol, length))
+        let place =
+            usize::from(CODE.place[length]) + usize::try_from(word - CODE.first[length]).ok()?;
+        Some((CODE.symbols[place], length))
     })
 }
 
@@ -126,7 +125,10 @@ mod tests {
                 "d07abe941054d444a8200595040b8166e082a62d1bff",
                 "Mon, 21 Oct 2013 20:13:21 GMT",
             ),
-            ("9d29ad171863c78f0b97c8e9ae82ae43d3", "https://www.example.com"),
+            (
+                "9d29ad171863c78f0b97c8e9ae82ae43d3",
+                "https://www.example.com",
+            ),
             ("", ""),
         ] {
             let packed: Vec<u8> = (0..hex.len())
@@ -140,9 +142,14 @@ mod tests {
     #[test]
     fn every_symbol_comes_back() {
         for wanted in 0..=255_u8 {
-            let place = CODE.symbols.iter().position(|&symbol| symbol == u16::from(wanted)).unwrap();
+            let place = CODE
+                .symbols
+                .iter()
+                .position(|&symbol| symbol == u16::from(wanted))
+                .unwrap();
             let length = usize::from(LENGTHS[usize::from(wanted)]);
-            let number = CODE.first[length] + u32::try_from(place).unwrap() - u32::from(CODE.place[length]);
+            let number =
+                CODE.first[length] + u32::try_from(place).unwrap() - u32::from(CODE.place[length]);
             let padded = (u64::MAX >> length) | (u64::from(number) << (64 - length));
             let packed = padded.to_be_bytes();
             let mut out = Vec::new();
@@ -154,7 +161,12 @@ mod tests {
     #[test]
     fn what_is_no_text() {
         // The end itself, padding of a whole byte, padding of zeroes.
-        for packed in [&[0xff, 0xff, 0xff, 0xff][..], &[0xff], &[0xa8, 0xeb, 0x10, 0x64, 0x9c, 0xbf, 0xff], &[0x00]] {
+        for packed in [
+            &[0xff, 0xff, 0xff, 0xff][..],
+            &[0xff],
+            &[0xa8, 0xeb, 0x10, 0x64, 0x9c, 0xbf, 0xff],
+            &[0x00],
+        ] {
             assert_eq!(unpack(packed), Err(Broken), "{packed:x?}");
         }
     }

@@ -36,7 +36,9 @@ impl Intake {
 
     /// What is to be granted now: not every few bytes.
     pub(super) fn grant(&mut self, bytes: usize) -> Option<u32> {
-        self.owed = self.owed.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        self.owed = self
+            .owed
+            .saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
         if self.owed < WINDOW / 2 {
             return None;
         }

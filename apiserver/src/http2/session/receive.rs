@@ -51,7 +51,11 @@ impl Session {
         Event::Gone { stream }
     }
 
-    pub(super) fn reset_came(&mut self, head: Head, payload: &[u8]) -> Result<Option<Event>, Reason> {
+    pub(super) fn reset_came(
+        &mut self,
+        head: Head,
+        payload: &[u8],
+    ) -> Result<Option<Event>, Reason> {
         frame::number(payload)?;
         if self.is_unknown(head.stream) {
             return Err(Reason::Protocol);
@@ -62,7 +66,9 @@ impl Session {
         if !flow.is_answered {
             self.bother()?;
         }
-        Ok(Some(Event::Gone { stream: head.stream }))
+        Ok(Some(Event::Gone {
+            stream: head.stream,
+        }))
     }
 
     pub(super) fn settings(
@@ -160,4 +166,3 @@ impl Session {
         }))
     }
 }
-

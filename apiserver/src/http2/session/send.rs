@@ -43,7 +43,11 @@ impl Session {
         let chunks = block.chunks(self.payload);
         let last = chunks.len() - 1;
         for (n, chunk) in chunks.enumerate() {
-            let kind = if n == 0 { frame::HEADERS } else { frame::CONTINUATION };
+            let kind = if n == 0 {
+                frame::HEADERS
+            } else {
+                frame::CONTINUATION
+            };
             let ends_stream = if n == 0 { end } else { 0 };
             let ends_block = if n == last { frame::END_HEADERS } else { 0 };
             frame::frame(out, kind, ends_stream | ends_block, stream, chunk);
