@@ -106,8 +106,8 @@ fn set<T>(place: &mut Option<T>, value: Option<T>) -> Option<()> {
 }
 
 fn scheme(value: &HeaderValue) -> Option<Scheme> {
-    let bytes = value.as_bytes();
-    (!bytes.is_empty()).then(|| Scheme::try_from(bytes).ok())?
+    let bytes = Some(value.as_bytes()).filter(|bytes| !bytes.is_empty())?;
+    Scheme::try_from(bytes).ok()
 }
 
 fn path(value: &HeaderValue) -> Option<PathAndQuery> {

@@ -21,7 +21,6 @@ const LENGTHS: [u8; 257] = [
 
 const SHORTEST: usize = 5;
 const LONGEST: usize = 30;
-const END: u16 = 256;
 
 /// The code by lengths.
 struct Code {
@@ -98,8 +97,7 @@ fn symbol(bits: u64) -> Option<(u16, usize)> {
         }
         let place =
             usize::from(CODE.place[length]) + usize::try_from(word - CODE.first[length]).ok()?;
-        let symbol = CODE.symbols[place];
-        (symbol <= END).then_some((symbol, length))
+        Some((CODE.symbols[place], length))
     })
 }
 
