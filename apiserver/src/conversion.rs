@@ -149,7 +149,9 @@ fn objects(bytes: &[u8], uid: &str) -> Result<Vec<Value>, String> {
     let mut response = response;
     Ok(match response["convertedObjects"].take() {
         Value::Array(objects) => objects,
-        _ => Vec::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            Vec::new()
+        }
     })
 }
 
@@ -220,8 +222,8 @@ fn check(field: &str, words: &Value) -> Result<(), String> {
     let words = match words {
         Value::Null => return Ok(()),
         Value::Object(words) => words,
-        other => {
-            let kind = go_type(other);
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            let kind = go_type(words);
             return Err(format!(
                 "invalid metadata.{field} of type {kind} in converted object"
             ));

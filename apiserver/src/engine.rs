@@ -167,7 +167,7 @@ impl Engine {
                 let shown = self.show(resource, vec![item]).await?.pop();
                 Form::Stored(shown.ok_or_else(|| Failure::internal("an object was lost"))?)
             }
-            other => other,
+            object @ (Form::Stored(_) | Form::Value(_)) => object,
         };
         let object = match call.subresource.as_deref().unwrap_or_default() {
             "" => object,
