@@ -187,7 +187,7 @@ pub fn check_question(resource: &Descriptor, object: &Value) -> Result<(), Failu
     Err(Failure::invalid(group, kind, "", causes))
 }
 
-/// Schema and, for our kinds, what needs parsing; CEL if the schema holds.
+/// Schema and, for our kinds, what needs parsing; CEL where types and required fields are right.
 fn rules(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let Some(schema) = &resource.schema else {
         return Vec::new();
@@ -199,27 +199,15 @@ fn rules(resource: &Descriptor, object: &Value, old: Option<&Value>) -> Vec<Caus
     } else {
         schema::validate(schema, object)
     };
-    if found.is_empty() || !is_ours(resource) && !found.iter().any(blocks) {
+    if found.is_empty()
+        || !is_ours(resource) && !found.iter().any(|error| error.reason.hides_rules())
+    {
         let own = resource.rules.as_ref();
         let broken = own.map_or(Vec::new(), |rules| rules.check(object, old));
         return found.into_iter().map(cause).chain(broken).collect();
     }
     let unchecked = (resource.rules.is_some() && !is_ours(resource)).then(unchecked);
     found.into_iter().map(cause).chain(unchecked).collect()
-}
-
-/// True for what keeps rules from being evaluated (`hasBlockingErr`): they read values of the types
-/// they were compiled for, and no longer than their cost was counted for.
-fn blocks(error: &schema::FieldError) -> bool {
-    use schema::Reason;
-    match error.reason {
-        Reason::NotSupported
-        | Reason::Required
-        | Reason::TooLong
-        | Reason::TooMany
-        | Reason::TypeInvalid => true,
-        Reason::Invalid | Reason::Duplicate | Reason::Forbidden => false,
-    }
 }
 
 /// What is said of rules then; it has no place, and Go says so.

@@ -16,6 +16,8 @@ pub mod jws;
 
 pub mod request;
 
+pub mod revoked;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -31,6 +33,9 @@ pub const JOINERS: &str = "stoa:joiners";
 /// Group of everybody who is known.
 pub const AUTHENTICATED: &str = "system:authenticated";
 
+/// Clocks of those who make join tokens may be ahead by this much.
+const SKEW_S: u64 = 5 * 60;
+
 /// Longest token that is looked at. A service account's has less than one KiB.
 pub const TOKEN_BYTES_MAX: usize = 16 << 10;
 
@@ -43,6 +48,10 @@ pub struct Verified {
     pub audiences: Vec<String>,
     /// It says nothing from this second on; none: for ever.
     pub expires_s: Option<u64>,
+    /// What tells it from others, and the second in which it was issued, if it says so.
+    pub id: Option<String>,
+    /// See `id`.
+    pub issued_s: Option<u64>,
     /// Store keys of the objects it stands on, each with the revision that was looked at.
     pub witnesses: Vec<(Bytes, u64)>,
 }
@@ -65,14 +74,20 @@ pub fn bearer(header: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The user behind a join token.
+/// What a join token says.
 #[must_use]
-pub fn joiner(token: &str, authority: &Authority, now_s: u64) -> Option<User> {
-    let role = authority.verify_token(token, now_s)?;
-    Some(User::new(
-        &format!("stoa:joiner:{}", role.as_str()),
-        JOINERS,
-    ))
+pub fn joiner(token: &str, authority: &Authority, now_s: u64) -> Option<Verified> {
+    let token = authority.verify_token(token, now_s)?;
+    let name = format!("stoa:joiner:{}", token.role.as_str());
+    // One that claims to be of the future says nothing of when it was made.
+    let issued_s = token.issued_s().filter(|&made_s| made_s <= now_s + SKEW_S);
+    Some(Verified {
+        user: User::new(&name, JOINERS),
+        expires_s: Some(token.expires_s),
+        issued_s,
+        id: Some(token.nonce),
+        ..Verified::default()
+    })
 }
 
 /// The role a joiner's token grants.
@@ -117,9 +132,11 @@ mod tests {
     #[test]
     fn joiners() {
         let authority = Authority::create(1_000).unwrap();
-        let token = authority.mint(JoinRole::Agent, 2_000, 1);
+        let token = authority.mint(JoinRole::Agent, (500, 2_000), 1);
         let agent = User::new("stoa:joiner:agent", JOINERS);
-        assert_eq!(joiner(&token, &authority, 1_000), Some(agent.clone()));
+        let known = joiner(&token, &authority, 1_000).unwrap();
+        assert_eq!((&known.user, known.issued_s), (&agent, Some(500)));
+        assert_eq!(known.id.as_deref(), Some("000001f400000001"));
         assert_eq!(joiner(&token, &authority, 2_000), None);
         assert_eq!(joiner("nonsense", &authority, 1_000), None);
         assert_eq!(joiner_role(&agent), Some(JoinRole::Agent));

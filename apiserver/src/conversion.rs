@@ -222,8 +222,8 @@ fn check(field: &str, words: &Value) -> Result<(), String> {
     let words = match words {
         Value::Null => return Ok(()),
         Value::Object(words) => words,
-        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            let kind = go_type(words);
+        other @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            let kind = go_type(other);
             return Err(format!(
                 "invalid metadata.{field} of type {kind} in converted object"
             ));

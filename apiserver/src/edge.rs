@@ -1,8 +1,9 @@
 //! HTTP and TLS: everything between a socket and the engine. It decides nothing about objects.
 //!
-//! A request meets `listener.rs` (TLS, bounds; `gather.rs` below it, `pulse.rs` beside it), `front.rs` (id, audit, panics, identity), then
+//! A request meets `listener.rs` (TLS, bounds; `crowd.rs` beside it), `http2.rs` (or hyper's HTTP/1.1 over
+//! `gather.rs`), `front.rs` (id, audit, panics, identity), then
 //! `info.rs` (what the URL names) and one of: `documents.rs`, `health.rs`, `metrics.rs`, `extras.rs` (verbs of
-//! our own), `resources.rs` (the engine), `reviews.rs` or `watch.rs`.
+//! our own), `resources.rs` (the engine), `reviews.rs` or `watch.rs`. `warden.rs` ends what outlives its right.
 
 pub(crate) mod ambient;
 
@@ -10,7 +11,9 @@ pub(crate) mod listener;
 
 pub(crate) mod gather;
 
-pub(crate) mod pulse;
+pub(crate) mod crowd;
+
+pub(crate) mod http2;
 
 pub(crate) mod head;
 
@@ -21,6 +24,10 @@ pub(crate) mod audit;
 pub(crate) mod front;
 
 pub(crate) mod identity;
+
+pub(crate) mod warrant;
+
+pub(crate) mod warden;
 
 pub(crate) mod tokenfile;
 
@@ -41,6 +48,8 @@ pub(crate) mod snapshot;
 pub(crate) mod resources;
 
 pub(crate) mod watch;
+
+pub(crate) mod socket;
 
 pub(crate) mod extras;
 

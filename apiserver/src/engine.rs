@@ -20,6 +20,10 @@ pub mod hooked;
 
 pub mod granted;
 
+pub mod revocations;
+
+pub mod shelves;
+
 mod gather;
 
 mod naming;
@@ -36,6 +40,7 @@ use std::time::Duration;
 use store::{Store, View};
 
 use crate::admission::hooks::Desk;
+use crate::authn::revoked::Revoked;
 use crate::authorize::{Authorizer, Policy};
 use crate::body::{self, Input};
 use crate::call::{Body, Call, Reply, TransactionCall, Verb};
@@ -50,7 +55,9 @@ use crate::registry::{Descriptor, Registry};
 use crate::selector::Selector;
 use crate::status::Failure;
 use crate::vault::Vault;
-use crate::verbs::{Action, Context, Write, apply, collection, delete, patch, scale, transaction};
+use crate::verbs::{
+    Action, Context, Write, apply, check_own, collection, delete, patch, scale, transaction,
+};
 
 /// Longest wait for a revision of the future, as Kubernetes.
 const WAIT: Duration = Duration::from_secs(3);
@@ -73,6 +80,8 @@ pub struct Engine {
     vault: Arc<Vault>,
     hooked: Arc<hooked::Hooked>,
     granted: Arc<granted::Granted>,
+    revocations: Arc<revocations::Revocations>,
+    shelves: Arc<shelves::Shelves>,
     turns: Arc<turns::Turns>,
     webhooks: Caller,
 }
@@ -88,6 +97,8 @@ impl Engine {
             vault: Arc::default(),
             hooked: Arc::default(),
             granted: Arc::default(),
+            revocations: Arc::default(),
+            shelves: Arc::default(),
             turns: Arc::default(),
             webhooks: Caller::default(),
         }
@@ -118,6 +129,12 @@ impl Engine {
             Policy::Open => Authorizer::open(),
             Policy::Closed => Authorizer::at(Arc::clone(&self.granted), self.store.view()),
         }
+    }
+
+    /// Which credentials are revoked at this moment.
+    #[must_use]
+    pub fn revoked(&self) -> Arc<Revoked> {
+        self.revocations.at(&self.store.view())
     }
 
     /// The store below.
@@ -159,15 +176,14 @@ impl Engine {
         let item = item.ok_or_else(|| Failure::not_found(&resource.gr(), name))?;
         let object = Form::Stored(self.vault.open(item));
         if call.user.is_in(crate::user::AGENTS) {
-            self.context(call, &Registry::default(), Desk::default())
-                .check_owner(resource, &object.to_value())?;
+            check_own(&self.authorizer(), &call.user, resource, &object.to_value())?;
         }
         let object = match object {
             Form::Stored(item) if resource.family.is_some() => {
                 let shown = self.show(resource, vec![item]).await?.pop();
                 Form::Stored(shown.ok_or_else(|| Failure::internal("an object was lost"))?)
             }
-            object @ (Form::Stored(_) | Form::Value(_)) => object,
+            other @ (Form::Stored(_) | Form::Value(_)) => other,
         };
         let object = match call.subresource.as_deref().unwrap_or_default() {
             "" => object,
@@ -199,13 +215,11 @@ impl Engine {
             }
             other => other?,
         };
-        let mut list = read::list(
-            (&view, &self.vault),
-            resource,
-            call.namespace.as_deref(),
-            &selector,
-            &wanted,
-        );
+        let place = (&**resource, call.namespace.as_deref());
+        let source = (&self.store, &*self.vault);
+        let among = self.shelves.candidates(source, &view, place, &selector);
+        let opened = (&view, &*self.vault);
+        let mut list = read::list(opened, place, &selector, &wanted, among.as_deref());
         list.items = self.show(resource, list.items).await?;
         Ok(Reply::List(list))
     }

@@ -38,6 +38,9 @@ pub fn of(resource: &Descriptor, namespace: Option<&str>, name: &str) -> Bytes {
     object(&stored.group, &stored.plural, namespace, name)
 }
 
+/// What all keys begin with under which it is noted whose an agent's name is.
+pub const AGENT_IDENTITIES: &[u8] = b"/agent-identities/";
+
 /// Where the key an agent joined with is noted. No resource's key: those have four parts.
 #[must_use]
 pub fn agent_identity(name: &str) -> Bytes {

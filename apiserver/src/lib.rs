@@ -93,6 +93,8 @@ pub mod discovery;
 
 pub mod openapi;
 
+pub mod http2;
+
 pub mod hub;
 
 pub mod heartbeats;

@@ -132,7 +132,7 @@ pub fn append_to(out: &mut Vec<u8>, item: &Item) {
     if let Some((json, start, _)) = parts(&item.value) {
         out.reserve(json.len() + 48);
         out.extend_from_slice(&json[..start]);
-        append_version(out, item.mod_revision);
+        append_version(out, item.mod_revision, &json[start..]);
         out.extend_from_slice(&json[start..]);
     } else {
         // Not written by us; an empty object keeps a list well-formed.
@@ -166,7 +166,7 @@ pub fn append_as(out: &mut Vec<u8>, item: &Item, kind: &str, api_version: &str) 
         return out.extend_from_slice(b"{}");
     };
     open(out, kind, api_version);
-    append_version(out, item.mod_revision);
+    append_version(out, item.mod_revision, &json[start..]);
     out.extend_from_slice(&json[start..]);
 }
 
@@ -176,15 +176,19 @@ pub fn append_partial(out: &mut Vec<u8>, item: &Item) {
         return out.extend_from_slice(b"{}");
     };
     open(out, "PartialObjectMetadata", "meta.k8s.io/v1");
-    append_version(out, item.mod_revision);
+    append_version(out, item.mod_revision, &json[start..]);
     out.extend_from_slice(&json[start..end]);
     out.extend_from_slice(b"}}");
 }
 
-fn append_version(out: &mut Vec<u8>, revision: u64) {
+/// The first of the metadata; `rest` is what follows it.
+fn append_version(out: &mut Vec<u8>, revision: u64, rest: &[u8]) {
     out.extend_from_slice(b"\"resourceVersion\":\"");
     out.extend_from_slice(revision.to_string().as_bytes());
-    out.extend_from_slice(b"\",");
+    out.push(b'"');
+    if rest.first() != Some(&b'}') {
+        out.push(b',');
+    }
 }
 
 /// The object's JSON, resourceVersion included.
@@ -243,6 +247,7 @@ mod tests {
     fn splicing_equals_decoding() {
         for object in [
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}),
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"resourceVersion": "stale"}}),
             json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"\"metadata\":{": "}"},
                    "metadata": {"name": "x", "resourceVersion": "stale", "labels": {"é": "\u{1}"}}}),
         ] {

@@ -16,7 +16,7 @@ pub use files::write_secret;
 pub use kubeconfig::kubeconfig;
 pub use tls::{
     Certified, agent_client, api_server, certified, joining_client, peer_client, peer_server,
-    user_of,
+    serial_of_pem, user_of,
 };
 
 /// Why a certificate, key or token cannot be made, read or trusted.

@@ -1,5 +1,7 @@
 //! Get and list over a view. Stored bytes are parsed only when a selector asks for their content.
 
+use std::ops::Bound;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -169,14 +171,14 @@ pub fn token(revision: Option<u64>, start: &str) -> String {
         .encode(serde_json::to_vec(&token).expect("a token of words and a number encodes"))
 }
 
-/// A page of a list.
+/// A page of a list. `among`: keys, in order, of the only objects that may be selected.
 #[must_use]
 pub fn list(
     (view, vault): (&View, &Vault),
-    resource: &Descriptor,
-    namespace: Option<&str>,
+    (resource, namespace): (&Descriptor, Option<&str>),
     selector: &Selector,
     wanted: &Wanted,
+    among: Option<&[Bytes]>,
 ) -> List {
     let prefix = keys::list(resource, namespace);
     let revision = view.revision().max(1);
@@ -187,7 +189,14 @@ pub fn list(
             ..List::default()
         };
     }
-    let mut found = from((view, vault), &prefix, &wanted.start).filter(|item| fits(item, selector));
+    let first = [&prefix, wanted.start.as_bytes()].concat();
+    let opened = (view, vault);
+    let (all, some) = match among {
+        Some(keys) => (None, Some(those(opened, keys, &first))),
+        None => (Some(from(opened, (&prefix, &first), selector)), None),
+    };
+    let found = all.into_iter().flatten().chain(some.into_iter().flatten());
+    let mut found = found.filter(|item| fits(item, selector));
     let limit = usize::try_from(wanted.limit)
         .ok()
         .filter(|limit| *limit > 0)
@@ -244,17 +253,37 @@ fn by_name(
     Some(item.filter(|item| fits(item, selector)))
 }
 
-/// Items from a place within the list on, as far as the list goes.
+/// Items from a place within the list on, as far as the list goes. Keys alone tell most of those that
+/// a selector on name or namespace leaves out.
 fn from<'a>(
     (view, vault): (&'a View, &'a Vault),
-    prefix: &'a Bytes,
-    start: &str,
+    (prefix, first): (&'a Bytes, &'a [u8]),
+    selector: &'a Selector,
 ) -> impl Iterator<Item = Item> + use<'a> {
-    let first = [prefix, start.as_bytes()].concat();
-    let skip = !start.is_empty();
-    view.prefix(prefix)
-        .skip_while(move |item| skip && *item.key < *first)
+    let name = selector.exact_field("metadata.name");
+    let namespace = selector.exact_field("metadata.namespace");
+    let fits = move |key: &[u8]| {
+        keys::parse(key).is_none_or(|parts| {
+            name.is_none_or(|name| parts.name == name)
+                && namespace.is_none_or(|own| parts.namespace.unwrap_or_default() == own)
+        })
+    };
+    let is_open = name.is_none() && namespace.is_none();
+    view.range(Bound::Included(first), Bound::Unbounded)
+        .take_while(|item| item.key.starts_with(prefix))
+        .filter(move |item| is_open || fits(&item.key))
         .map(|item| vault.open(item))
+}
+
+/// The items under these keys from a place within the list on.
+fn those<'a>(
+    (view, vault): (&'a View, &'a Vault),
+    keys: &'a [Bytes],
+    first: &'a [u8],
+) -> impl Iterator<Item = Item> + use<'a> {
+    let after = keys.iter().skip_while(move |key| ***key < *first);
+    let items = after.filter_map(|key| view.get(key));
+    items.map(|item| vault.open(item))
 }
 
 #[cfg(test)]

@@ -131,6 +131,8 @@ pub enum Source {
     Count(Path),
     /// An object reference, as `kind/name`.
     Reference(Path),
+    /// A number of seconds, as a duration; `<none>` where there is none.
+    Span(Path),
     /// How far a request for a certificate is.
     Signing,
     /// The role of a binding.

@@ -4,6 +4,8 @@ pub mod field;
 
 pub mod label;
 
+pub mod shelf;
+
 use serde_json::Value;
 
 use crate::registry::Descriptor;
@@ -51,12 +53,23 @@ impl Selector {
                 .all(|requirement| requirement.holds(object))
     }
 
-    /// The value a field must have, if the selector asks for exactly one; what watchers are indexed by.
+    /// The value a field must have, if the selector asks for exactly one.
     #[must_use]
     pub fn exact_field(&self, path: &str) -> Option<&str> {
         self.fields
             .iter()
             .find_map(|r| (r.equal && r.path == path).then_some(r.value.as_str()))
+    }
+
+    /// The field, name and namespace aside, that must have exactly one value, and that value: what
+    /// watchers and lists are filed by.
+    #[must_use]
+    pub fn narrowest(&self) -> Option<(&str, &str)> {
+        let exact = self.fields.iter().filter(|field| field.equal);
+        let mut content = exact.filter(|field| !field.path.starts_with("metadata."));
+        content
+            .next()
+            .map(|field| (field.path.as_str(), field.value.as_str()))
     }
 
     /// False only if the object surely does not match, judged by a search in its text. Spares

@@ -268,6 +268,8 @@ impl Service {
         let steward = tokio::spawn(steward.run(self.leadership.clone()));
         let tally = tally::run(self.context.engine.clone(), self.leadership);
         let tally = tokio::spawn(tally);
+        let warden = self.context.warden.clone();
+        let warden = tokio::spawn(warden.run(Arc::clone(&self.context)));
         let mut listener = tokio::spawn(self.listener.run(stop.clone()));
         let mut store = tokio::spawn(self.store.run(store_stop.clone()));
         let early = tokio::select! {
@@ -280,6 +282,7 @@ impl Service {
         lead.abort();
         tally.abort();
         steward.abort();
+        warden.abort();
         if let Some(audit) = &self.context.audit {
             audit.flush().await;
         }
@@ -337,16 +340,12 @@ impl Handle {
     /// A join token for agents.
     #[must_use]
     pub fn agent_token(&self) -> String {
-        boot::mint(&self.authority, JoinRole::Agent, ambient::now_s() + TOKEN_S)
+        boot::mint(&self.authority, JoinRole::Agent, ambient::now_s())
     }
 
     /// A join token for servers.
     #[must_use]
     pub fn server_token(&self) -> String {
-        boot::mint(
-            &self.authority,
-            JoinRole::Server,
-            ambient::now_s() + TOKEN_S,
-        )
+        boot::mint(&self.authority, JoinRole::Server, ambient::now_s())
     }
 }

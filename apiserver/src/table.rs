@@ -115,6 +115,7 @@ fn cell(column: &Column, object: &Value, now: Timestamp) -> Value {
         }
         Source::Count(path) => count(path, object).into(),
         Source::Reference(path) => path.first(object).map(reference).into(),
+        Source::Span(path) => span(path, object).into(),
         Source::Signing => csr::shown(object).into(),
         Source::Role => rbac::shown_role(object).into(),
         Source::Subjects(kind) => rbac::shown_subjects(object, kind).into(),
@@ -128,6 +129,11 @@ fn count(path: &Path, object: &Value) -> usize {
         Some(Value::Array(list)) => list.len(),
         Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => 0,
     }
+}
+
+fn span(path: &Path, object: &Value) -> String {
+    let seconds = path.first(object).and_then(Value::as_i64);
+    seconds.map_or_else(|| "<none>".to_owned(), human)
 }
 
 /// `cpus: 1/4, count/tasks.stoa.dev: 2/10`.

@@ -31,10 +31,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use manifests::kinds::GROUP;
 use serde_json::Value;
 
 use crate::admission::hooks::Desk;
-use crate::authorize::Authorizer;
+use crate::authorize::{self, Authorizer};
 use crate::body::Input;
 use crate::call::Media;
 use crate::ids::Ids;
@@ -105,7 +106,7 @@ impl Write {
     ) -> Result<Arc<Value>, Failure> {
         let object = world.read(&self.key());
         let object = object.ok_or_else(|| Failure::not_found(&self.resource.gr(), &self.name))?;
-        context.check_owner(&self.resource, &object)?;
+        context.check_owner(world, &self.resource, &object)?;
         versions::open(self, context, object)
     }
 }
@@ -157,19 +158,69 @@ impl Context<'_> {
     ///
     /// # Errors
     /// 403.
-    pub fn check_owner(&self, resource: &Descriptor, object: &Value) -> Result<(), Failure> {
-        if !self.user.is_in(AGENTS) || self.authorizer.owns(self.user, object) {
+    pub fn check_owner(
+        &self,
+        world: &mut World,
+        resource: &Descriptor,
+        object: &Value,
+    ) -> Result<(), Failure> {
+        let owns = |world| match resource.special == Special::Event {
+            true => self.owns_event(world, object),
+            false => self.authorizer.owns(self.user, object),
+        };
+        if !self.user.is_in(AGENTS) || owns(world) {
             return Ok(());
         }
-        let text = format!(
-            "agent {:?} may only reach what is bound to it",
-            self.user.name
-        );
-        Err(Failure::forbidden(
-            &resource.gr(),
-            metadata::text(object, "name"),
-            &text,
-        ))
+        Err(not_own(self.user, resource, object))
+    }
+}
+
+/// As `Context::check_owner`, for an object that is only read.
+///
+/// # Errors
+/// 403.
+pub fn check_own(
+    authorizer: &Authorizer,
+    user: &User,
+    resource: &Descriptor,
+    object: &Value,
+) -> Result<(), Failure> {
+    match !user.is_in(AGENTS) || authorizer.owns(user, object) {
+        true => Ok(()),
+        false => Err(not_own(user, resource, object)),
+    }
+}
+
+fn not_own(user: &User, resource: &Descriptor, object: &Value) -> Failure {
+    let text = format!("agent {:?} may only reach what is bound to it", user.name);
+    Failure::forbidden(&resource.gr(), metadata::text(object, "name"), &text)
+}
+
+impl Context<'_> {
+    /// An event is an agent's if the agent reports it, about itself or a task that is bound to it.
+    fn owns_event(&self, world: &mut World, event: &Value) -> bool {
+        if self.authorizer.is_open() {
+            return true;
+        }
+        let text = |path: &str| event.pointer(path).and_then(Value::as_str).unwrap_or("");
+        let Some(agent) = authorize::agent_name(self.user) else {
+            return false;
+        };
+        let reports = [text("/reportingInstance"), text("/source/host")].contains(&agent);
+        let about = |field: &str| text(&format!("/involvedObject/{field}"));
+        let ours = about("apiVersion").split('/').next() == Some(GROUP);
+        match about("kind") {
+            "Agent" => reports && ours && about("name") == agent,
+            "Task" if reports && ours => {
+                let key = keys::object(GROUP, "tasks", Some(about("namespace")), about("name"));
+                let task = world.read(&key);
+                task.is_some_and(|task| {
+                    let same = ["", metadata::text(&task, "uid")].contains(&about("uid"));
+                    same && self.authorizer.owns(self.user, &task)
+                })
+            }
+            _ => false,
+        }
     }
 }
 

@@ -266,17 +266,24 @@ fn explain_denial(denial: &Denial) -> Failure {
     match denial.code {
         401 => failure.hint("the kubeconfig's credentials are not of this cluster; use the kubeconfig that the cluster wrote"),
         404 => failure.with_code(Code::NotFound),
+        409 if denial.message.starts_with("Apply failed with ") => failure.hint(
+            "leave those fields out, set them as they are, or take them with --force-conflicts",
+        ),
         409 if denial.reason == "Conflict" => failure.hint("the object changed meanwhile; read it again and repeat"),
         503 => failure.hint("the servers have no leader for the moment; try again, or look at `stoa member list`"),
         _ => failure,
     }
 }
 
+/// For the audit log, and for `managedFields` where no command is named.
+const AGENT: &str = concat!("stoa/", env!("CARGO_PKG_VERSION"));
+
 fn request(ask: Ask) -> Result<Request<Body>, Refused> {
     let (media, bytes) = ask.body.unwrap_or((JSON, Vec::new()));
     Request::builder()
         .method(ask.method)
         .uri(ask.path)
+        .header(http::header::USER_AGENT, AGENT)
         .header(http::header::ACCEPT, ask.accept)
         .header(http::header::CONTENT_TYPE, media)
         .body(Body::from(bytes))

@@ -86,6 +86,12 @@ fn steps(text: &str) -> Result<Vec<Step>, String> {
     let text = text.strip_prefix(['$', '@']).unwrap_or(text);
     let mut chars = text.chars().peekable();
     let refused = |what: String| format!("the path {text:?} is not understood: {what}");
+    if let Some((word, _)) = text.split_once(' ').filter(|(word, _)| is_plain(word)) {
+        return Err(refused(format!("`{word}` is not supported")));
+    }
+    if text == "end" {
+        return Err(refused("`range` and `end` are not supported".into()));
+    }
     while let Some(c) = chars.next() {
         match c {
             '.' if chars.peek() == Some(&'.') => {
@@ -110,6 +116,11 @@ fn steps(text: &str) -> Result<Vec<Step>, String> {
         }
     }
     Ok(found)
+}
+
+/// True of a word that could be a command of a template, such as `range`.
+fn is_plain(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|c| c.is_ascii_alphabetic())
 }
 
 /// A field name up to the next `.` or `[`; `\.` is a dot inside the name.
@@ -250,7 +261,15 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        for template in ["{..name}", "{.a", "{.a[x]}", "{.a[?(@.b>1)]}", "{.a[0}"] {
+        for template in [
+            "{..name}",
+            "{.a",
+            "{.a[x]}",
+            "{.a[?(@.b>1)]}",
+            "{.a[0}",
+            "{range .a[*]}",
+            "{end}",
+        ] {
             assert!(Template::parse(template).is_err(), "{template}");
         }
     }

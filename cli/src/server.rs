@@ -132,6 +132,9 @@ pub(crate) struct Args {
     /// Requests one user may make for each second in the long run, and twice as many at once [default: no limit]
     #[arg(long, env = "STOA_MAX_REQUESTS_PER_SECOND", value_name = "N")]
     max_requests_per_second: Option<u32>,
+    /// Connections of one address that have not shown yet who they are; further ones are closed [default: 4096]
+    #[arg(long, env = "STOA_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    max_connections_per_address: Option<usize>,
     /// Flags from a YAML file, behind the command line and the environment
     #[arg(long, env = "STOA_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -194,6 +197,8 @@ fn options(args: &Args) -> Outcome<apiserver::Options> {
         per_second,
         burst: per_second.saturating_mul(2),
     });
+    let strangers = args.max_connections_per_address;
+    options.limits.strangers = strangers.unwrap_or(options.limits.strangers);
     let limits = &mut options.store_limits;
     limits.heartbeat_ms = args.heartbeat.map_or(limits.heartbeat_ms, Span::ms);
     limits.history_age_ms = args.history_age.map_or(limits.history_age_ms, Span::ms);

@@ -1,4 +1,5 @@
 """The Kubernetes client for Python against a cluster: typed, dynamic, custom objects and watches."""
+import json
 import threading
 
 from kubernetes import client, config, dynamic, utils, watch
@@ -151,6 +152,57 @@ def dynamically():
     assert maps.get(name="d", namespace=NS).kind == "ConfigMap"
 
 
+def applied():
+    """Server-side apply: a field has an owner, and another who wants it otherwise is refused unless it insists."""
+    api = dynamic.DynamicClient(client.ApiClient())
+    maps = api.resources.get(api_version="v1", kind="ConfigMap")
+
+    def apply(owner, value, **more):
+        body = {"apiVersion": "v1", "kind": "ConfigMap", **meta("owned"), "data": {"k": value}}
+        return api.server_side_apply(maps, body, name="owned", namespace=NS, field_manager=owner, **more)
+
+    assert apply("one", "v").metadata.managedFields[0].manager == "one"
+    try:
+        apply("two", "w")
+        raise AssertionError("taken without force")
+    except ConflictError as e:
+        said = json.loads(e.body)["message"]
+        assert said == 'Apply failed with 1 conflict: conflict with "one": .data.k', said
+    forced = apply("two", "w", force_conflicts=True)
+    assert forced.data.k == "w" and [m.manager for m in forced.metadata.managedFields] == ["two"]
+    # The typed client applies, too, when its content type is named.
+    made = core.patch_namespaced_config_map(
+        "owned", NS, {"apiVersion": "v1", "kind": "ConfigMap", "data": {"l": "x"}}, field_manager="three",
+        _content_type="application/apply-patch+yaml")
+    assert made.data == {"k": "w", "l": "x"}, made.data
+
+
+def allowed():
+    """What may be known of somebody: identity, and what a role grants."""
+    auth, rbac = client.AuthorizationV1Api(), client.RbacAuthorizationV1Api()
+    who = client.AuthenticationV1Api().create_self_subject_review({})
+    assert who.status.user_info.username == "admin", who.status
+    rbac.create_namespaced_role(NS, {**meta("reader"), "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]})
+    rbac.create_namespaced_role_binding(NS, {
+        **meta("reader"), "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": NS}]})
+
+    def may(verb):
+        asked = {"namespace": NS, "verb": verb, "resource": "configmaps"}
+        user = f"system:serviceaccount:{NS}:default"
+        return auth.create_subject_access_review({"spec": {"user": user, "resourceAttributes": asked}}).status.allowed
+
+    assert may("get") and not may("delete")
+    token = core.create_namespaced_service_account_token("default", NS, {"spec": {"expirationSeconds": 600}}).status.token
+    settings = client.Configuration.get_default_copy()
+    settings.cert_file = settings.key_file = None
+    settings.api_key = {"authorization": f"Bearer {token}"}
+    theirs = client.CoreV1Api(client.ApiClient(settings))
+    assert theirs.read_namespaced_config_map("owned", NS).data["l"] == "x"
+    e = refused(403, theirs.delete_namespaced_config_map, "owned", NS)
+    assert 'cannot delete resource' in e.body, e.body
+
+
 def from_files():
     """`create_from_dict` picks API classes by group and kind."""
     utils.create_from_dict(client.ApiClient(), {"apiVersion": "v1", "kind": "ConfigMap", **meta("made"), "data": {"a": "b"}}, namespace=NS)
@@ -180,6 +232,6 @@ def cleared():
     refused(404, custom.list_namespaced_custom_object, GROUP, "v1", NS, "widgets")
 
 
-for part in (typed, watched, objects, dynamically, from_files, leases, cleared):
+for part in (typed, watched, objects, dynamically, applied, allowed, from_files, leases, cleared):
     part()
     print(part.__name__, "holds", flush=True)

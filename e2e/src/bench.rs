@@ -8,6 +8,7 @@ pub mod figure;
 pub mod latency;
 pub mod memory;
 pub mod store;
+mod usage;
 
 use crate::{Cluster, Outcome, Plan, objects};
 

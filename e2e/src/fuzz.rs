@@ -7,6 +7,7 @@
 mod apply;
 mod cel;
 mod decode;
+mod http2;
 mod patch;
 mod select;
 
@@ -44,6 +45,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "cel",
         feed: cel::feed,
+    },
+    Target {
+        name: "http2",
+        feed: http2::feed,
     },
     Target {
         name: "selector",

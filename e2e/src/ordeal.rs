@@ -8,6 +8,7 @@ pub mod load;
 pub mod witness;
 
 pub mod catchup;
+pub mod full;
 pub mod kills;
 pub mod power;
 pub mod rolling;

@@ -18,6 +18,8 @@ pub mod offer;
 
 pub mod agent;
 
+pub mod revocation;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
@@ -29,6 +31,7 @@ pub use offer::{
 };
 pub use pool::{QueuePolicy, Quota, ResourcePool, ResourcePoolSpec, ResourcePoolStatus};
 pub use reservation::{AgentSelector, Reservation, ReservationSpec, ReservationStatus};
+pub use revocation::{Revocation, RevocationSpec};
 pub use task::{
     Constraint, ConstraintOperator, KillPolicy, RestartPolicy, Retry, Task, TaskSpec, TaskStatus,
 };
@@ -53,6 +56,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         Reservation::crd(),
         Offer::crd(),
         Agent::crd(),
+        Revocation::crd(),
     ]
 }
 

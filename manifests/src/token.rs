@@ -40,7 +40,7 @@ pub struct JoinToken {
     pub role: JoinRole,
     /// Seconds since 1970 after which the token is void.
     pub expires_s: u64,
-    /// Hexadecimal; makes every token different.
+    /// Hexadecimal; makes every token different. The first half is the second of its making.
     pub nonce: String,
     /// Hexadecimal HMAC-SHA256 of [`JoinToken::signed_part`].
     pub mac: String,
@@ -94,6 +94,13 @@ impl JoinToken {
         })
     }
 
+    /// The second in which the token was made; none for one that does not say.
+    #[must_use]
+    pub fn issued_s(&self) -> Option<u64> {
+        let issued_s = u64::from_str_radix(self.nonce.get(..8)?, 16).ok()?;
+        (issued_s < self.expires_s).then_some(issued_s)
+    }
+
     /// The part the mac covers.
     #[must_use]
     pub fn signed_part(&self) -> String {
@@ -126,6 +133,12 @@ mod tests {
             (JoinRole::Agent, 1_700_000_000)
         );
         assert_eq!(token.to_string(), good);
+        assert_eq!(token.issued_s(), Some(0x0123_4567));
+        let odd = JoinToken {
+            nonce: "f".repeat(16),
+            ..token
+        };
+        assert_eq!(odd.issued_s(), None, "later than its end");
         for (text, error) in [
             (String::new(), TokenError::Shape),
             (good.replace("stoa", "sota"), TokenError::Shape),

@@ -3,6 +3,8 @@
 //! The server's admission and `stoa apply` call the same function. It reads the object as JSON, so
 //! that an object that breaks its schema is judged as far as it goes, and it returns all problems.
 
+mod revocation;
+
 mod task;
 
 use std::collections::BTreeSet;
@@ -40,6 +42,7 @@ pub fn validate(kind: &str, object: &Value) -> Vec<FieldError> {
         "Task" => check.task(&spec),
         "TaskGroup" => check.group(&root, &spec),
         "Reservation" => check.reservation(&spec),
+        "Revocation" => check.revocation(&spec),
         "Offer" => {
             check.resources(&spec.field("resources"));
         }

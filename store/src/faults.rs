@@ -138,6 +138,12 @@ impl Faults {
         self.0.any.store(!table.is_empty(), Ordering::Relaxed);
     }
 
+    /// True until the point was hit as often as it was told to fail.
+    #[must_use]
+    pub fn is_armed(&self, point: Point) -> bool {
+        self.table().contains_key(&point)
+    }
+
     /// Arms what a text says: `wal-sync=fail:full*3,wal-write=delay:100,apply=panic`.
     ///
     /// # Errors

@@ -97,7 +97,9 @@ fn an_agent_joins_registers_beats_and_runs_a_task() {
         machine.ask("stoa:servers", "/healthz"),
         (200, "ok".to_owned())
     );
-    assert_eq!(machine.ask("stoa:agents", path).0, 403);
+    for group in ["stoa:agents", "system:masters", "tenants"] {
+        assert_eq!(machine.ask(group, path).0, 403, "{group}");
+    }
     assert_eq!(
         machine.ask("stoa:servers", "/v1/tasks/uid-hello/1/log").0,
         404

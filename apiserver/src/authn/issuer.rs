@@ -99,6 +99,8 @@ impl Issuer {
             user: claims.user(),
             audiences: claims.aud.clone(),
             expires_s: Some(claims.exp),
+            id: Some(claims.jti.clone()),
+            issued_s: Some(claims.iat),
             witnesses,
         })
     }

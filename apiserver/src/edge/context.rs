@@ -16,6 +16,7 @@ use super::body::Intake;
 use super::identity::Identities;
 use super::logs;
 use super::turns::Turns;
+use super::warden::Warden;
 use crate::discovery;
 use crate::engine::Engine;
 use crate::fair::Shape;
@@ -39,6 +40,8 @@ pub struct Limits {
     pub bodies_wait: Duration,
     /// Connections at once; further ones wait to be accepted.
     pub connections: usize,
+    /// Connections of one address that have not shown yet who they are; further ones are closed.
+    pub strangers: usize,
     /// Requests in work at once, watches and logs aside, how many of them one user may have, and how
     /// many may wait for their turn; further ones are told to come back.
     pub requests: Shape,
@@ -72,6 +75,9 @@ impl Default for Limits {
             bodies_wait: Duration::from_secs(5),
             // Thousands of agents hold one or two each.
             connections: 16_384,
+            // A quarter of them: even thousands of agents behind one address that all come at once are
+            // strangers only while they shake hands.
+            strangers: 4_096,
             // More at once only makes each slower; what waits is taken in turn.
             requests: Shape {
                 seats: 768,
@@ -115,6 +121,7 @@ pub(crate) struct Context {
     pub(crate) audit: Option<Arc<Audit>>,
     pub(crate) requests: Arc<Turns>,
     pub(crate) watches: Arc<Turns>,
+    pub(crate) warden: Warden,
     pub(crate) intake: Intake,
     pub(crate) agents: logs::Client,
     pub(crate) shutdown: CancellationToken,
@@ -160,6 +167,7 @@ impl Context {
             audit,
             requests: Turns::new(limits.requests, limits.rate, limits.turn),
             watches: Turns::new(watches(&limits), limits.rate, Duration::ZERO),
+            warden: Warden::default(),
             intake: Intake::new(&limits),
             limits,
             agents,

@@ -14,7 +14,9 @@ use tokio::time::Instant;
 
 use super::audit::Record;
 use super::context::Context;
+use super::crowd::Stranger;
 use super::info::{self, Target};
+use super::warrant::{self, Credential, Standing};
 use super::{ambient, answer, documents, head, health, identity, join, metrics};
 use super::{resources, snapshot, token};
 use crate::authn;
@@ -26,27 +28,48 @@ use crate::user::User;
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
 /// Where a request came from.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Origin {
-    /// A connection from this address, with what its verified certificate says.
-    Network(SocketAddr, Option<Certified>),
+    /// A connection.
+    Network(Network),
     /// A caller inside this process.
     Local(User),
 }
 
+/// What is known of a connection.
+#[derive(Debug)]
+pub(crate) struct Network {
+    address: SocketAddr,
+    /// What its verified certificate says.
+    certificate: Option<Arc<Certified>>,
+    /// Without one, it counts as a stranger's until a token is shown.
+    stranger: Stranger,
+}
+
 impl Origin {
     /// A connection, with the certificate that was verified in its handshake.
-    pub(crate) fn network(address: SocketAddr, certificate: Option<Certified>) -> Self {
+    pub(crate) fn network(
+        address: SocketAddr,
+        certificate: Option<Certified>,
+        stranger: Stranger,
+    ) -> Self {
+        if certificate.is_some() {
+            stranger.known();
+        }
         let known = certificate.map(|known| Certified {
             user: known.user.authenticated(),
             ..known
         });
-        Self::Network(address, known)
+        Self::Network(Network {
+            address,
+            certificate: known.map(Arc::new),
+            stranger,
+        })
     }
 
     fn address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Network(address, _) => Some(*address),
+            Self::Network(network) => Some(network.address),
             Self::Local(_) => None,
         }
     }
@@ -152,14 +175,14 @@ async fn known(
     body: Body,
     who: &mut Option<String>,
 ) -> Response {
-    let user = match identify(context, origin, &head).await {
-        Ok(user) => user,
+    let (user, standing) = match identify(context, origin, &head).await {
+        Ok(known) => known,
         Err(failure) => return answer::failure(&failure),
     };
     if tracing::enabled!(target: "audit", tracing::Level::DEBUG) {
         *who = user.as_ref().map(|user| user.name.clone());
     }
-    let answered = dispatch(context, user, Request::from_parts(head, body)).await;
+    let answered = dispatch(context, (user, standing), Request::from_parts(head, body)).await;
     answered.unwrap_or_else(|failure| answer::failure(&failure))
 }
 
@@ -169,26 +192,34 @@ async fn identify(
     origin: &Origin,
     // A body may be tied to one thread, so only the head goes along.
     request: &Parts,
-) -> Result<Option<User>, Failure> {
-    let user = match origin {
-        Origin::Local(user) => Some(user.clone()),
-        Origin::Network(_, certificate) => {
+) -> Result<(Option<User>, Standing), Failure> {
+    let shown = match origin {
+        Origin::Local(user) => (Some(user.clone()), Credential::Own),
+        Origin::Network(network) => {
             head::check(request.version, &request.headers)?;
             let token = head::credentials(&request.headers)?;
-            authenticated(context, certificate.as_ref(), token).await?
+            let shown = authenticated(context, network.certificate.as_ref(), token).await?;
+            if shown.0.is_some() {
+                network.stranger.known();
+            }
+            shown
         }
     };
-    acting(context, user, request)
+    acting(context, shown, request)
 }
 
 /// Who the request acts as: the user himself, or somebody he may be.
-fn acting(context: &Context, user: Option<User>, request: &Parts) -> Result<Option<User>, Failure> {
+fn acting(
+    context: &Context,
+    (user, credential): (Option<User>, Credential),
+    request: &Parts,
+) -> Result<(Option<User>, Standing), Failure> {
     let record = request.extensions.get::<Record>();
     if let Some(record) = record {
         record.user(user.as_ref(), None);
     }
     let Some(wanted) = impersonation::wanted(&request.headers)? else {
-        return Ok(user);
+        return Ok((user, Standing::plain(credential)));
     };
     let user = user.ok_or_else(Failure::unauthorized)?;
     let authorizer = context.engine.authorizer();
@@ -199,37 +230,41 @@ fn acting(context: &Context, user: Option<User>, request: &Parts) -> Result<Opti
         record.user(Some(&user), Some(&wanted.user));
     }
     tracing::debug!(target: "audit", user = user.name, acting_as = wanted.user.name);
-    Ok(Some(wanted.user))
+    let standing = Standing::acting(credential, wanted.clone());
+    Ok((Some(wanted.user), standing))
 }
 
 /// The user behind a connection; a token outranks the certificate.
 async fn authenticated(
     context: &Context,
-    certificate: Option<&Certified>,
+    certificate: Option<&Arc<Certified>>,
     header: Option<&str>,
-) -> Result<Option<User>, Failure> {
+) -> Result<(Option<User>, Credential), Failure> {
     // A bearer token outranks the certificate: whoever sends one means it. And whoever lost a name
     // may still join anew: a token is another identity.
     if let Some(header) = header {
         let token = authn::bearer(header).ok_or_else(Failure::unauthorized)?;
         let verified = identity::verify(context, token, &[]).await?;
-        return Ok(Some(verified.user.authenticated()));
+        let credential = Credential::Token(token.into(), verified.expires_s);
+        return Ok((Some(verified.user.authenticated()), credential));
     }
     let Some(certificate) = certificate else {
-        return Ok(None);
+        return Ok((None, Credential::Nothing));
     };
+    warrant::check_certificate(context, certificate, ambient::now_s())?;
     join::check_name(context, certificate).await?;
-    Ok(Some(certificate.user.clone()))
+    let credential = Credential::Certificate(Arc::clone(certificate));
+    Ok((Some(certificate.user.clone()), credential))
 }
 
 async fn dispatch(
     context: &Arc<Context>,
-    user: Option<User>,
+    (user, standing): (Option<User>, Standing),
     request: Request,
 ) -> Result<Response, Failure> {
     let target = info::target(request.uri().path());
     if let Target::Resource(place) = target {
-        resources::answer(context, user, place, request).await
+        resources::answer(context, (user, standing), place, request).await
     } else {
         let (head, _body) = request.into_parts();
         Box::pin(fixed(context, user.as_ref(), target, &head)).await

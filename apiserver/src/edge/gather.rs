@@ -33,7 +33,13 @@ struct Gathered<S> {
     out: usize,
     /// All bytes that ever went out.
     total: u64,
+    /// Nobody takes turns here any more: a flush lets out what was written.
+    is_straight: bool,
 }
+
+/// Makes what is written from now on leave with each flush.
+#[derive(Debug)]
+pub(crate) struct Straight<S>(Gather<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
     pub(crate) fn new(stream: S) -> Self {
@@ -42,6 +48,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
             buffer: Vec::new(),
             out: 0,
             total: 0,
+            is_straight: false,
         };
         Self {
             shared: Arc::new(Mutex::new(gathered)),
@@ -55,10 +62,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
         })
     }
 
+    /// For whoever takes the stream over from the protocol.
+    pub(crate) fn straight(&self) -> Straight<S> {
+        Straight(Self {
+            shared: Arc::clone(&self.shared),
+        })
+    }
+
     /// Only the connection's own task comes here, so that nobody ever waits; after a panic the
     /// connection is dropped with whatever state it is in.
     fn lock(&self) -> MutexGuard<'_, Gathered<S>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S> Clone for Straight<S> {
+    fn clone(&self) -> Self {
+        Self(Gather {
+            shared: Arc::clone(&self.0.shared),
+        })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Straight<S> {
+    /// From now on.
+    pub(crate) fn begin(&self) {
+        self.0.lock().is_straight = true;
     }
 }
 
@@ -176,8 +205,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gather<S> {
     }
 
     /// What is written leaves at the end of the turn.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut gathered = self.lock();
+        match gathered.is_straight {
+            true => gathered.poll_out(cx),
+            false => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

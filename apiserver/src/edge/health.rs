@@ -13,8 +13,9 @@ use crate::user::User;
 /// How long a readiness check may wait for a linearizable read point.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The Kubernetes minor version whose behaviour is served: kubectl warns when it is far off.
-const MINOR: &str = "33";
+/// The Kubernetes minor version that is told: kubectl warns when its own is further than one off, and this
+/// suits both those in use and 1.36, whose behaviour is served.
+const MINOR: &str = "35";
 
 /// `GET /version`.
 pub(crate) fn version() -> Response {

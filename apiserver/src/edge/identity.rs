@@ -55,6 +55,23 @@ impl Identities {
     }
 }
 
+/// Why a token says nothing.
+enum Mute {
+    /// It is malformed, forged, expired or revoked.
+    Bad(Failure),
+    /// It is ours, but what it stands on is not there; perhaps only not yet.
+    Unfounded,
+}
+
+impl From<Mute> for Failure {
+    fn from(mute: Mute) -> Self {
+        match mute {
+            Mute::Bad(failure) => failure,
+            Mute::Unfounded => Self::unauthorized(),
+        }
+    }
+}
+
 /// What the token says to one of these audiences; to this API if there are none. `audiences` of the
 /// answer are those of both.
 ///
@@ -66,7 +83,31 @@ pub(crate) async fn verify(
     token: &str,
     audiences: &[String],
 ) -> Result<Verified, Failure> {
-    let mut verified = speaks(context, token).await?;
+    let verified = match speaks(context, token) {
+        // Perhaps the account was made at another replica a moment ago, and this one lags. Strangers
+        // cannot make us ask: the signature is ours.
+        Err(Mute::Unfounded) => {
+            context.store().barrier().await?;
+            speaks(context, token)?
+        }
+        other => other?,
+    };
+    addressed(context, verified, audiences)
+}
+
+/// Whom a token speaks for that spoke on this replica before: no news can be missing here.
+///
+/// # Errors
+/// 401.
+pub(crate) fn still(context: &Context, token: &str) -> Result<Verified, Failure> {
+    addressed(context, speaks(context, token)?, &[])
+}
+
+fn addressed(
+    context: &Context,
+    mut verified: Verified,
+    audiences: &[String],
+) -> Result<Verified, Failure> {
     let own = context.identities.issuer.audience();
     if verified.audiences.is_empty() {
         verified.audiences.push(own.to_owned());
@@ -85,11 +126,26 @@ pub(crate) async fn verify(
     Ok(verified)
 }
 
-async fn speaks(context: &Context, token: &str) -> Result<Verified, Failure> {
+fn speaks(context: &Context, token: &str) -> Result<Verified, Mute> {
+    let verified = stands(context, token)?;
+    let (id, user) = (verified.id.as_deref(), verified.user.name.as_str());
+    match context.engine.revoked().token(id, user, verified.issued_s) {
+        true => Err(Mute::Bad(revoked())),
+        false => Ok(verified),
+    }
+}
+
+/// A credential that would be good had it not been revoked.
+pub(crate) fn revoked() -> Failure {
+    Failure::unauthorized_text("this credential has been revoked: get a new one")
+}
+
+/// What the token says, as far as it tells by itself and by what it stands on.
+fn stands(context: &Context, token: &str) -> Result<Verified, Mute> {
     let now_s = ambient::now_s();
     let identities = &context.identities;
-    if let Some(user) = authn::joiner(token, &context.authority, now_s) {
-        return Ok(Verified::of(user));
+    if let Some(verified) = authn::joiner(token, &context.authority, now_s) {
+        return Ok(verified);
     }
     let file = identities.file.as_ref();
     if let Some(user) = file.and_then(|file| file.user(token, Instant::now())) {
@@ -100,42 +156,26 @@ async fn speaks(context: &Context, token: &str) -> Result<Verified, Failure> {
     if let Some(kept) = identities.cached(hash, now_s, &view) {
         return Ok(kept);
     }
-    let verified = fresh(context, token, now_s, &view).await?;
+    let verified = fresh(context, token, now_s, &view)?;
     identities.keep(hash, verified.clone());
     Ok(verified)
 }
 
 /// Looks at a token for the first time.
-async fn fresh(
-    context: &Context,
-    token: &str,
-    now_s: u64,
-    view: &View,
-) -> Result<Verified, Failure> {
+fn fresh(context: &Context, token: &str, now_s: u64, view: &View) -> Result<Verified, Mute> {
+    let bad = || Mute::Bad(Failure::unauthorized());
+    let vault = context.engine.vault();
     if let Some((id, secret)) = bootstrap::parts(token) {
         let key = bootstrap::key(id);
-        let item = view.get(&key).ok_or_else(Failure::unauthorized)?;
-        let found = bootstrap::verify(
-            id,
-            secret,
-            &object::decode(&context.engine.vault().open(item.clone())),
-            now_s,
-        );
-        let mut found = found.ok_or_else(Failure::unauthorized)?;
+        let item = view.get(&key).ok_or_else(bad)?;
+        let stored = object::decode(&vault.open(item.clone()));
+        let mut found = bootstrap::verify(id, secret, &stored, now_s).ok_or_else(bad)?;
         found.witnesses.push((key, item.mod_revision));
         return Ok(found);
     }
     let claims = context.identities.issuer.claims(token, now_s);
-    let claims = claims.ok_or_else(Failure::unauthorized)?;
-    let vault = context.engine.vault();
-    let stands = |view: &View| Issuer::verified(&claims, |key| present((view, vault), key));
-    if let Some(found) = stands(view) {
-        return Ok(found);
-    }
-    // Perhaps the account was made at another replica a moment ago, and this one lags. Strangers
-    // cannot make us ask: the signature is ours.
-    context.store().barrier().await?;
-    stands(&context.store().view()).ok_or_else(Failure::unauthorized)
+    let claims = claims.ok_or_else(bad)?;
+    Issuer::verified(&claims, |key| present((view, vault), key)).ok_or(Mute::Unfounded)
 }
 
 /// The uid and revision of an object that is there and not going away.

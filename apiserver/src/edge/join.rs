@@ -8,7 +8,7 @@ use manifests::kinds::GROUP;
 use manifests::token::JoinRole;
 use manifests::wire::{JoinRequest, JoinResponse};
 use serde_json::Value;
-use store::{Guard, Item, NewMember, Op, Txn, TxnOutcome};
+use store::{Guard, Item, NewMember, Op, Txn, TxnOutcome, View};
 
 use super::context::Context;
 use super::{ambient, answer, extras};
@@ -126,21 +126,25 @@ async fn claim(context: &Context, name: &str, key: Bytes) -> Result<(), Failure>
 /// # Errors
 /// 401 when the name has passed to another key.
 pub(crate) async fn check_name(context: &Context, shown: &Certified) -> Result<(), Failure> {
-    let Some(name) = authorize::agent_name(&shown.user) else {
-        return Ok(());
-    };
-    let identity = keys::agent_identity(name);
     let store = context.store();
-    let passed = || {
-        let noted = store.view().get(&identity);
-        noted.is_some_and(|noted| noted.value != shown.key.as_bytes())
-    };
-    if !passed() {
+    if still_named(&store.view(), shown).is_ok() {
         return Ok(());
     }
     // Perhaps the join was at another replica a moment ago, and this one lags.
     store.barrier().await?;
-    if !passed() {
+    still_named(&store.view(), shown)
+}
+
+/// As `check_name`, for one who had the name on this replica before.
+///
+/// # Errors
+/// 401.
+pub(crate) fn still_named(view: &View, shown: &Certified) -> Result<(), Failure> {
+    let Some(name) = authorize::agent_name(&shown.user) else {
+        return Ok(());
+    };
+    let noted = view.get(&keys::agent_identity(name));
+    if noted.is_none_or(|noted| noted.value == shown.key.as_bytes()) {
         return Ok(());
     }
     Err(Failure::unauthorized_text(format!(

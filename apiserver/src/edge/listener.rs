@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use futures::FutureExt;
+use http::header::UPGRADE;
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
@@ -21,22 +22,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::context::Limits;
+use super::crowd::{Crowd, Stranger};
 use super::front::{Front, Origin};
 use super::gather::Gather;
-use super::pulse::Pulse;
+use super::http2::{self, Asker, Patience};
+use super::socket::{Keep, Line};
+use crate::http2::request::HEAD_BYTES;
 use crate::pki;
-
-/// Bytes of a request's head, on both protocols.
-const HEAD_BYTES: u32 = 64 << 10;
-
-/// Streams on one HTTP/2 connection: a controller may well hold a watch for each of many kinds.
-const STREAMS: u32 = 512;
-
-/// Bytes of one answer that wait to be sent. The thousand watchers of a busy kind may each have so much.
-const SEND_BYTES: usize = 128 << 10;
-
-/// An HTTP/2 peer is asked this often whether it is still there.
-const PING: Duration = Duration::from_secs(30);
 
 /// Pause after a failed accept: the usual reason is that file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -60,23 +52,29 @@ impl Listener {
             limits,
         } = self;
         let room = Arc::new(Semaphore::new(limits.connections));
-        let connection = Arc::new(Connection {
+        let crowd = Crowd::new(limits.strangers);
+        let door = Arc::new(Door {
             acceptor: TlsAcceptor::from(tls),
             front,
             limits,
             shutdown,
+            tasks: TaskTracker::new(),
         });
-        let tasks = TaskTracker::new();
-        while let Some((stream, peer, permit)) = accept(&tcp, &room, &connection.shutdown).await {
-            let connection = Arc::clone(&connection);
-            tasks.spawn(async move {
-                connection.serve(stream, peer).await;
-                drop(permit);
-            });
+        while let Some((stream, peer, permit)) = accept(&tcp, &room, &door.shutdown).await {
+            let Some(stranger) = crowd.enter(peer.ip()) else {
+                tracing::debug!(%peer, "closed: too many connections from there say not whose they are");
+                continue;
+            };
+            let keep = Keep {
+                permit: Arc::new(permit),
+                tasks: door.tasks.clone(),
+            };
+            let own = Arc::clone(&door);
+            door.tasks.spawn(own.admit(stream, (peer, stranger), keep));
         }
         drop(tcp);
-        tasks.close();
-        tasks.wait().await;
+        door.tasks.close();
+        door.tasks.wait().await;
     }
 }
 
@@ -105,15 +103,17 @@ async fn accept(
     }
 }
 
-struct Connection {
+struct Door {
     acceptor: TlsAcceptor,
     front: Front,
     limits: Limits,
     shutdown: CancellationToken,
+    tasks: TaskTracker,
 }
 
-impl Connection {
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+impl Door {
+    /// Shakes hands; what follows is a task of its own, as small as its protocol allows.
+    async fn admit(self: Arc<Self>, stream: TcpStream, from: (SocketAddr, Stranger), keep: Keep) {
         // Small answers must not wait for a full packet.
         let _best_effort = stream.set_nodelay(true);
         let handshake = tokio::time::timeout(self.limits.handshake, self.acceptor.accept(stream));
@@ -122,104 +122,84 @@ impl Connection {
             stream = handshake => stream,
         };
         match stream {
-            Ok(Ok(stream)) => self.http(stream, peer).await,
+            Ok(Ok(stream)) => Self::serve(self, stream, from, keep),
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_elapsed) => tracing::debug!("TLS handshake took too long"),
         }
     }
 
-    async fn http(&self, stream: TlsStream<TcpStream>, peer: SocketAddr) {
+    /// The protocol is what the handshake agreed on: looking for it in the first bytes would wait
+    /// for a silent client without bound.
+    fn serve(
+        self: Arc<Self>,
+        stream: TlsStream<TcpStream>,
+        (peer, stranger): (SocketAddr, Stranger),
+        keep: Keep,
+    ) {
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
-        let certificate = certificate.and_then(pki::certified);
-        let origin = Arc::new(Origin::network(peer, certificate));
-        let http2 = session.alpn_protocol() == Some(b"h2");
-        let pulse = Pulse::default();
-        let own = pulse.clone();
-        let service =
-            service_fn(move |request: http::Request<Incoming>| {
-                let beat = own.begin();
-                let answer = self
-                    .front
-                    .clone()
-                    .answer(Arc::clone(&origin), request.map(Body::new));
-                // Boxed, since what waits for it is moved about.
-                Box::pin(answer.map(|response| {
-                    Ok::<_, Infallible>(response.map(|body| beat.until_sent(body)))
-                }))
+        let asker = Asker {
+            front: self.front.clone(),
+            origin: Arc::new(Origin::network(
+                peer,
+                certificate.and_then(pki::certified),
+                stranger,
+            )),
+        };
+        let tasks = self.tasks.clone();
+        if session.alpn_protocol() == Some(b"h2") {
+            let patience = Patience {
+                head: self.limits.head,
+                drain: self.limits.drain,
+            };
+            let shutdown = self.shutdown.clone();
+            let connection = http2::Connection::new(stream, asker, patience, shutdown);
+            tasks.spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "connection ended");
+                }
+                drop(keep);
             });
-        let builder = self.builder(http2);
+        } else {
+            tasks.spawn(async move {
+                self.http1(stream, asker, keep).await;
+            });
+        }
+    }
+
+    async fn http1(&self, stream: TlsStream<TcpStream>, asker: Asker, keep: Keep) {
         let stream = Gather::new(stream);
+        let straight = stream.straight();
+        let service = service_fn(move |request: http::Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            if request.headers().contains_key(UPGRADE) {
+                let line = Line::new(straight.clone(), keep.clone());
+                request.extensions_mut().insert(line);
+            }
+            // Boxed, since what waits for it is moved about.
+            Box::pin(asker.ask(request).map(Ok::<_, Infallible>))
+        });
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head)
+            .max_buf_size(HEAD_BYTES);
         let turns = stream.turns();
-        let mut connection =
-            std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection.with_upgrades());
         let ended = tokio::select! {
             ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => Some(ended),
             () = turns.stalled(self.limits.head) => None,
-            () = self.over(&pulse, http2) => {
+            () = self.shutdown.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => Some(ended),
-                    () = self.given_up(&pulse) => None,
-                }
+                let ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx));
+                tokio::time::timeout(self.limits.drain, ended).await.ok()
             }
         };
         match ended {
             Some(Ok(())) => {}
-            Some(Err(error)) => tracing::debug!(error, "connection ended"),
+            Some(Err(error)) => tracing::debug!(%error, "connection ended"),
             None => tracing::debug!("connection cut: nothing moved on it any more"),
         }
-    }
-
-    /// Waits until the connection is to take no more requests. HTTP/1.1 itself looks at the time
-    /// between two requests; HTTP/2 would wait for ever for a client that says nothing.
-    async fn over(&self, pulse: &Pulse, http2: bool) {
-        let idle = async {
-            match http2 {
-                true => pulse.idle(self.limits.head).await,
-                false => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = self.shutdown.cancelled() => {}
-            () = idle => {}
-        }
-    }
-
-    /// Waits until nobody waits any longer for the end of a connection that takes no more requests.
-    async fn given_up(&self, pulse: &Pulse) {
-        let late = async {
-            self.shutdown.cancelled().await;
-            tokio::time::sleep(self.limits.drain).await;
-        };
-        tokio::select! {
-            () = late => {}
-            () = pulse.idle(self.limits.drain) => {}
-        }
-    }
-
-    /// The protocol is what the handshake agreed on: looking for it in the first bytes would wait
-    /// for a silent client without bound.
-    fn builder(&self, http2: bool) -> auto::Builder<TokioExecutor> {
-        let builder = auto::Builder::new(TokioExecutor::new());
-        let mut builder = if http2 {
-            builder.http2_only()
-        } else {
-            builder.http1_only()
-        };
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.head)
-            .max_buf_size(HEAD_BYTES as usize);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(HEAD_BYTES)
-            .max_concurrent_streams(STREAMS)
-            .max_send_buf_size(SEND_BYTES)
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PING);
-        builder
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{Request, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
@@ -30,7 +31,7 @@ const PASSED: [&str; 4] = ["follow", "tailLines", "limitBytes", "stream"];
 
 /// Dials agents with the server's certificate; every agent answers to the same name.
 #[derive(Clone, Debug)]
-pub(crate) struct Client(legacy::Client<HttpsConnector<HttpConnector>, Empty<bytes::Bytes>>);
+pub(crate) struct Client(legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>);
 
 impl Client {
     pub(crate) fn new(tls: ClientConfig) -> Self {
@@ -80,7 +81,9 @@ pub(crate) async fn answer(context: &Arc<Context>, asked: Asked) -> Result<Respo
     })?;
     let (head, body) = response.into_parts();
     if head.status.is_success() {
-        return Ok(answer::text(200, Body::new(body)));
+        let care = context.warden.care(asked.warrant);
+        let guarded = care.over(body, |_| Bytes::new());
+        return Ok(answer::text(200, Body::new(guarded)));
     }
     let text = Limited::new(body, ERROR_BYTES).collect().await;
     let text = text.map(|all| String::from_utf8_lossy(&all.to_bytes()).trim().to_owned());

@@ -12,7 +12,8 @@ use super::context::Context;
 use super::info::{self, Place};
 use super::negotiate::{self, Answer};
 use super::turns::Seat;
-use super::{ambient, answer, extras, reviews, watch};
+use super::warrant::{Standing, Warrant};
+use super::{ambient, answer, extras, reviews, socket, watch};
 use crate::call::{Body, Call, Reply, Verb};
 use crate::discovery;
 use crate::managed::author;
@@ -25,7 +26,7 @@ use crate::user::{Attributes, CONTROLLERS, User};
 /// Answers a request on a resource.
 pub(crate) async fn answer(
     context: &Arc<Context>,
-    user: Option<User>,
+    (user, standing): (Option<User>, Standing),
     place: Place,
     request: Request,
 ) -> Result<Response, Failure> {
@@ -45,6 +46,7 @@ pub(crate) async fn answer(
         place,
         params,
         verb,
+        warrant: Warrant::new(standing, attributes),
     };
     if extras::serves(&asked.place) {
         let _seat = seat(context, &asked.user).await?;
@@ -52,7 +54,7 @@ pub(crate) async fn answer(
     }
     let resource = find(context, &asked)?;
     if verb == "watch" {
-        return start_watch(context, asked, resource, request.headers());
+        return start_watch(context, asked, resource, &request);
     }
     let _seat = seat(context, &asked.user).await?;
     let limit = context.limits.request;
@@ -70,6 +72,8 @@ pub(crate) struct Asked {
     pub(crate) place: Place,
     pub(crate) params: Params,
     pub(crate) verb: &'static str,
+    /// For answers that last.
+    pub(crate) warrant: Warrant,
 }
 
 /// A seat among the requests in work. The controllers inside the process are bounded by themselves,
@@ -145,15 +149,18 @@ fn start_watch(
     context: &Context,
     asked: Asked,
     resource: Arc<Descriptor>,
-    headers: &HeaderMap,
+    request: &Request,
 ) -> Result<Response, Failure> {
     let Asked {
         user,
         place,
         mut params,
+        warrant,
         ..
     } = asked;
-    let (_, shape) = negotiate::accept(text(headers, header::ACCEPT), Answer::Watch)?;
+    let accept = text(request.headers(), header::ACCEPT);
+    let (_, shape) = negotiate::accept(accept, Answer::Watch)?;
+    let call = socket::call(request)?;
     let seat = context.watches.seat_now(&user.name)?;
     if let Some(name) = &place.name {
         // The old `/watch/.../NAME`, and GET of a name with `watch=true`.
@@ -170,8 +177,13 @@ fn start_watch(
         params,
         shape,
         seat,
+        care: context.warden.care(warrant),
     };
-    watch::start(ask, &context.engine, context.hub.clone())
+    let response = watch::start(ask, &context.engine, context.hub.clone())?;
+    Ok(match call {
+        Some(call) => call.answer(response, context.limits.head),
+        None => response,
+    })
 }
 
 async fn call(
@@ -188,6 +200,7 @@ async fn call(
         place,
         params,
         verb,
+        ..
     } = asked;
     let verb =
         engine_verb(verb).ok_or_else(|| Failure::method_not_allowed(&resource.gr(), verb))?;

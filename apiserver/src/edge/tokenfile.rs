@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -43,6 +43,7 @@ struct State {
     table: Table,
     mark: Mark,
     looked: Instant,
+    generation: u64,
 }
 
 impl TokenFile {
@@ -60,18 +61,28 @@ impl TokenFile {
                 table,
                 mark,
                 looked,
+                generation: 0,
             }),
         })
     }
 
     /// The user of a token.
     pub(crate) fn user(&self, token: &str, now: Instant) -> Option<User> {
+        self.fresh(now).table.user(token).cloned()
+    }
+
+    /// Grows when the file has changed.
+    pub(crate) fn generation(&self, now: Instant) -> u64 {
+        self.fresh(now).generation
+    }
+
+    fn fresh(&self, now: Instant) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if now.duration_since(state.looked) >= PAUSE {
             state.looked = now;
             self.refresh(&mut state);
         }
-        state.table.user(token).cloned()
+        state
     }
 
     /// A file that is being written, or was damaged, changes nothing until it is good again.
@@ -85,6 +96,7 @@ impl TokenFile {
             Ok((mark, table)) => {
                 tracing::info!(path = %self.path.display(), "static tokens read again");
                 (state.mark, state.table) = (mark, table);
+                state.generation += 1;
             }
             Err(error) => {
                 tracing::warn!(path = %self.path.display(), %error, "static tokens stay as they were");

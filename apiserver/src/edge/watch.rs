@@ -21,6 +21,7 @@ use stream::{Phase, Watch};
 
 use super::negotiate::Shape;
 use super::turns::Seat;
+use super::warden::Care;
 use super::{ambient, answer};
 use crate::engine::Engine;
 use crate::hub::{Hub, Interest};
@@ -42,6 +43,7 @@ pub(crate) struct Ask {
     pub(crate) params: Params,
     pub(crate) shape: Shape,
     pub(crate) seat: Seat,
+    pub(crate) care: Care,
 }
 
 /// Starts a watch; the answer's body never ends before the watch does, or the hub is closed.
@@ -55,6 +57,7 @@ pub(crate) fn start(ask: Ask, engine: &Engine, hub: Hub) -> Result<Response, Fai
         params,
         shape,
         seat,
+        care,
     } = ask;
     let from = begin::beginning(&params)?;
     let selector = Selector::parse(&params.label_selector, &params.field_selector, &resource)?;
@@ -100,8 +103,8 @@ pub(crate) fn start(ask: Ask, engine: &Engine, hub: Hub) -> Result<Response, Fai
     };
     watch.schedule_bookmark(now);
     let body = match converter {
-        Some(converter) => converter.body(watch),
-        None => Body::new(watch),
+        Some(converter) => Body::new(care.over(converter.body(watch), lines::error)),
+        None => Body::new(care.over(watch, lines::error)),
     };
     Ok(answer::bytes(200, answer::JSON, body))
 }

@@ -25,6 +25,8 @@ mod quotas;
 
 mod rights;
 
+mod shelves;
+
 mod transactions;
 
 mod webhooks;
@@ -491,7 +493,7 @@ async fn the_start_is_the_same_twice() {
             .unwrap()
             .names()
             .len(),
-        7
+        manifests::kinds::definitions().len()
     );
 }
 

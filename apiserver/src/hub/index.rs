@@ -37,15 +37,10 @@ impl Interest {
     }
 
     fn drawer(&self) -> Drawer {
-        let exact = self.selector.fields.iter().filter(|field| field.equal);
-        let mut by_field = exact
-            .clone()
-            .filter(|field| !field.path.starts_with("metadata."));
-        let mut by_name = exact.filter(|field| field.path == "metadata.name");
-        if let Some(field) = by_field.next() {
-            Drawer::Field(field.path.clone(), field.value.clone())
-        } else if let Some(field) = by_name.next() {
-            Drawer::Name(field.value.clone())
+        if let Some((path, value)) = self.selector.narrowest() {
+            Drawer::Field(path.to_owned(), value.to_owned())
+        } else if let Some(name) = self.selector.exact_field("metadata.name") {
+            Drawer::Name(name.to_owned())
         } else if let Some(namespace) = &self.namespace {
             Drawer::Namespace(namespace.clone())
         } else {

@@ -6,6 +6,7 @@ use manifests::token::{JoinRole, JoinToken};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams, DnType,
     ExtendedKeyUsagePurpose as Purpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
+    SerialNumber,
 };
 use ring::{digest, hmac};
 use rustls_pki_types::pem::PemObject;
@@ -190,7 +191,7 @@ impl Authority {
     /// A name is unusable, or the cryptography library fails.
     pub fn issue(&self, subject: &Subject, sans: &[String], now_s: u64) -> Result<Pair, PkiError> {
         let key = KeyPair::generate().map_err(failed("make a key"))?;
-        let params = leaf(subject, sans, now_s)?;
+        let params = leaf(subject, sans, now_s, key.public_key_raw())?;
         let certificate = params
             .signed_by(&key, &self.issuer()?)
             .map_err(failed("sign a certificate"))?;
@@ -214,7 +215,8 @@ impl Authority {
     ) -> Result<String, PkiError> {
         let mut request = CertificateSigningRequestParams::from_pem(request_pem)
             .map_err(failed("read the certificate request"))?;
-        request.params = leaf(subject, sans, now_s)?;
+        let key = request.public_key.der_bytes().to_vec();
+        request.params = leaf(subject, sans, now_s, &key)?;
         let certificate = request
             .signed_by(&self.issuer()?)
             .map_err(failed("sign a certificate"))?;
@@ -245,13 +247,15 @@ impl Authority {
         request.pem().map_err(failed("write a certificate request"))
     }
 
-    /// A join token for a role.
+    /// A join token for a role, good from one second to another. `dice` tells it from others made in
+    /// the same second.
     #[must_use]
-    pub fn mint(&self, role: JoinRole, expires_s: u64, nonce: u64) -> String {
+    pub fn mint(&self, role: JoinRole, (now_s, expires_s): (u64, u64), dice: u32) -> String {
+        let made_s = u32::try_from(now_s).unwrap_or(u32::MAX);
         let mut token = JoinToken {
             role,
             expires_s,
-            nonce: format!("{nonce:016x}"),
+            nonce: format!("{made_s:08x}{dice:08x}"),
             mac: String::new(),
             ca_hash: self.hash.clone(),
         };
@@ -259,13 +263,13 @@ impl Authority {
         token.to_string()
     }
 
-    /// The role a join token grants now; none if it is forged, foreign or expired.
+    /// What a join token says; none if it is forged, foreign or expired.
     #[must_use]
-    pub fn verify_token(&self, text: &str, now_s: u64) -> Option<JoinRole> {
+    pub fn verify_token(&self, text: &str, now_s: u64) -> Option<JoinToken> {
         let token = JoinToken::parse(text).ok()?;
         let mac = unhex(&token.mac)?;
         hmac::verify(&self.mac, token.signed_part().as_bytes(), &mac).ok()?;
-        (token.expires_s > now_s).then_some(token.role)
+        (token.expires_s > now_s).then_some(token)
     }
 
     pub(super) fn issuer(&self) -> Result<Issuer<'static, KeyPair>, PkiError> {
@@ -278,7 +282,12 @@ impl Authority {
     }
 }
 
-fn leaf(subject: &Subject, sans: &[String], now_s: u64) -> Result<CertificateParams, PkiError> {
+fn leaf(
+    subject: &Subject,
+    sans: &[String],
+    now_s: u64,
+    key: &[u8],
+) -> Result<CertificateParams, PkiError> {
     let (name, group, usage) = subject.parts()?;
     let mut params =
         CertificateParams::new(sans).map_err(failed("use the names for a certificate"))?;
@@ -293,8 +302,19 @@ fn leaf(subject: &Subject, sans: &[String], now_s: u64) -> Result<CertificatePar
         Usage::Both => vec![Purpose::ClientAuth, Purpose::ServerAuth],
     };
     params.use_authority_key_identifier_extension = true;
+    params.serial_number = Some(SerialNumber::from(serial(key, now_s)));
     valid_for(&mut params, now_s, LEAF_DAYS);
     Ok(params)
+}
+
+/// A serial number of its own for every key and second: revoking one certificate must not revoke the
+/// one that was made for the same key later. Positive, and without leading zeros.
+fn serial(key: &[u8], now_s: u64) -> Vec<u8> {
+    let text = [key, &now_s.to_be_bytes()].concat();
+    let hash = digest::digest(&digest::SHA256, &text);
+    let mut serial = hash.as_ref()[..16].to_vec();
+    serial[0] = serial[0] & 0x3f | 0x40;
+    serial
 }
 
 fn valid_for(params: &mut CertificateParams, now_s: u64, days: u64) {
@@ -313,7 +333,7 @@ pub(super) fn key_hash(key: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, key).as_ref())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -335,13 +355,17 @@ mod tests {
     fn tokens() {
         let ours = Authority::create(NOW_S).unwrap();
         let other = Authority::create(NOW_S).unwrap();
-        let token = ours.mint(JoinRole::Agent, NOW_S + 10, 7);
+        let token = ours.mint(JoinRole::Agent, (NOW_S, NOW_S + 10), 7);
         let as_server = token.replace("agent", "server");
         for (text, now_s, role) in [
             (&token, NOW_S, Some(JoinRole::Agent)),
             (&token, NOW_S + 10, None),
             (&as_server, NOW_S, None),
-            (&other.mint(JoinRole::Agent, NOW_S + 10, 7), NOW_S, None),
+            (
+                &other.mint(JoinRole::Agent, (NOW_S, NOW_S + 10), 7),
+                NOW_S,
+                None,
+            ),
             (
                 &token.replace(&(NOW_S + 10).to_string(), &(NOW_S + 99).to_string()),
                 NOW_S,
@@ -349,10 +373,12 @@ mod tests {
             ),
             (&"stoa.agent".to_owned(), NOW_S, None),
         ] {
-            assert_eq!(ours.verify_token(text, now_s), role, "{text}");
+            let found = ours.verify_token(text, now_s);
+            assert_eq!(found.map(|token| token.role), role, "{text}");
         }
         let again = Authority::from_pem(ours.certificate_pem(), ours.key_pem()).unwrap();
-        assert_eq!(again.verify_token(&token, NOW_S), Some(JoinRole::Agent));
+        let known = again.verify_token(&token, NOW_S).unwrap();
+        assert_eq!(known.issued_s(), Some(NOW_S));
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 
-use super::authority::key_hash;
+use super::authority::{SKEW_S, hex, key_hash};
 use super::verifier::{InGroup, KnownRoot};
 use super::{Authority, Pair, PkiError};
+use crate::authn::revoked::serial_of;
 use crate::user::{SERVERS, User};
 
 /// For the API's listener. A client certificate is optional, but one that is shown must be valid.
@@ -100,6 +102,12 @@ pub struct Certified {
     pub user: User,
     /// Its public key, as `Authority::key_of_request` writes the key of a request.
     pub key: String,
+    /// Its serial number, as revocations are compared.
+    pub serial: String,
+    /// The second in which it was made.
+    pub issued_s: u64,
+    /// It says nothing from this second on.
+    pub expires_s: u64,
 }
 
 /// What a verified certificate says.
@@ -107,8 +115,31 @@ pub struct Certified {
 pub fn certified(certificate: &CertificateDer<'_>) -> Option<Certified> {
     let user = user_of(certificate)?;
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    let key = key_hash(&parsed.public_key().subject_public_key.data);
-    Some(Certified { user, key })
+    let seconds = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).ok();
+    let validity = parsed.validity();
+    Some(Certified {
+        user,
+        key: key_hash(&parsed.public_key().subject_public_key.data),
+        serial: serial_of(&hex(parsed.raw_serial())),
+        // Ours begin before they are made.
+        issued_s: seconds(validity.not_before)?.saturating_add(SKEW_S),
+        expires_s: seconds(validity.not_after)?,
+    })
+}
+
+/// The serial number of a certificate in PEM.
+///
+/// # Errors
+/// The text is no certificate.
+pub fn serial_of_pem(text: &str) -> Result<String, PkiError> {
+    let wrong = PkiError::Pem("the certificate");
+    let Ok(certificate) = CertificateDer::from_pem_slice(text.as_bytes()) else {
+        return Err(wrong);
+    };
+    match x509_parser::parse_x509_certificate(&certificate) {
+        Ok((_, parsed)) => Ok(serial_of(&hex(parsed.raw_serial()))),
+        Err(_der) => Err(wrong),
+    }
 }
 
 fn roots(authority: &Authority) -> Result<RootCertStore, PkiError> {

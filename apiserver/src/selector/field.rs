@@ -35,9 +35,15 @@ pub fn value_at(object: &Value, path: &str) -> String {
         };
         place = next;
     }
-    match place {
+    text_of(place)
+}
+
+/// The text of a value, as selectors compare it.
+#[must_use]
+pub fn text_of(value: &Value) -> String {
+    match value {
         Value::String(text) => text.clone(),
-        Value::Bool(_) | Value::Number(_) => place.to_string(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
         Value::Null | Value::Array(_) | Value::Object(_) => String::new(),
     }
 }

@@ -155,7 +155,7 @@ pub(super) async fn identity(options: &Options, bound: &Bound) -> Result<Identit
     let kubeconfig = pki::kubeconfig(&authority, &admin, &url);
     pki::write_secret(&options.data_dir.join("kubeconfig"), &kubeconfig)?;
     for role in [JoinRole::Agent, JoinRole::Server] {
-        let token = mint(&authority, role, now_s + TOKEN_S);
+        let token = mint(&authority, role, now_s);
         let path = options.data_dir.join("tokens").join(role.as_str());
         pki::write_secret(&path, &format!("{token}\n"))?;
     }
@@ -233,10 +233,10 @@ pub(super) fn identities(
     ))
 }
 
-pub(super) fn mint(authority: &Authority, role: JoinRole, expires_s: u64) -> String {
-    // The low half of the seed is as random as the whole.
-    let nonce = (ambient::seed() & u128::from(u64::MAX)) as u64;
-    authority.mint(role, expires_s, nonce)
+pub(super) fn mint(authority: &Authority, role: JoinRole, now_s: u64) -> String {
+    // A part of the seed is as random as the whole.
+    let dice = (ambient::seed() & u128::from(u32::MAX)) as u32;
+    authority.mint(role, (now_s, now_s + TOKEN_S), dice)
 }
 
 async fn authority(

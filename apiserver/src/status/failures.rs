@@ -156,13 +156,6 @@ impl Failure {
         )
     }
 
-    /// The asked revision is ahead of every replica, so it is not of this history.
-    #[must_use]
-    pub fn expired_ahead(asked: u64, latest: u64) -> Self {
-        let text = format!("resource version {asked} is unknown here, the latest is {latest}");
-        Self::new(410, "Expired", format!("{text}: list again"))
-    }
-
     /// A continue token is too old; `resume` continues at the latest revision instead.
     #[must_use]
     pub fn expired_continue(resume: String) -> Self {

@@ -48,8 +48,10 @@ pub fn prepare(
     }
     special::on_create(resource, &mut object, context.user)?;
     fields::on_create(write, &mut object, context);
-    if context.user.is_in(AGENTS) && resource.origin == Origin::Definition {
-        context.check_owner(resource, &object)?;
+    if context.user.is_in(AGENTS)
+        && (resource.origin == Origin::Definition || resource.special == Special::Event)
+    {
+        context.check_owner(world, resource, &object)?;
     }
     warnings.extend(hooks::mutate(world, write, context, &mut object, None)?);
     admission::check(resource, &object, None)?;

@@ -239,7 +239,7 @@ fn hold(world: &mut World, check: &Check, context: &Context<'_>) -> Result<(), F
             let gr = resource.gr();
             let found =
                 found.ok_or_else(|| Failure::conflict(&gr, &target.name, "it does not exist"))?;
-            context.check_owner(resource, &found)?;
+            context.check_owner(world, resource, &found)?;
             match version {
                 Some(version) if version != metadata::text(&found, "resourceVersion") => {
                     Err(Failure::modified(&gr, &target.name))

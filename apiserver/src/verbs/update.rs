@@ -58,6 +58,10 @@ pub fn replace(
     let owners = metadata::map(&mut new).remove("managedFields");
     merge(write, old, &mut new, context)?;
     fields::on_update(write, old, &mut new, owners, context);
+    if resource.special == Special::Event {
+        // Whom an event is about may change with it.
+        context.check_owner(world, resource, &new)?;
+    }
     warnings.extend(hooks::mutate(world, write, context, &mut new, Some(old))?);
     admission::check(resource, &new, Some(old))?;
     warnings.extend(hooks::validate(world, write, context, &new, Some(old))?);

@@ -300,7 +300,7 @@ async fn health_discovery_and_documents() {
         .unwrap();
     assert_eq!(
         stoa["versions"][0]["resources"].as_array().unwrap().len(),
-        7
+        manifests::kinds::definitions().len()
     );
     let (_, legacy) = raw(&client, "GET", "/apis/stoa.dev/v1", &[], "").await;
     let names: Vec<_> = legacy["resources"]
@@ -323,7 +323,7 @@ async fn health_discovery_and_documents() {
     let crds: Api<DynamicObject> = Api::all_with(client, &ApiResource::from_gvk(&gvk));
     assert_eq!(
         crds.list(&ListParams::default()).await.unwrap().items.len(),
-        7
+        manifests::kinds::definitions().len()
     );
     rig.stop().await;
 }

@@ -118,8 +118,7 @@ async fn a_users_kind_behaves_as_in_kubernetes() {
         kubeconfig: &kubeconfig,
         home: rig.dir.path(),
     };
-    if kubectl.command("version --client").status().await.is_err() {
-        eprintln!("SKIPPED: kubectl is not installed, so nothing was tested with it");
+    if kubectl.is_missing().await {
         return rig.stop().await.close().unwrap();
     }
     kubectl

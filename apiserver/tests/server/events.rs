@@ -1,5 +1,6 @@
 //! core/v1 and events.k8s.io/v1: two views of the same events.
 
+use apiserver::pki::Subject;
 use k8s_openapi::api::core::v1::{ConfigMap, Event as CoreEvent};
 use k8s_openapi::api::events::v1::Event as NewEvent;
 use kube::Resource;
@@ -7,7 +8,7 @@ use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, raw};
+use crate::rig::{Rig, framework, raw, task};
 use crate::watches::Lines;
 
 const CORE: &str = "/api/v1/namespaces/default/events";
@@ -20,6 +21,93 @@ async fn events_have_two_views() {
     recorded(&admin).await;
     written_in_core(&admin).await;
     refused(&admin).await;
+    rig.stop().await;
+}
+
+/// What an agent may change of an event of its own, and of another's.
+async fn changes(admin: &kube::Client, agent: &kube::Client, mut own: Value) {
+    let put = async |client: &kube::Client, object: Value| {
+        let (code, answer) = raw(client, "POST", CORE, &[], object.to_string()).await;
+        assert_eq!(code, 201, "{answer}");
+    };
+    let merge = [("content-type", "application/merge-patch+json")];
+    own["metadata"] = json!({"name": "own"});
+    put(agent, own.clone()).await;
+    own["metadata"] = json!({"name": "controllers"});
+    own["source"] = json!({"component": "scheduler"});
+    put(admin, own).await;
+    for (name, patch, code) in [
+        ("own", json!({"count": 2}), 200),
+        ("own", json!({"involvedObject": {"name": "theirs"}}), 403),
+        ("own", json!({"source": {"host": "a2"}}), 403),
+        ("controllers", json!({"count": 2}), 403),
+        ("controllers", json!({"source": {"host": "a1"}}), 403),
+    ] {
+        let path = format!("{CORE}/{name}");
+        let (found, answer) = raw(agent, "PATCH", &path, &merge, patch.to_string()).await;
+        assert_eq!(found, code, "{name} {patch}: {answer}");
+    }
+}
+
+/// An agent reports what befalls it and its tasks, in its own name.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_writes_of_its_own() {
+    let rig = Rig::start().await;
+    let (admin, ours) = (rig.admin().await, rig.handle.client());
+    let agent = rig.as_subject(&Subject::Agent("a1".into())).await;
+    let put = async |client: &kube::Client, path: &str, object: Value| {
+        let (code, answer) = raw(client, "POST", path, &[], object.to_string()).await;
+        assert_eq!(code, 201, "{answer}");
+        answer["metadata"]["uid"].as_str().unwrap().to_owned()
+    };
+    let namespaced = "/apis/stoa.dev/v1/namespaces/default";
+    put(&admin, &format!("{namespaced}/frameworks"), framework()).await;
+    let mut uids = Vec::new();
+    for (name, bound) in [("mine", "a1"), ("theirs", "a2")] {
+        uids.push(put(&admin, &format!("{namespaced}/tasks"), task(name)).await);
+        let bind = json!({"spec": {"agent": bound}}).to_string();
+        let merge = [("content-type", "application/merge-patch+json")];
+        let path = format!("{namespaced}/tasks/{name}");
+        assert_eq!(raw(&ours, "PATCH", &path, &merge, bind).await.0, 200);
+    }
+    let about = |kind: &str, name: &str| {
+        let mut about = json!({"apiVersion": "stoa.dev/v1", "kind": kind, "name": name});
+        if kind == "Task" {
+            about["namespace"] = "default".into();
+        }
+        about
+    };
+    let event = |about: &Value, host: &str| {
+        json!({
+            "metadata": {"generateName": "e-"}, "involvedObject": about, "reason": "R", "type": "Normal",
+            "source": {"component": "agent", "host": host},
+        })
+    };
+    let with_uid = |uid: &str| {
+        let mut about = about("Task", "mine");
+        about["uid"] = uid.into();
+        about
+    };
+    let mut foreign = about("Task", "mine");
+    foreign["apiVersion"] = "example.com/v1".into();
+    for (about, host, code) in [
+        (about("Task", "mine"), "a1", 201),
+        (with_uid(&uids[0]), "a1", 201),
+        (about("Agent", "a1"), "a1", 201),
+        (about("Task", "mine"), "a2", 403),
+        (about("Task", "theirs"), "a1", 403),
+        (about("Task", "none"), "a1", 403),
+        (with_uid(&uids[1]), "a1", 403),
+        (foreign, "a1", 403),
+        (about("Agent", "a2"), "a1", 403),
+        (about("ConfigMap", "mine"), "a1", 403),
+        (json!({}), "a1", 403),
+    ] {
+        let body = event(&about, host).to_string();
+        let (found, answer) = raw(&agent, "POST", CORE, &[], body).await;
+        assert_eq!(found, code, "{about} {host}: {answer}");
+    }
+    changes(&admin, &agent, event(&about("Task", "mine"), "a1")).await;
     rig.stop().await;
 }
 

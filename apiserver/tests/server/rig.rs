@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use apiserver::pki::Authority;
-use apiserver::{Handle, Limits, Options, RunError, Service};
+use apiserver::pki::{Authority, Pair};
+use apiserver::{Bootstrap, Handle, Limits, Options, RunError, Service};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -54,7 +54,7 @@ impl Rig {
         let shutdown = CancellationToken::new();
         let run = tokio::spawn(service.run(shutdown.clone()));
         let mut leadership = handle.leadership();
-        let led = leadership.wait_for(|now| now.local);
+        let led = leadership.wait_for(|now| now.local || now.leader.is_some());
         tokio::time::timeout(PATIENCE, led).await.unwrap().unwrap();
         Self {
             handle,
@@ -62,6 +62,19 @@ impl Rig {
             shutdown,
             run,
         }
+    }
+
+    /// A further replica of this one's cluster.
+    pub(crate) async fn joined_by(&self, name: &str) -> Self {
+        let bootstrap = Bootstrap::Join {
+            url: self.handle.url(),
+            token: self.handle.server_token(),
+        };
+        Self::with(tempfile::tempdir().unwrap(), |options| {
+            options.name = name.to_owned();
+            options.bootstrap = bootstrap;
+        })
+        .await
     }
 
     pub(crate) async fn stop(self) -> TempDir {
@@ -92,10 +105,23 @@ impl Rig {
 
     /// A client with a certificate for this subject.
     pub(crate) async fn as_subject(&self, subject: &apiserver::pki::Subject) -> kube::Client {
-        let authority = self.authority();
-        let pair = authority.issue(subject, &[], now_s()).unwrap();
-        let text = apiserver::pki::kubeconfig(&authority, &pair, &self.handle.url());
+        let pair = self.authority().issue(subject, &[], now_s()).unwrap();
+        self.with_pair(&pair).await
+    }
+
+    /// A client that shows this certificate.
+    pub(crate) async fn with_pair(&self, pair: &Pair) -> kube::Client {
+        let text = apiserver::pki::kubeconfig(&self.authority(), pair, &self.handle.url());
         self.client(Kubeconfig::from_yaml(&text).unwrap()).await
+    }
+
+    /// A client that trusts the server and has no credentials.
+    pub(crate) async fn stranger(&self) -> kube::Client {
+        let mut kubeconfig = Kubeconfig::read_from(self.handle.kubeconfig_path()).unwrap();
+        for user in &mut kubeconfig.auth_infos {
+            user.auth_info = Some(kube::config::AuthInfo::default());
+        }
+        self.client(kubeconfig).await
     }
 
     pub(crate) fn authority(&self) -> Authority {

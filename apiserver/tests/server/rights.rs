@@ -18,7 +18,14 @@ const OWN: [&str; 4] = [
 ];
 
 /// Verbs of our own that discovery does not show.
-const EXTRAS: [(&str, &str); 14] = [
+const EXTRAS: [(&str, &str); 18] = [
+    ("GET", "/apis/stoa.dev/v1/namespaces/b/tasks/x/log"),
+    (
+        "GET",
+        "/apis/stoa.dev/v1/namespaces/b/tasks/x/log?follow=true",
+    ),
+    ("POST", "/apis/stoa.dev/v1/datakeys"),
+    ("GET", "/apis/stoa.dev/v1/agents/a1/log"),
     ("POST", "/apis/stoa.dev/v1/join"),
     ("POST", "/apis/stoa.dev/v1/agents/a1/heartbeat"),
     ("GET", "/apis/stoa.dev/v1/heartbeats"),
@@ -65,6 +72,32 @@ fn content_type(method: &str) -> &'static str {
 async fn make(admin: &kube::Client, path: &str, object: &Value) {
     let (code, answer) = raw(admin, "POST", path, &[], object.to_string()).await;
     assert_eq!(code, 201, "{path} {answer}");
+}
+
+/// A user's kinds: one in namespaces with all subresources, one of the cluster.
+async fn define(admin: &kube::Client) {
+    for (plural, kind, scope) in [
+        ("things", "Thing", "Namespaced"),
+        ("worlds", "World", "Cluster"),
+    ] {
+        let scale =
+            json!({"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"});
+        let definition = json!({
+            "metadata": {"name": format!("{plural}.example.com")},
+            "spec": {
+                "group": "example.com", "scope": scope, "names": {"plural": plural, "kind": kind},
+                "versions": [{
+                    "name": "v1", "served": true, "storage": true,
+                    "subresources": {"status": {}, "scale": scale},
+                    "schema": {"openAPIV3Schema": {
+                        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                    }},
+                }],
+            },
+        });
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        make(admin, path, &definition).await;
+    }
 }
 
 /// Method and path of every verb of every resource and subresource, in this namespace and, where
@@ -136,8 +169,13 @@ fn is_own(path: &str) -> bool {
 async fn nobody_is_refused_everywhere() {
     let rig = Rig::start().await;
     let admin = rig.admin().await;
+    define(&admin).await;
     let mut all = requests(&admin, "default").await;
     assert!(all.len() > 150, "{} requests", all.len());
+    for custom in ["/things/x/scale", "/things/x/status", "/worlds/x"] {
+        let found = all.iter().any(|(_, path)| path.ends_with(custom));
+        assert!(found, "{custom} is among them");
+    }
     all.extend(EXTRAS.map(|(method, path)| (method, path.to_owned())));
     for (method, path) in &all {
         let (code, answer) = ask(&admin, "nobody", method, path, &Value::Null).await;
@@ -250,6 +288,7 @@ async fn tenants_keep_to_their_namespace() {
         let (found, answer) = ask(&admin, "tenant", method, path, &body).await;
         assert_eq!(found, code, "{method} {path}: {answer}");
     }
+    define(&admin).await;
     for user in ["tenant", "lead", "boss"] {
         fenced_in(&admin, user).await;
     }

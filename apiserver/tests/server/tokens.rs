@@ -4,22 +4,12 @@ use apiserver::authn::jws::Signer;
 use apiserver::pki::Authority;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 
 use crate::rig::{Rig, now_s, raw};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const ACCOUNTS: &str = "/api/v1/namespaces/default/serviceaccounts";
-
-/// A client that trusts the server and has no credentials.
-async fn stranger(rig: &Rig) -> kube::Client {
-    let mut kubeconfig = Kubeconfig::read_from(rig.handle.kubeconfig_path()).unwrap();
-    for user in &mut kubeconfig.auth_infos {
-        user.auth_info = Some(kube::config::AuthInfo::default());
-    }
-    rig.client(kubeconfig).await
-}
 
 async fn post(client: &kube::Client, path: &str, body: Value) -> (u16, Value) {
     raw(client, "POST", path, &[JSON], body.to_string()).await
@@ -59,7 +49,7 @@ const ROBOT: &str = "system:serviceaccount:default:robot";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_account_speaks_until_it_is_deleted() {
     let rig = Rig::start().await;
-    let (admin, stranger) = (rig.admin().await, stranger(&rig).await);
+    let (admin, stranger) = (rig.admin().await, rig.stranger().await);
     created(&admin, ACCOUNTS, account("robot")).await;
     let answer = token(&admin, "robot", json!({})).await;
     assert_eq!(answer["kind"], "TokenRequest");
@@ -127,7 +117,7 @@ async fn reviews(admin: &kube::Client, token: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bound_token_ends_with_its_secret() {
     let rig = Rig::start().await;
-    let (admin, stranger) = (rig.admin().await, stranger(&rig).await);
+    let (admin, stranger) = (rig.admin().await, rig.stranger().await);
     created(&admin, ACCOUNTS, account("robot")).await;
     let path = format!("{ACCOUNTS}/robot/token");
     let reference = json!({"kind": "Secret", "apiVersion": "v1", "name": "s"});
@@ -193,7 +183,7 @@ fn claims(uid: &str, begins_s: u64, ends_s: u64) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_and_expired_tokens_say_nothing() {
     let rig = Rig::start().await;
-    let (admin, stranger) = (rig.admin().await, stranger(&rig).await);
+    let (admin, stranger) = (rig.admin().await, rig.stranger().await);
     let robot = created(&admin, ACCOUNTS, account("robot")).await;
     let uid = robot["metadata"]["uid"].as_str().unwrap();
     let ours = Signer::of(&rig.authority().key_der().unwrap());
@@ -267,7 +257,7 @@ async fn static_and_bootstrap_tokens() {
     let file = dir.path().join("tokens.csv");
     std::fs::write(&file, "t0p,alice,7,\"system:masters,others\"\nl0w,bob,8\n").unwrap();
     let rig = Rig::with(dir, |options| options.token_auth_file = Some(file)).await;
-    let (admin, stranger) = (rig.admin().await, stranger(&rig).await);
+    let (admin, stranger) = (rig.admin().await, rig.stranger().await);
     assert_eq!(whoami(&stranger, "t0p").await.0, 200);
     assert_eq!(whoami(&stranger, "l0w").await, (403, "bob".to_owned()));
     assert_eq!(whoami(&stranger, "l0").await.0, 401);

@@ -17,9 +17,19 @@ pub(crate) struct Lines(
 
 impl Lines {
     pub(crate) async fn open(client: &kube::Client, path: &str) -> Self {
-        let request = http::Request::get(path)
-            .body(kube::client::Body::empty())
-            .unwrap();
+        Self::open_with(client, path, &[]).await
+    }
+
+    pub(crate) async fn open_with(
+        client: &kube::Client,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Self {
+        let mut request = http::Request::get(path);
+        for (key, value) in headers {
+            request = request.header(*key, *value);
+        }
+        let request = request.body(kube::client::Body::empty()).unwrap();
         let response = client.send(request).await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
         let body = http_body_util::BodyStream::new(response.into_body());
@@ -253,12 +263,35 @@ async fn a_forgotten_revision_is_expired_in_the_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revision_of_another_history_asks_for_a_new_list() {
+async fn a_plain_watch_waits_for_its_future() {
     let (rig, client) = ready().await;
-    let path = format!("{TASKS}?watch=true&resourceVersion=999999");
+    let made = create(&client, "a").await;
+    let now: u64 = made["metadata"]["resourceVersion"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let ahead = now + 5;
+    let path = format!("{TASKS}?watch=true&resourceVersion={ahead}");
     let mut lines = Lines::open(&client, &path).await;
-    let event = lines.next().await.unwrap();
-    assert_eq!(event["type"], "ERROR", "{event}");
-    assert_eq!(event["object"]["code"], 410, "{event}");
+    let mut last = now;
+    let mut n = 0;
+    while last <= ahead {
+        let made = create(&client, &format!("b{n}")).await;
+        last = made["metadata"]["resourceVersion"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        n += 1;
+    }
+    assert!(n > 1, "some came before its future began");
+    let first = lines.next().await.unwrap();
+    assert_eq!(
+        (&first["type"], &first["object"]["metadata"]["name"]),
+        (&json!("ADDED"), &json!(format!("b{}", n - 1)))
+    );
+    let path = format!("{TASKS}?watch=true&resourceVersion=999999999&timeoutSeconds=1");
+    assert_eq!(Lines::open(&client, &path).await.word().await, "end");
     rig.stop().await;
 }

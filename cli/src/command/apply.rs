@@ -160,8 +160,8 @@ fn unknown(object: &Value) -> String {
 
 fn print(applied: &[Applied], form: &Form) -> Outcome {
     match (form, applied) {
-        (Form::Yaml | Form::Json, [one]) => form.print(&one.object, ""),
-        (Form::Yaml | Form::Json, _) => {
+        (Form::Yaml(_) | Form::Json(_), [one]) => form.print(&one.object, ""),
+        (Form::Yaml(_) | Form::Json(_), _) => {
             let items: Vec<_> = applied.iter().map(|one| one.object.clone()).collect();
             form.print(&form::list(&items), "")
         }

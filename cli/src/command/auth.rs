@@ -1,4 +1,6 @@
-//! `stoa auth`: what somebody may do, who one is, and tokens for programs.
+//! `stoa auth`: what somebody may do, who one is, tokens for programs, and what is heard no more.
+
+mod revoke;
 
 use clap::Subcommand;
 use manifests::duration::Span;
@@ -25,6 +27,8 @@ enum What {
     Whoami(Whoami),
     /// Make a token for a service account
     Token(Token),
+    /// Refuse credentials from now on: a certificate, a token, or all a user was given
+    Revoke(revoke::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -78,6 +82,7 @@ pub(crate) async fn run(args: Args, outer: &Connect) -> Outcome {
         What::CanI(args) => can_i(args, outer).await,
         What::Whoami(args) => whoami(&args.connect.or(outer).cluster().await?).await,
         What::Token(args) => token(args, outer).await,
+        What::Revoke(args) => Box::pin(revoke::run(args, outer)).await,
     }
 }
 

@@ -39,7 +39,11 @@ pub(crate) async fn run(args: Args, outer: &Connect) -> Outcome {
         };
         let namespace = given.object["metadata"]["namespace"].as_str();
         let path = kind.path(Some(namespace.unwrap_or(&cluster.namespace)));
-        let path = query(&path, &[("fieldValidation", args.validate.as_str())]);
+        let how = [
+            ("fieldManager", "stoa-create"),
+            ("fieldValidation", args.validate.as_str()),
+        ];
+        let path = query(&path, &how);
         let answer = cluster
             .send(Ask::post(path, &given.object))
             .await

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// wide, yaml, json, name or jsonpath=TEMPLATE
     #[arg(short, long, value_name = "FORM")]
     output: Option<Form>,
+    /// Show metadata.managedFields too, in yaml and json
+    #[arg(long)]
+    show_managed_fields: bool,
     /// Show changes as they come
     #[arg(short, long)]
     watch: bool,
@@ -44,7 +47,10 @@ pub(crate) struct Args {
 }
 
 /// Runs `get`.
-pub(crate) async fn run(args: Args, outer: &Connect) -> Outcome {
+pub(crate) async fn run(mut args: Args, outer: &Connect) -> Outcome {
+    if args.show_managed_fields {
+        args.output = args.output.map(Form::whole);
+    }
     let cluster = args.connect.clone().or(outer).cluster().await?;
     let kinds = Kinds::of(&cluster).await?;
     let mut targets = target::parse(&kinds, &args.words)?;
@@ -220,10 +226,10 @@ async fn objects(cluster: &Cluster, args: &Args, targets: &[Target], form: &Form
     }
     match form {
         Form::Name => items.iter().try_for_each(|(l, i)| form.print(i, l))?,
-        Form::Wide | Form::Yaml | Form::Json | Form::Path(_) if single => {
+        Form::Wide | Form::Yaml(_) | Form::Json(_) | Form::Path(_) if single => {
             items.iter().try_for_each(|(l, i)| form.print(i, l))?;
         }
-        Form::Wide | Form::Yaml | Form::Json | Form::Path(_) => {
+        Form::Wide | Form::Yaml(_) | Form::Json(_) | Form::Path(_) => {
             let items: Vec<_> = items.into_iter().map(|(_, item)| item).collect();
             form.print(&form::list(&items), "")?;
         }

@@ -49,6 +49,13 @@ impl Mark {
         }
     }
 
+    const fn manager(self) -> &'static str {
+        match self {
+            Self::Label => "stoa-label",
+            Self::Annotation => "stoa-annotate",
+        }
+    }
+
     const fn word(self) -> &'static str {
         match self {
             Self::Label => "labeled",
@@ -140,7 +147,7 @@ async fn one(
         // What was looked at is what is changed.
         patch["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
     }
-    let mut path = query(&path, &[("fieldManager", "stoa-label")]);
+    let mut path = query(&path, &[("fieldManager", mark.manager())]);
     if args.dry_run {
         path = query(&path, &[("dryRun", "All")]);
     }

@@ -73,7 +73,7 @@ async fn list(connect: Connect, form: Option<&Form>) -> Outcome {
     let members = connect.cluster().await?.fetch(Ask::get(PATH)).await?;
     let items = members["items"].as_array().map_or(&[][..], Vec::as_slice);
     match form {
-        Some(form @ (Form::Yaml | Form::Json | Form::Path(_))) => form.print(&members, ""),
+        Some(form @ (Form::Yaml(_) | Form::Json(_) | Form::Path(_))) => form.print(&members, ""),
         Some(Form::Name) => items
             .iter()
             .try_for_each(|m| output::line(&cell(&m["name"]))),

@@ -50,8 +50,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
         Role::Agent => JoinRole::Agent,
         Role::Server => JoinRole::Server,
     };
-    let expires_s = ambient::now_s().saturating_add(ttl.ms() / 1_000);
-    // The low half of the dice: what makes each token different.
-    let nonce = u64::try_from(ambient::random() & u128::from(u64::MAX)).unwrap_or(0);
-    output::line(&authority.mint(role, expires_s, nonce))
+    let now_s = ambient::now_s();
+    let expires_s = now_s.saturating_add(ttl.ms() / 1_000);
+    // A part of the dice: what makes each token different.
+    let dice = u32::try_from(ambient::random() & u128::from(u32::MAX)).unwrap_or(0);
+    output::line(&authority.mint(role, (now_s, expires_s), dice))
 }

@@ -11,7 +11,6 @@ mod load;
 pub mod memory;
 mod row;
 mod system;
-mod usage;
 mod wire;
 
 use std::path::PathBuf;

@@ -6,6 +6,7 @@
 )]
 
 mod catchup;
+mod full;
 mod kills;
 mod linear;
 mod mutants;
@@ -30,6 +31,8 @@ pub enum Command {
     Rolling(rolling::Args),
     /// Fail the power of disks at random moments under load. Needs root.
     Power(power::Args),
+    /// Fill disks to the last byte under load. Needs root.
+    Full(full::Args),
     /// Flip bits in a replica's files and in backups.
     Rot(rot::Args),
     /// Restart and rejoin replicas of a large store.
@@ -51,6 +54,7 @@ pub async fn run(command: &Command) -> Outcome<ExitCode> {
         Command::Kills(args) => args.to_string(),
         Command::Rolling(args) => args.to_string(),
         Command::Power(args) => args.to_string(),
+        Command::Full(args) => args.to_string(),
         Command::Rot(args) => args.to_string(),
         Command::Catchup(args) => args.to_string(),
         Command::Votes(args) => args.to_string(),
@@ -62,6 +66,7 @@ pub async fn run(command: &Command) -> Outcome<ExitCode> {
         Command::Kills(args) => args.run().await,
         Command::Rolling(args) => args.run().await,
         Command::Power(args) => args.run().await,
+        Command::Full(args) => args.run().await,
         Command::Rot(args) => args.run().await,
         Command::Catchup(args) => args.run().await,
         Command::Votes(args) => args.run().await,

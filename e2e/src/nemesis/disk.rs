@@ -2,6 +2,7 @@
 //! was not synced is gone, and mounted again as after a reboot.
 
 use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ use crate::{Fault, Outcome};
 const SHUTDOWN: Opcode = opcode::read::<u32>(b'X', 125);
 /// `EXT4_GOING_FLAGS_NOLOGFLUSH`: the journal in memory is lost too.
 const NO_LOG_FLUSH: u32 = 2;
+/// A block of the file system.
+const BLOCK_BYTES: usize = 4_096;
 /// A killed process may hold the mount for a moment.
 const RELEASE_MAX: Duration = Duration::from_secs(10);
 const RELEASE_PAUSE: Duration = Duration::from_millis(10);
@@ -65,6 +68,39 @@ impl Disk {
         // SAFETY: the opcode reads one u32 through the pointer, which the setter owns.
         unsafe { ioctl(root, Setter::<SHUTDOWN, u32>::new(NO_LOG_FLUSH)) }
             .map_err(|e| Fault::new(format!("{}: {e}", self.mount.display())))
+    }
+
+    /// Takes all room that is left, to the last byte.
+    ///
+    /// # Errors
+    /// When something else than the room is wanting.
+    pub fn fill(&self) -> Outcome<()> {
+        let mut file = File::create(self.filler())?;
+        // Small pieces last: the rest of a large one that did not fit would be left.
+        for bytes in [1 << 20, BLOCK_BYTES] {
+            let piece = vec![0; bytes];
+            let full = loop {
+                if let Err(error) = file.write_all(&piece) {
+                    break error;
+                }
+            };
+            if full.kind() != ErrorKind::StorageFull {
+                return Err(full.into());
+            }
+        }
+        Ok(file.sync_data()?)
+    }
+
+    /// Gives back what `fill` took.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn empty(&self) -> Outcome<()> {
+        Ok(fs::remove_file(self.filler())?)
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.mount.join("filler")
     }
 
     /// The power is back. Nobody may use the disk while it comes.

@@ -22,7 +22,7 @@ fn a_framework_in_python_runs_two_tasks() {
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), Into::into);
         let python = root.join(target).join("e2e-venv/bin/python");
         if let Err(fault) = made {
-            println!("SKIPPED: a framework in Python: there is no venv: {fault}");
+            command::skipped(&format!("a framework in Python: there is no venv: {fault}"));
             return Ok(());
         }
         let cluster = Cluster::start(Plan::new(3, 1).resources("cpus=2;mem=4Gi")).await?;

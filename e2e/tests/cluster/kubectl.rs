@@ -29,7 +29,7 @@ spec:
   resources: {cpus: 500m, mem: 16Mi}
 ";
 
-const NOTE: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: noted}, data: {a: b}}";
+const NOTE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: noted}\ndata: {a: b}\n";
 
 /// A cluster on which kubectl is tried.
 struct Bench {
@@ -61,8 +61,7 @@ impl Bench {
 #[test]
 fn kubectl_works_unmodified() {
     if !command::is_installed("kubectl") {
-        println!("SKIPPED: kubectl is not installed here");
-        return;
+        return command::skipped("kubectl is not installed here");
     }
     machine::alone(async || {
         let plan = Plan::new(3, 1).resources("cpus=4;mem=4Gi");
@@ -89,6 +88,7 @@ async fn discovery(bench: &Bench) -> Outcome<()> {
         "reservations",
         "offers",
         "agents",
+        "revocations",
     ];
     bench
         .expect("api-resources --api-group=stoa.dev", &kinds)
@@ -287,7 +287,7 @@ async fn delete(bench: &Bench) -> Outcome<()> {
     bench
         .reads(
             "apply -f -",
-            "{apiVersion: v1, kind: Namespace, metadata: {name: passing}}",
+            "apiVersion: v1\nkind: Namespace\nmetadata: {name: passing}\n",
         )
         .await?;
     let task = TASK.replace("name: walker", "name: waits, namespace: passing");

@@ -2,7 +2,9 @@
 
 mod controller;
 mod lease;
+mod owners;
 
+use std::path::Path;
 use std::time::Duration;
 
 use e2e::{Cluster, Outcome, Plan, machine, wait};
@@ -36,14 +38,14 @@ pub(crate) struct ShipStatus {
     aboard: i64,
 }
 
-#[test]
-fn a_controller_of_kube_rs_works_unmodified() {
+pub(crate) fn a_controller_works_unmodified(_: &Path) {
     machine::alone(async || {
         let cluster = Cluster::start(Plan::new(3, 0)).await?;
         let client = cluster.client("s1").await?;
         install(&client).await?;
         discovered(&client).await?;
         calls(&client).await?;
+        owners::are_kept_apart(&client, &cluster.client("s3").await?).await?;
         controller::lives(&client, &cluster.client("s2").await?).await?;
         lease::is_held_by_one(&cluster.clients().await?).await?;
         cluster.finish();

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use e2e::{Cluster, Fault, Outcome, machine};
 use futures::StreamExt;
 
-pub(crate) use parse::Session;
+pub(crate) use lines::{json_has_what_is_asked_for, lines_have_room_for_what_varies};
+pub(crate) use parse::{Session, files_are_read_as_their_notation_says};
 
 /// Sessions at once: waiting for clients to start is most of the work, and there are two cores.
 const AT_ONCE: usize = 3;

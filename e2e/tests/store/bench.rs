@@ -10,8 +10,7 @@ use e2e::{command, peer};
 #[test]
 fn both_systems_are_measured() {
     if !command::is_installed(peer::PROGRAM) {
-        println!("SKIPPED: {}", peer::NOT_INSTALLED);
-        return;
+        return command::skipped(peer::NOT_INSTALLED);
     }
     alone(async || {
         let options = Options {

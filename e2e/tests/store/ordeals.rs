@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use e2e::command;
 use e2e::fault;
 use e2e::machine::alone;
 use e2e::nemesis;
 use e2e::ordeal::linear::{self, Trouble};
 use e2e::ordeal::mutants::{Mutant, hunt};
-use e2e::ordeal::{catchup, kills, power, rolling, rot, votes};
+use e2e::ordeal::{catchup, full, kills, power, rolling, rot, votes};
 
 #[test]
 fn kills_of_the_leader_lose_nothing() {
@@ -44,8 +45,7 @@ fn flipped_bits_are_found_or_harmless() {
 #[test]
 fn acknowledged_writes_outlive_the_power() {
     if let Some(obstacle) = nemesis::obstacle() {
-        println!("SKIPPED: {obstacle}");
-        return;
+        return command::skipped(&obstacle);
     }
     alone(async || {
         let options = power::Options {
@@ -56,6 +56,21 @@ fn acknowledged_writes_outlive_the_power() {
             seed: 1,
         };
         power::run(&options).await.map(drop)
+    });
+}
+
+#[test]
+fn full_disks_lose_nothing_and_recover() {
+    if let Some(obstacle) = nemesis::obstacle() {
+        println!("SKIPPED: {obstacle}");
+        return;
+    }
+    alone(async || {
+        let options = full::Options {
+            rounds: 2,
+            rate: 500,
+        };
+        full::run(&options).await.map(drop)
     });
 }
 
@@ -99,8 +114,7 @@ fn a_random_history_is_linearizable() {
 #[test]
 fn bugs_that_are_put_in_are_caught() {
     if let Some(obstacle) = nemesis::obstacle() {
-        println!("SKIPPED: {obstacle}");
-        return;
+        return command::skipped(&obstacle);
     }
     alone(async || {
         for mutant in Mutant::ALL {

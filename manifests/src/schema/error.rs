@@ -37,6 +37,20 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// True when rules (`x-kubernetes-validations`) cannot be relied on to have what they read, so
+    /// that Kubernetes does not evaluate them.
+    #[must_use]
+    pub const fn hides_rules(self) -> bool {
+        match self {
+            Self::Required
+            | Self::TypeInvalid
+            | Self::NotSupported
+            | Self::TooLong
+            | Self::TooMany => true,
+            Self::Invalid | Self::Duplicate | Self::Forbidden => false,
+        }
+    }
+
     /// The word in `details.causes[].reason`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

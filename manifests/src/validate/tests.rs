@@ -13,6 +13,7 @@ fn good(kind: &str) -> Value {
         }
         "Reservation" => json!({"pool": "eng", "resources": {"cpus": 1}}),
         "Offer" => json!({"framework": "f", "pool": "p", "agent": "a", "resources": {"cpus": 1}}),
+        "Revocation" => json!({"serial": "0A:1b"}),
         _ => json!({}),
     };
     json!({"apiVersion": "stoa.dev/v1", "kind": kind, "metadata": {"name": "x"}, "spec": spec})
@@ -48,6 +49,7 @@ fn good_objects_have_no_problems() {
         "Reservation",
         "Offer",
         "Agent",
+        "Revocation",
         "Other",
     ] {
         assert_eq!(texts(kind, &json!({})), [""; 0], "{kind}");
@@ -249,5 +251,38 @@ fn nothing_the_schema_objects_to_makes_it_stumble() {
         ] {
             let _ = validate(kind, &odd);
         }
+    }
+}
+
+#[test]
+fn a_revocation_names_one_thing() {
+    for (spec, wrong) in [
+        (json!({"serial": "00", "user": null}), None),
+        (json!({"serial": null, "token": "t"}), None),
+        (
+            json!({"serial": null, "user": "u", "issuedBefore": "2026-01-01T00:00:00Z"}),
+            None,
+        ),
+        (json!({"serial": null}), Some("spec: Required")),
+        (json!({"user": "u"}), Some("spec: Required")),
+        (json!({"serial": "xyz"}), Some("spec.serial: Invalid")),
+        (json!({"serial": ":"}), Some("spec.serial: Invalid")),
+        (json!({"serial": ""}), Some("spec.serial: Invalid")),
+        (
+            json!({"serial": null, "user": "a\nb"}),
+            Some("spec.user: Invalid"),
+        ),
+        (
+            json!({"issuedBefore": "2026-01-01T00:00:00Z"}),
+            Some("spec.issuedBefore: Forbidden"),
+        ),
+    ] {
+        let found = texts("Revocation", &json!({ "spec": spec }));
+        let first = found.first().map(String::as_str);
+        let fits = match (first, wrong) {
+            (Some(first), Some(wrong)) => first.starts_with(wrong) && found.len() == 1,
+            (first, wrong) => first == wrong,
+        };
+        assert!(fits, "{spec}: {found:?}");
     }
 }

@@ -150,6 +150,40 @@ async fn failpoints_of_apply_history_and_reads() -> Test {
     Ok(())
 }
 
+/// What breaks off is begun anew, until the whole state has come over.
+#[tokio::test(flavor = "multi_thread")]
+async fn failpoints_of_snapshots() -> Test {
+    let broken = Action::Fail(std::io::ErrorKind::Other);
+    for (point, sender) in [(Point::SnapshotSend, true), (Point::SnapshotInstall, false)] {
+        let mut cluster = Cluster::new(&["a", "b"]).await;
+        let joiner = cluster.initial.pop();
+        let first = start(&cluster, "a").await;
+        cluster.initial.extend(joiner);
+        for n in 0..100 {
+            must_put(&first.replica.store, format!("k{n:03}"), vec![1; 2000]).await;
+        }
+        let store = &first.replica.store;
+        let (node_id, bootstrap) = cluster.announce("b", store).await;
+        let options = cluster.options("b", bootstrap).await;
+        let faults = if sender {
+            &first.faults
+        } else {
+            &options.faults
+        };
+        let faults = faults.clone();
+        faults.arm(point, broken, Some(2));
+        let (joined, service) = Store::start(options).await?;
+        let second = Replica::run(joined, service);
+        until("it was tried twice in vain", async || {
+            (!faults.is_armed(point)).then_some(())
+        })
+        .await;
+        converged(&[store, &second.store]).await;
+        store.promote(node_id).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn failpoints_of_the_network() -> Test {
     let cluster = Cluster::new(&["a", "b"]).await;

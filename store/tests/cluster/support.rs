@@ -215,6 +215,12 @@ impl Cluster {
 
     /// Has the cluster announce the member, and starts it.
     pub(crate) async fn join(&self, name: &str, through: &Store) -> (NodeId, Replica) {
+        let (node_id, bootstrap) = self.announce(name, through).await;
+        (node_id, self.try_start(name, bootstrap).await.unwrap())
+    }
+
+    /// Has the cluster announce the member: its id, and how it is to be started.
+    pub(crate) async fn announce(&self, name: &str, through: &Store) -> (NodeId, Bootstrap) {
         let member = store::NewMember {
             name: name.to_owned(),
             peer_addr: self.addr(name).to_owned(),
@@ -227,7 +233,7 @@ impl Cluster {
             cluster_id: through.cluster_id(),
             peers,
         };
-        (node_id, self.try_start(name, bootstrap).await.unwrap())
+        (node_id, bootstrap)
     }
 }
 

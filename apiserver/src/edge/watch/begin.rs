@@ -107,7 +107,7 @@ pub(super) async fn begin(
             })
         }
         From::After(revision) => {
-            check_known(&store, revision).await?;
+            // What is ahead of all replicas is waited for: whatever comes before it is not told.
             let mut joined = hub.join(interest, Some(revision));
             let replay = match joined.replay.take() {
                 Some(replay) => replay,
@@ -127,18 +127,6 @@ pub(super) async fn begin(
                 start: Start::Live(replay),
             })
         }
-    }
-}
-
-/// A replica that lags catches up first. A revision ahead of all is of another history (the
-/// cluster was made anew): who holds it would wait for it, and hear of nothing till then.
-async fn check_known(store: &Store, revision: Revision) -> Result<(), Failure> {
-    if revision > store.view().revision() {
-        store.barrier().await?;
-    }
-    match store.view().revision() {
-        latest if latest < revision => Err(Failure::expired_ahead(revision, latest)),
-        _ => Ok(()),
     }
 }
 

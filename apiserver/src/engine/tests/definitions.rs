@@ -413,3 +413,26 @@ async fn a_version_that_was_stored_stays_in_the_definition() {
                 a storage version";
     assert!(failure.message().contains(text), "{failure}");
 }
+
+#[tokio::test]
+async fn rules_are_evaluated_unless_what_they_read_may_be_missing() {
+    let rig = Rig::start().await;
+    let schema = json!({"type": "object", "properties": {"spec": {
+        "type": "object", "required": ["n"],
+        "x-kubernetes-validations": [{"rule": "self.n < 5", "message": "too many"}],
+        "properties": {"n": {"type": "integer"}, "name": {"type": "string", "minLength": 2}}}}});
+    rig.create("customresourcedefinitions", definition(schema))
+        .await
+        .unwrap();
+    let unchecked = "<nil>: Invalid value: null: some validation rules were not checked because";
+    let rule = "spec: Invalid value: too many";
+    for (spec, said, unsaid) in [
+        (json!({"n": "x"}), unchecked, rule),
+        (json!({}), unchecked, rule),
+        (json!({"n": 9, "name": "a"}), rule, unchecked),
+    ] {
+        let failure = rig.create("foos", foo("x", spec)).await.unwrap_err();
+        let text = failure.message();
+        assert!(text.contains(said) && !text.contains(unsaid), "{text}");
+    }
+}

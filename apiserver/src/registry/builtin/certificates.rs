@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 
-use super::{age, base, column, path, schema_of};
+use super::{age, base, column, parse, path, schema_of};
 use crate::registry::{Descriptor, Source, Special, Subresources};
 use crate::special::csr::{GROUP, PLURAL};
 
@@ -20,7 +20,11 @@ pub(super) fn descriptors() -> Vec<Descriptor> {
             age(),
             path("SignerName", "string", ".spec.signerName"),
             path("Requestor", "string", ".spec.username"),
-            path("RequestedDuration", "string", ".spec.expirationSeconds"),
+            column(
+                "RequestedDuration",
+                "string",
+                Source::Span(parse(".spec.expirationSeconds")),
+            ),
             column("Condition", "string", Source::Signing),
         ],
         selectable: vec!["spec.signerName".into()],

@@ -11,7 +11,9 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::{TENANT, admins, get, make, stranger, town};
-use crate::frames::{Conversation, END_HEADERS, HEADERS, PREFACE, block, frame, request};
+use crate::frames::{
+    Conversation, END_HEADERS, END_STREAM, HEADERS, PREFACE, RESET, block, frame, request,
+};
 use crate::rig::PATIENCE;
 use crate::socket::Door;
 
@@ -174,6 +176,43 @@ async fn who_does_not_read_is_cut() {
         Ok(stream)
     })
     .await;
+    rig.stop().await;
+}
+
+/// One stream that nobody reads is reset, and lets go of what it held; the connection goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_nobody_reads_is_reset() {
+    let (rig, admin) = town(|options| {
+        options.limits.head = Duration::from_secs(1);
+    })
+    .await;
+    let large = json!({"metadata": {"name": "large"}, "data": {"k": "x".repeat(900_000)}});
+    make(&admin, MAPS, large).await;
+    let door = admins(&rig).http2();
+    let mut talk = Conversation::begin(door.dial().await.unwrap())
+        .await
+        .unwrap();
+    let get = |stream: u32, path: &str| {
+        let headers = block(&request("GET", path, &[]));
+        frame(HEADERS, END_HEADERS | END_STREAM, stream, &headers)
+    };
+    let watch = format!("{MAPS}?watch=true&resourceVersion=0");
+    let one = format!("{MAPS}/large");
+    // The window of the connection is enough for none of them, and is never opened.
+    for (stream, path) in [(1, MAPS), (3, one.as_str()), (5, watch.as_str())] {
+        talk.send(&get(stream, path)).await.unwrap();
+    }
+    let mut open = vec![1, 3, 5];
+    while !open.is_empty() {
+        let came = talk.next().await.expect("the connection goes on");
+        if came.kind == RESET {
+            open.retain(|stream| *stream != came.stream);
+        }
+    }
+    let idle = format!("{MAPS}?watch=true&resourceVersion=999999999");
+    talk.send(&get(7, &idle)).await.unwrap();
+    let answered = talk.next().await.expect("it still answers");
+    assert_eq!((answered.kind, answered.stream), (HEADERS, 7));
     rig.stop().await;
 }
 

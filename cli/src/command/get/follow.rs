@@ -171,7 +171,7 @@ impl<'a> Printer<'a> {
     fn object(&self, object: &Value) -> Outcome {
         let object = super::typed(object.clone(), &self.target.kind);
         match &self.args.output {
-            Some(form @ Form::Yaml) => {
+            Some(form @ Form::Yaml(_)) => {
                 output::line("---")?;
                 form.print(&object, "")
             }

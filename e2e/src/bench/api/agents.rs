@@ -17,6 +17,7 @@ use super::load::{self, Make};
 use super::wire::{Ask, JSON, Lane, Lines, MERGE_PATCH};
 use super::{Bench, Figures, Options, Progress, line, resident_kib};
 use crate::bench::figure::{milliseconds, number, percentile};
+use crate::bench::usage;
 use crate::{Fault, Outcome, fault, wait};
 
 const NAMESPACE: &str = "default";
@@ -102,11 +103,13 @@ pub(super) async fn measure(
     all_told(&board, &mut watches).await?;
     load::drive(&writers, MAKERS, 0..agents, StatusCode::OK, &left_alone()).await?;
     all_told(&board, &mut watches).await?;
+    let before = usage::times(&bench.pids)?;
     let (samples, rate) = update(&writers, &board, options, &mut watches).await?;
+    let used = usage::since(&before, &bench.pids)?.each(samples.len());
     figures.insert(names.rate, rate);
     figures.insert(names.p50, milliseconds(percentile(&samples, 50)));
     figures.insert(names.p99, milliseconds(percentile(&samples, 99)));
-    progress(&format!("  {figures:?}"));
+    progress(&format!("  {figures:?}; {used}"));
     Ok(figures)
 }
 

@@ -10,6 +10,7 @@ use super::load::{self, Make};
 use super::wire::{Lane, Lines};
 use super::{Bench, Figures, Options, Progress, line, objects, resident_mb};
 use crate::bench::figure::number;
+use crate::bench::usage;
 use crate::{Fault, Outcome, wait};
 
 /// Connections that the watchers share.
@@ -31,9 +32,11 @@ pub(super) async fn measure(
     for (turn, ((watchers, events), name)) in options.fans.into_iter().zip(names).enumerate() {
         let namespace = format!("fan-{turn}");
         bench.create_namespace(&namespace).await?;
+        let before = usage::times(&bench.pids)?;
         let rate = run(bench, &namespace, watchers, events).await?;
+        let used = usage::since(&before, &bench.pids)?.each(watchers * events);
         progress(&format!(
-            "  {watchers} watchers, {events} events: {rate:.0}/s"
+            "  {watchers} watchers, {events} events: {rate:.0}/s; {used}"
         ));
         figures.insert(name, rate);
     }

@@ -206,6 +206,32 @@ impl Lines {
         };
         let frame = frame?;
         let data = frame.data_ref().map_or(&[][..], |data| &data[..]);
-        Ok(Some(data.iter().filter(|byte| **byte == b'\n').count()))
+        Ok(Some(ends(data)))
+    }
+}
+
+/// How many lines end here. Counted in bytes, which the compiler makes wide steps of: one by one, this alone was a
+/// quarter of what the client did.
+fn ends(data: &[u8]) -> usize {
+    let few = |chunk: &[u8]| {
+        chunk
+            .iter()
+            .map(|byte| u8::from(*byte == b'\n'))
+            .sum::<u8>()
+    };
+    data.chunks(usize::from(u8::MAX))
+        .map(|chunk| usize::from(few(chunk)))
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ends;
+
+    #[test]
+    fn ends_of_lines() {
+        for (text, expected) in [("", 0), ("a\nb\n", 2), ("\n".repeat(1_000).as_str(), 1_000)] {
+            assert_eq!(ends(text.as_bytes()), expected);
+        }
     }
 }

@@ -10,8 +10,8 @@ use rand::{Rng, RngCore, SeedableRng};
 use tokio::task::JoinSet;
 
 use crate::bench::figure::{milliseconds, number, percentile};
-use crate::bench::store::usage::{self, Usage};
 use crate::bench::store::wire::{Client, Door};
+use crate::bench::usage::{self, Usage};
 use crate::grpc::Consistency;
 use crate::{Fault, Outcome, wait};
 

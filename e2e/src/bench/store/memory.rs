@@ -6,7 +6,8 @@ use crate::Outcome;
 use crate::bench::figure::{Bar, number};
 use crate::bench::store::load::{FILLERS, Lanes};
 use crate::bench::store::system::Running;
-use crate::bench::store::{Options, Progress, Row, Sides, System, usage};
+use crate::bench::store::{Options, Progress, Row, Sides, System};
+use crate::bench::usage;
 
 /// Allocators and garbage collectors give back what the writing needed only after a while.
 const SETTLE: Duration = Duration::from_secs(20);

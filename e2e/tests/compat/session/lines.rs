@@ -1,5 +1,7 @@
 //! Compares what was said with what must be said.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 /// Stands for any text within a line.
@@ -92,8 +94,7 @@ fn squeeze(line: &str) -> String {
     format!("{}{}", &text[..indent], words.join(" "))
 }
 
-#[test]
-fn lines_are_compared_with_room_for_what_varies() {
+pub(crate) fn lines_have_room_for_what_varies(_: &Path) {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     assert!(same(
         &lines("NAME AGE\na [..]s"),
@@ -107,8 +108,7 @@ fn lines_are_compared_with_room_for_what_varies() {
     assert!(same(&lines("a[..]b[..]c"), "a1b2c"));
 }
 
-#[test]
-fn json_has_at_least_what_is_asked_for() {
+pub(crate) fn json_has_what_is_asked_for(_: &Path) {
     let said = r#"{"b":{"c":"text","n":null},"a":[1,{"x":2},3]}"#;
     let holds = |wanted: &str| same(&[wanted.to_owned()], said);
     assert!(holds(r#"{"b":{"c":"t[..]t","n":null,"absent":null}}"#));

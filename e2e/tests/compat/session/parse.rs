@@ -132,8 +132,7 @@ fn expect(step: &mut Step, line: &str) {
     }
 }
 
-#[test]
-fn a_session_is_read_as_its_notation_says() {
+pub(crate) fn files_are_read_as_their_notation_says(_: &Path) {
     let text = "# x\n<<< a.yaml\nb: 1\n>>>\n@1.34+\n~$ get a \\\n  b\nNAME\n! Warning: w\n? 3\n";
     let session = parse("n", text).unwrap();
     assert_eq!(session.files, [("a.yaml".to_owned(), "b: 1\n".to_owned())]);

@@ -20,6 +20,15 @@ pub(super) struct Usage {
     pub(super) resident_mb: f64,
 }
 
+impl Usage {
+    /// Microseconds of the servers and of the client for each of so many.
+    pub(super) fn each(&self, count: usize) -> String {
+        let us = |time: Duration| time.as_secs_f64() * 1e6 / number(count.max(1));
+        let (servers, client) = (us(self.servers), us(self.client));
+        format!("processor time of each: servers {servers:.2} us, client {client:.2} us")
+    }
+}
+
 /// Processor time so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
