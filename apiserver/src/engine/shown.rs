@@ -9,7 +9,7 @@ use serde_json::Value;
 use store::Item;
 
 use super::Engine;
-use super::settled::Settled;
+use super::settled::{Final, Settled};
 use crate::conversion::{Key, Wanted};
 use crate::object::Form;
 use crate::registry::Descriptor;
@@ -101,36 +101,58 @@ impl Engine {
         outcomes
     }
 
-    /// The answers to writes, as the versions they were written in show them.
+    /// The answers to writes, as the versions they were written in show them; those of one resource
+    /// are converted together.
     pub(super) async fn show_settled(&self, settled: &mut Settled) -> Result<(), Failure> {
-        for answer in &mut settled.answers {
-            let resource = answer.shared_resource();
-            if resource.family.is_none() {
+        let mut waiting: BTreeMap<(String, String), Vec<(usize, Value)>> = BTreeMap::new();
+        for (n, answer) in settled.answers.iter_mut().enumerate() {
+            let Some(value) = unfinished(answer.resource(), answer.form()) else {
                 continue;
-            }
-            let form = match answer.form() {
-                Form::Stored(item) => {
-                    let shown = self.show(&resource, vec![item.clone()]).await?;
-                    shown.into_iter().next().map(Form::Stored)
-                }
-                Form::Value(value) if value["kind"] == *resource.kind => {
-                    let mut value = value.clone();
-                    resource.complete(&mut value);
-                    let to = resource.api_version();
-                    if value["apiVersion"] == *to {
-                        Some(Form::Value(value))
-                    } else {
-                        let shown = self.convert(&resource, &to, vec![value]).await?;
-                        shown.into_iter().next().map(Form::Value)
-                    }
-                }
-                Form::Value(_) => None,
             };
-            if let Some(form) = form {
-                answer.set_form(form);
+            let (plural, own) = (&answer.resource().plural, answer.resource().api_version());
+            if value["apiVersion"] == *own {
+                answer.set_form(finished(answer, value));
+            } else {
+                waiting
+                    .entry((plural.clone(), own))
+                    .or_default()
+                    .push((n, value));
+            }
+        }
+        for ((_, to), group) in waiting {
+            let (places, values): (Vec<usize>, Vec<Value>) = group.into_iter().unzip();
+            let resource = settled.answers[places[0]].shared_resource();
+            let converted = self.convert(&resource, &to, values).await?;
+            for (n, value) in places.into_iter().zip(converted) {
+                let form = finished(&settled.answers[n], value);
+                settled.answers[n].set_form(form);
             }
         }
         Ok(())
+    }
+}
+
+/// The object of an answer, if it cannot be shown as it is.
+fn unfinished(resource: &Descriptor, form: &Form) -> Option<Value> {
+    let _several = resource.family.as_ref()?;
+    match form {
+        Form::Stored(item) => {
+            (!resource.shows(item, item.mod_revision)).then(|| resource.completed(item))
+        }
+        Form::Value(value) if value["kind"] == *resource.kind => {
+            let mut value = value.clone();
+            resource.complete(&mut value);
+            Some(value)
+        }
+        Form::Value(_) => None,
+    }
+}
+
+/// The answer's form, with this object.
+fn finished(answer: &Final, object: Value) -> Form {
+    match answer.form() {
+        Form::Stored(item) => Form::Stored(answer.resource().item(item, &object)),
+        Form::Value(_) => Form::Value(object),
     }
 }
 

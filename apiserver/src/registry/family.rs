@@ -198,7 +198,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn family(versions: Value, since: u64) -> Descriptor {
+    fn family(versions: &Value, since: u64) -> Descriptor {
         let spec = json!({"group": "example.com", "names": {"kind": "Foo"}, "versions": versions});
         Descriptor {
             group: "example.com".into(),
@@ -241,7 +241,7 @@ mod tests {
             (true, "v0", 5, false, Value::Null),
             (false, "v0", 11, false, Value::Null),
         ] {
-            let resource = family(with(default), 10);
+            let resource = family(&with(default), 10);
             let item = item(version, revision);
             assert_eq!(
                 resource.shows(&item, revision),

@@ -25,11 +25,13 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 const MERGE: (&str, &str) = ("content-type", "application/merge-patch+json");
 const APPLY: (&str, &str) = ("content-type", "application/apply-patch+yaml");
 
+type Spoil = fn(&mut Value);
+
 /// What the webhook was asked for, and what it does to answers.
 #[derive(Default)]
 struct State {
     asked: Vec<(String, usize)>,
-    spoil: Option<fn(&mut Value)>,
+    spoil: Option<Spoil>,
 }
 
 #[derive(Clone)]
@@ -130,7 +132,7 @@ impl Converter {
         std::mem::take(&mut self.state.lock().unwrap().asked)
     }
 
-    fn spoil(&self, how: Option<fn(&mut Value)>) {
+    fn spoil(&self, how: Option<Spoil>) {
         self.state.lock().unwrap().spoil = how;
     }
 
@@ -154,7 +156,7 @@ impl Converter {
     }
 }
 
-fn door(version: &str, name: &str, spec: Value) -> String {
+fn door(version: &str, name: &str, spec: &Value) -> String {
     json!({"apiVersion": format!("example.com/{version}"), "kind": "Door",
            "metadata": {"name": name}, "spec": spec})
     .to_string()
@@ -195,7 +197,7 @@ async fn objects_are_written_and_read_in_either_version() {
         "POST",
         V2,
         JSON,
-        door("v2", "a", json!({"address": "h:1"})),
+        door("v2", "a", &json!({"address": "h:1"})),
     )
     .await;
     assert_eq!(
@@ -217,7 +219,7 @@ async fn objects_are_written_and_read_in_either_version() {
         "POST",
         V1,
         JSON,
-        door("v1", "b", json!({"host": "g", "port": "2"})),
+        door("v1", "b", &json!({"host": "g", "port": "2"})),
     )
     .await;
     send(
@@ -225,11 +227,18 @@ async fn objects_are_written_and_read_in_either_version() {
         "POST",
         V1,
         JSON,
-        door("v1", "c", json!({"host": "f", "port": "3"})),
+        door("v1", "c", &json!({"host": "f", "port": "3"})),
     )
     .await;
     assert_eq!(converter.asked(), []);
-    let list = get(&client, V2).await;
+    lists(&client, &converter).await;
+    writes(&client).await;
+    deletes(&client, &converter).await;
+    rig.stop().await;
+}
+
+async fn lists(client: &kube::Client, converter: &Converter) {
+    let list = get(client, V2).await;
     let items = list["items"].as_array().unwrap();
     let addresses: Vec<&Value> = items.iter().map(|one| &one["spec"]).collect();
     assert_eq!(
@@ -258,11 +267,14 @@ async fn objects_are_written_and_read_in_either_version() {
         [("example.com/v2".to_owned(), 3)],
         "one call for the list"
     );
+}
 
+/// Patches, applies and updates in the version that is not stored.
+async fn writes(client: &kube::Client) {
     let patch = json!({"spec": {"address": "g:7"}}).to_string();
-    let patched = send(&client, "PATCH", &format!("{V2}/b"), MERGE, patch).await;
+    let patched = send(client, "PATCH", &format!("{V2}/b"), MERGE, patch).await;
     assert_eq!(patched["spec"]["address"], "g:7");
-    let stored = get(&client, &format!("{V1}/b")).await;
+    let stored = get(client, &format!("{V1}/b")).await;
     assert_eq!(
         (&stored["spec"]["port"], &stored["metadata"]["generation"]),
         (&json!("7"), &json!(2))
@@ -270,30 +282,35 @@ async fn objects_are_written_and_read_in_either_version() {
 
     let path = format!("{V2}/c?fieldManager=me&force=true");
     let applied = send(
-        &client,
+        client,
         "PATCH",
         &path,
         APPLY,
-        door("v2", "c", json!({"address": "e:4"})),
+        door("v2", "c", &json!({"address": "e:4"})),
     )
     .await;
     assert_eq!(applied["spec"]["address"], "e:4");
-    let mut whole = get(&client, &format!("{V2}/c")).await;
+    let mut whole = get(client, &format!("{V2}/c")).await;
     whole["spec"]["address"] = "e:5".into();
-    let updated = send(&client, "PUT", &format!("{V2}/c"), JSON, whole.to_string()).await;
+    let updated = send(client, "PUT", &format!("{V2}/c"), JSON, whole.to_string()).await;
     assert_eq!(updated["spec"]["address"], "e:5");
-    assert_eq!(get(&client, &format!("{V1}/c")).await["spec"]["port"], "5");
+    assert_eq!(get(client, &format!("{V1}/c")).await["spec"]["port"], "5");
     let dry = format!("{V2}/c?dryRun=All");
     let patch = json!({"spec": {"address": "e:6"}}).to_string();
     assert_eq!(
-        send(&client, "PATCH", &dry, MERGE, patch).await["spec"]["address"],
+        send(client, "PATCH", &dry, MERGE, patch).await["spec"]["address"],
         "e:6"
     );
+}
 
-    let gone = send(&client, "DELETE", V2, JSON, String::new()).await;
+async fn deletes(client: &kube::Client, converter: &Converter) {
+    converter.asked();
+    let gone = send(client, "DELETE", V2, JSON, String::new()).await;
     assert_eq!(gone["items"][0]["spec"], json!({"address": "h:1"}));
-    assert_eq!(get(&client, V1).await["items"], json!([]));
-    rig.stop().await;
+    // Once to look at them, and once to show them.
+    let all = ("example.com/v2".to_owned(), 3);
+    assert_eq!(converter.asked(), [all.clone(), all]);
+    assert_eq!(get(client, V1).await["items"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -304,7 +321,7 @@ async fn watches_convert_and_end_when_that_fails() {
         "POST",
         V1,
         JSON,
-        door("v1", "a", json!({"host": "h", "port": "1"})),
+        door("v1", "a", &json!({"host": "h", "port": "1"})),
     )
     .await;
     let begin = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
@@ -363,10 +380,10 @@ async fn a_webhook_that_fails_is_quoted_and_nothing_is_written() {
         "POST",
         V1,
         JSON,
-        door("v1", "a", json!({"host": "h", "port": "1"})),
+        door("v1", "a", &json!({"host": "h", "port": "1"})),
     )
     .await;
-    let spoilt: [(fn(&mut Value), &str); 4] = [
+    let spoilt: [(Spoil, &str); 4] = [
         (
             |answer| answer["response"] = Value::Null,
             "failed: no response provided",
@@ -400,7 +417,7 @@ async fn a_webhook_that_fails_is_quoted_and_nothing_is_written() {
         "POST",
         V2,
         &[JSON],
-        door("v2", "b", json!({"address": "g:1"})),
+        door("v2", "b", &json!({"address": "g:1"})),
     )
     .await;
     assert_eq!(code, 500);
@@ -413,17 +430,9 @@ async fn a_webhook_that_fails_is_quoted_and_nothing_is_written() {
     rig.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn how_a_webhook_may_be_named() {
-    let rig = Rig::start().await;
-    let client = rig.admin().await;
-    let converter = Converter {
-        url: "https://localhost:1/convert".into(),
-        ca_bundle: String::new(),
-        state: Arc::default(),
-    };
-    let good = converter.definition();
-    for (path, value, text) in [
+/// What is put in the place of a part of the definition's webhook, and what is said of it.
+fn wrong_names() -> [(&'static str, Value, &'static str); 8] {
+    [
         (
             "/clientConfig",
             json!({"service": {"name": "s", "namespace": "n"}}),
@@ -464,7 +473,20 @@ async fn how_a_webhook_may_be_named() {
             json!(["v1", "v1"]),
             "spec.conversion.conversionReviewVersions[1]: Invalid value: \"v1\": duplicate version",
         ),
-    ] {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_a_webhook_may_be_named() {
+    let rig = Rig::start().await;
+    let client = rig.admin().await;
+    let converter = Converter {
+        url: "https://localhost:1/convert".into(),
+        ca_bundle: String::new(),
+        state: Arc::default(),
+    };
+    let good = converter.definition();
+    for (path, value, text) in wrong_names() {
         let mut definition = good.clone();
         *definition
             .pointer_mut(&format!("/spec/conversion/webhook{path}"))
