@@ -60,7 +60,7 @@ fn of_definition(rule: &str, spec: &Value, old: &Value) {
             "apiVersion": "example.com/v1", "kind": "Fuzz", "metadata": {"name": "x"}, "spec": spec,
         })
     };
-    for resource in definition::descriptors(&crd) {
+    for resource in definition::descriptors(&crd, None) {
         let _created = admission::check(&resource, &whole(spec), None);
         let _updated = admission::check(&resource, &whole(spec), Some(&whole(old)));
     }

@@ -424,7 +424,8 @@ async fn rules_are_evaluated_unless_what_they_read_may_be_missing() {
     rig.create("customresourcedefinitions", definition(schema))
         .await
         .unwrap();
-    let unchecked = "<nil>: Invalid value: \"null\": some validation rules were not checked because";
+    let unchecked =
+        "<nil>: Invalid value: \"null\": some validation rules were not checked because";
     let rule = "spec: Invalid value: too many";
     for (spec, said, unsaid) in [
         (json!({"n": "x"}), unchecked, rule),
