@@ -118,6 +118,10 @@ fn without(places: &Places, set: &BTreeSet<Path>) -> Places {
 }
 
 fn prune(type_: &Type, merged: &Places, last: &BTreeSet<Path>, owned: &BTreeSet<Path>) -> Places {
+    // Who gives nothing up takes nothing away.
+    if last.is_subset(owned) {
+        return merged.clone();
+    }
     let said = |places: &Places| with_fields(type_, &said(type_, places));
     let (last, owned) = (with_fields(type_, last), with_fields(type_, owned));
     let all = said(merged);
