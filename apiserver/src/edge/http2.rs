@@ -249,7 +249,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Some(upload) => upload.put(data, ends),
             None => data.len(),
         };
-        self.session.take(stream, unread, &mut self.out);
+        // What nobody reads makes no room for more of it.
+        self.session.take(0, unread, &mut self.out);
         if ends && let Some(task) = self.tasks.get(stream) {
             line_up(&mut self.turns, task);
         }

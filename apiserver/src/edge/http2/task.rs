@@ -67,11 +67,16 @@ impl Task {
         })
     }
 
-    /// True if the peer took nothing for so long of what is there for it, and held here. Other streams
-    /// of its connection may well move.
+    /// True if the peer took nothing for so long of what is there for it, and held here, or did not end a request
+    /// that is answered. Other streams of its connection may well move.
     pub(super) fn is_stuck(&mut self, session: &Session, now: Instant, limit: Duration) -> bool {
-        let has_more = matches!(&self.work, Work::Sending { piece, .. } if !piece.is_empty());
-        if !has_more || session.room(self.stream) > 0 {
+        let waits = match &self.work {
+            Work::Asking(_) => false,
+            Work::Sending { piece, .. } => !piece.is_empty() && session.room(self.stream) == 0,
+            // For the rest of the request.
+            Work::Sent => true,
+        };
+        if !waits {
             self.stuck = None;
             return false;
         }
@@ -169,14 +174,14 @@ impl Task {
         }
     }
 
-    /// The answer is sent. The rest of the request is let in for as long as somebody reads it.
+    /// The answer is sent. The rest of the request is let in for as long as somebody reads it, and if it is
+    /// short: curl takes a stream that ends under what it still sends for a failure.
     fn end(&self, session: &mut Session, out: &mut Vec<u8>) -> Turn {
-        if self
+        let is_read = self
             .upload
             .as_ref()
-            .is_some_and(|upload| !upload.is_unread())
-            && session.knows(self.stream)
-        {
+            .is_some_and(|upload| !upload.is_unread());
+        if session.knows(self.stream) && (is_read || session.is_short(self.stream)) {
             return Turn::Waits;
         }
         session.reset(self.stream, Reason::None, out);

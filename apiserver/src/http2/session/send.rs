@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::{ALIVE, FAREWELL, PATIENCE, Session, Stage};
+use super::{ALIVE, FAREWELL, FIRST, PATIENCE, Session, Stage};
 use crate::http2::frame::{self, Reason};
 use crate::http2::hpack::encode;
 
@@ -104,6 +104,13 @@ impl Session {
     #[must_use]
     pub fn knows(&self, stream: u32) -> bool {
         self.streams.get(stream).is_some()
+    }
+
+    /// True if little of the request is still to come, or nobody said how much.
+    #[must_use]
+    pub fn is_short(&self, stream: u32) -> bool {
+        let length = self.streams.get(stream).and_then(|flow| flow.length);
+        length.is_none_or(|length| length <= u64::from(FIRST))
     }
 
     /// Gives a stream up.
