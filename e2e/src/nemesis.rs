@@ -4,7 +4,7 @@
 pub mod disk;
 pub mod net;
 
-pub use disk::Disk;
+pub use disk::{Disk, Disks};
 pub use net::Net;
 
 use std::path::Path;

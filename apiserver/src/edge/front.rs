@@ -123,15 +123,12 @@ impl Front {
 /// The id that the client gave, or one of ours.
 fn audit_id(headers: &HeaderMap) -> HeaderValue {
     let given = headers.get(AUDIT_ID).filter(|id| id.len() <= 64).cloned();
-    let mut id = given.unwrap_or_else(|| {
+    given.unwrap_or_else(|| {
         let id = uuid::Builder::from_random_bytes(ambient::seed().to_be_bytes()).into_uuid();
         let mut text = uuid::Uuid::encode_buffer();
         let text = id.hyphenated().encode_lower(&mut text);
         HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("-"))
-    });
-    // It never comes again: neither end of an HTTP/2 connection need remember it.
-    id.set_sensitive(true);
-    id
+    })
 }
 
 /// A line of the program's own log.

@@ -6,6 +6,7 @@ use serde_json::{Map as Fields, Value};
 use super::element::Element;
 use super::entries::element;
 use super::types::{List, Map, Relation, Scalar, Type};
+use crate::object::go_type;
 
 /// Everything that does not fit, as upstream words it; empty if all does.
 #[must_use]
@@ -98,18 +99,6 @@ fn go(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), String::from)
-}
-
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
 }
 
 fn of_map(map: &Map, fields: &Fields<String, Value>, path: &str, found: &mut Vec<String>) {

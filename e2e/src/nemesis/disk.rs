@@ -1,6 +1,7 @@
 //! A disk whose power can fail: a small ext4 image, mounted, that can be shut down so that all which
 //! was not synced is gone, and mounted again as after a reboot.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::ioctl::{Opcode, Setter, ioctl, opcode};
 
 use crate::nemesis::tool;
+use crate::rig::Plan;
 use crate::{Fault, Outcome};
 
 /// `EXT4_IOC_SHUTDOWN` of the kernel's `fs/ext4/ext4.h`: stops all writes to the device.
@@ -122,6 +124,36 @@ impl Disk {
     fn mount(&self) -> Outcome<()> {
         let (image, mount) = (self.image.display(), self.mount.display());
         tool(&format!("mount -o loop,noatime {image} {mount}")).map(drop)
+    }
+}
+
+/// A disk for each node of a plan, by the node's name.
+#[derive(Debug)]
+pub struct Disks(BTreeMap<String, Disk>);
+
+impl Disks {
+    /// Makes them below the root, and has the plan's nodes keep their data there.
+    ///
+    /// # Errors
+    /// When this machine does not allow it.
+    pub fn below(plan: &mut Plan, root: &Path, mebibytes: u64) -> Outcome<Self> {
+        sweep();
+        let mut disks = BTreeMap::new();
+        for name in &plan.names {
+            let disk = Disk::create(root, name, mebibytes)?;
+            plan.dirs.insert(name.clone(), disk.path().join("data"));
+            disks.insert(name.clone(), disk);
+        }
+        Ok(Self(disks))
+    }
+
+    /// The disk of a node.
+    ///
+    /// # Errors
+    /// When there is no node of this name.
+    pub fn of(&self, name: &str) -> Outcome<&Disk> {
+        let disk = self.0.get(name);
+        disk.ok_or_else(|| Fault::new(format!("`{name}` has no disk")))
     }
 }
 

@@ -1,7 +1,6 @@
 //! The power fails: file systems are shut down at random moments under load, so that everything
 //! which was not synced is gone. What was acknowledged must be there when the power is back.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,12 +8,12 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use crate::nemesis::{Disk, disk};
+use crate::Outcome;
+use crate::nemesis::Disks;
 use crate::ordeal::Verdict;
 use crate::ordeal::ledger::{Ledger, dump};
 use crate::ordeal::load::{Load, Shape};
 use crate::rig::{Plan, Stores};
-use crate::{Fault, Outcome};
 
 /// Room for log and state of the few keys that are written.
 const DISK_MEBIBYTES: u64 = 192;
@@ -54,7 +53,7 @@ struct Ordeal<'a> {
     options: &'a Options,
     // Dropped first: a disk cannot be unmounted under a process.
     stores: Stores,
-    disks: BTreeMap<String, Disk>,
+    disks: Disks,
     ledger: Ledger,
     random: StdRng,
     next: u64,
@@ -94,14 +93,8 @@ pub async fn run(options: &Options) -> Outcome<Verdict> {
 
 impl<'a> Ordeal<'a> {
     async fn start(options: &'a Options, root: &Path) -> Outcome<Self> {
-        disk::sweep();
         let mut plan = Plan::new(3, root).faults(&options.faults);
-        let mut disks = BTreeMap::new();
-        for name in plan.names.clone() {
-            let disk = Disk::create(root, &name, DISK_MEBIBYTES)?;
-            plan = plan.dir(&name, disk.path().join("data"));
-            disks.insert(name, disk);
-        }
+        let disks = Disks::below(&mut plan, root, DISK_MEBIBYTES)?;
         Ok(Self {
             options,
             stores: Stores::start(plan).await?,
@@ -125,7 +118,7 @@ impl<'a> Ordeal<'a> {
         tokio::time::sleep(Duration::from_millis(moment)).await;
         self.fail(&victims).await?;
         for name in &victims {
-            self.disk(name)?.restore()?;
+            self.disks.of(name)?.restore()?;
             self.stores.restart(name)?;
         }
         self.stores.ready().await?;
@@ -154,17 +147,12 @@ impl<'a> Ordeal<'a> {
 
     async fn fail(&mut self, victims: &[String]) -> Outcome<()> {
         for name in victims {
-            self.disk(name)?.fail()?;
+            self.disks.of(name)?.fail()?;
         }
         for name in victims {
             self.stores.kill(name).await?;
         }
         Ok(())
-    }
-
-    fn disk(&self, name: &str) -> Outcome<&Disk> {
-        let disk = self.disks.get(name);
-        disk.ok_or_else(|| Fault::new(format!("`{name}` has no disk")))
     }
 
     async fn judge(&mut self) -> Outcome<()> {

@@ -70,13 +70,6 @@ impl Plan {
         self
     }
 
-    /// With a node's data elsewhere.
-    #[must_use]
-    pub fn dir(mut self, name: &str, dir: PathBuf) -> Self {
-        self.dirs.insert(name.to_owned(), dir);
-        self
-    }
-
     /// With a network that can be cut.
     #[must_use]
     pub fn partitions(mut self) -> Self {
