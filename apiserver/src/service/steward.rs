@@ -5,6 +5,7 @@
 //! does the same, so nothing is lost with a leader.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use store::View;
@@ -22,6 +23,9 @@ use crate::pki::Authority;
 use crate::special::csr;
 use crate::status::Failure;
 use crate::user::User;
+
+/// After everything there was has been looked at.
+const REST: Duration = Duration::from_millis(20);
 
 const ACCOUNT: &str = "default";
 
@@ -69,6 +73,8 @@ impl Steward {
                     self.look(&look).await;
                 }
             }
+            // Most writes are no concern of this task: it looks at many at once.
+            tokio::time::sleep(REST).await;
         }
     }
 
