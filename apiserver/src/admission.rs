@@ -8,6 +8,8 @@ pub mod hooks;
 
 pub mod inputs;
 
+pub mod judging;
+
 pub mod labels;
 
 pub mod limits;

@@ -151,6 +151,7 @@ fn asked<'a>(
             .filter(|_| write.resource.namespaced),
         name: name_of(object, old),
         user: context.user,
+        authorizer: &context.authorizer,
         dry_run: context.desk.dry_run,
         object,
         old,

@@ -23,6 +23,19 @@ impl<'s> Scope<'s> {
         own.map(|(_, kind)| kind)
     }
 
+    /// The type of `name.field`, where that is a name of its own.
+    fn qualified(&self, name: &str, field: &str) -> Option<&Type<'s>> {
+        let whole = (name, field);
+        for (own, kind) in self.variables.iter().rev() {
+            match own.split_once('.') {
+                Some(parts) if parts == whole => return Some(kind),
+                None if *own == name => return None,
+                Some(_) | None => {}
+            }
+        }
+        None
+    }
+
     fn with(&self, variables: impl IntoIterator<Item = (&'s str, Type<'s>)>) -> Self {
         let all = self.variables.iter().cloned().chain(variables);
         Self {
@@ -43,6 +56,11 @@ pub(crate) fn check<'s>(expr: &'s Expr, scope: &Scope<'s>, problems: &mut Proble
             field,
             optional,
         } => {
+            if let (Kind::Ident(name), false) = (&operand.kind, optional)
+                && let Some(kind) = scope.qualified(name, field)
+            {
+                return kind.clone();
+            }
             let of = check(operand, scope, problems);
             maybe(*optional, select(expr.at, &of, field, problems))
         }

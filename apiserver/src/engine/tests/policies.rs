@@ -187,14 +187,9 @@ async fn parameters_and_variables() {
     rig.merge("configmaps", "limit", "", json!({"data": {"v": "x"}}))
         .await
         .unwrap();
-    let found = said(&rig, 5).await;
-    assert!(
-        found
-            .1
-            .starts_with(&format!("{DENIED}composited variable \"")),
-        "{}",
-        found.1
-    );
+    let broken = "expression '!variables.over' resulted in error: composited variable \"over\" fails to evaluate: \
+                  composited variable \"most\" fails to evaluate: type conversion error from 'string' to 'int'";
+    assert_eq!(said(&rig, 5).await, (422, format!("{DENIED}{broken}")));
     let labelled = json!({"metadata": {"labels": {"kind": "limit"}}, "data": {"v": "7"}});
     rig.merge("configmaps", "limit", "", labelled)
         .await
@@ -267,4 +262,74 @@ async fn wrong_policies_are_refused() {
     ] {
         assert!(failure.message().contains(text), "{text}\n{failure}");
     }
+}
+
+#[tokio::test]
+async fn variables_keep_their_types_and_are_composed_once() {
+    let rig = Rig::start().await;
+    // A chain longer than any stack is deep, and values that JSON cannot say.
+    let mut variables =
+        vec![json!({"name": "v0", "expression": "quantity(object.spec.resources.cpus)"})];
+    for n in 1..3_000 {
+        let expression = format!("variables.v{}", n - 1);
+        variables.push(json!({"name": format!("v{n}"), "expression": expression}));
+    }
+    variables.push(json!({"name": "asked", "expression": "timestamp('2026-01-01T00:00:00Z') + duration('1h')"}));
+    variables.push(json!({"name": "unread", "expression": "1 / 0"}));
+    let own = json!({
+        "variables": variables,
+        "validations": [
+            {"expression": "variables.v2999.isLessThan(quantity('1'))"},
+            {"expression": "variables.asked.getHours() == 1 && has(variables.unread)"},
+            {"expression": "variables.unread == 1 || true"},
+        ],
+    });
+    set(&rig, own, json!({})).await;
+    assert_eq!(said(&rig, 1).await, (200, String::new()));
+}
+
+#[tokio::test]
+async fn what_a_policy_costs_is_bounded() {
+    // Each check is dear, so that an expression may have two, and a policy as many as upstream.
+    let check = "authorizer.requestResource.check('get').allowed()";
+    let pair = format!("{check} && {check}");
+    let many = |n: usize| vec![json!({"expression": pair}); n];
+    let spent = "validation failed due to running out of cost budget, no further validation rules will be run";
+    let dear = format!("{check} && {pair}");
+    let text = format!(
+        "expression '{dear}' resulted in error: operation cancelled: actual cost limit exceeded"
+    );
+    for (validations, expected) in [
+        (many(14), (200, String::new())),
+        (many(15), (422, format!("{DENIED}{spent}"))),
+        (
+            vec![json!({"expression": dear})],
+            (422, format!("{DENIED}{text}")),
+        ),
+    ] {
+        let rig = Rig::start().await;
+        set(&rig, json!({"validations": validations}), json!({})).await;
+        assert_eq!(said(&rig, 1).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_condition_that_fails_is_weighed_by_the_actions() {
+    let rig = Rig::start().await;
+    let own = json!({
+        "validations": [{"expression": "false"}],
+        "matchConditions": [{"name": "a", "expression": "object.spec.nothing == 1"},
+                            {"name": "b", "expression": "object.spec.neither == 1"}],
+    });
+    set(&rig, own, json!({"validationActions": ["Warn"]})).await;
+    let (code, warning) = said(&rig, 1).await;
+    let failed = |field: &str| {
+        format!("expression 'object.spec.{field} == 1' resulted in error: no such key: {field}")
+    };
+    let both = format!("[{}, {}]", failed("nothing"), failed("neither"));
+    assert_eq!(code, 200);
+    assert!(
+        warning.ends_with(&format!("with binding 'b': {both}")),
+        "{warning}"
+    );
 }

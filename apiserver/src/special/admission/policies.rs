@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{default, duplicate, items, matching, not_supported, one_of, word};
-use crate::admission::expression;
+use crate::admission::expression::{self, Composed, Expression, Known, Wanted};
 use crate::names;
 use crate::status::Cause;
 
@@ -77,9 +77,14 @@ pub(super) fn check(object: &Value) -> Vec<Cause> {
         }
     }
     conditions(spec, "spec", params.is_some(), &mut causes);
-    variables(spec, params.is_some(), &mut causes);
-    validations(spec, params.is_some(), &mut causes);
-    annotations(object, params.is_some(), &mut causes);
+    let composed = variables(spec, params.is_some(), &mut causes);
+    let known = Known {
+        params: params.is_some(),
+        authorizer: true,
+        variables: Some(&composed),
+    };
+    validations(spec, known, &mut causes);
+    annotations(object, known, &mut causes);
     causes
 }
 
@@ -97,11 +102,13 @@ pub(super) fn conditions(value: &Value, place: &str, params: bool, causes: &mut 
     let mut names = Vec::new();
     for (n, condition) in all.iter().enumerate() {
         let at = format!("{place}[{n}]");
-        let known = expression::Known {
+        let known = Known {
             params,
-            variables: false,
+            authorizer: true,
+            variables: None,
         };
-        compiles(condition, "expression", "", known, &at, causes);
+        let wanted = ("expression", Wanted::Bool);
+        compiles(condition, wanted, "", known, &at, causes);
         let name = word(condition, "name");
         if name.is_empty() {
             causes.push(Cause::required(format!("{at}.name"), ""));
@@ -114,29 +121,29 @@ pub(super) fn conditions(value: &Value, place: &str, params: bool, causes: &mut 
     }
 }
 
-/// The expression must be there, and compile.
+/// The expression must be there, compile, and give what is wanted.
 fn compiles(
     value: &Value,
-    field: &str,
+    (field, wanted): (&str, Wanted),
     missing: &str,
-    known: expression::Known,
+    known: Known<'_>,
     place: &str,
     causes: &mut Vec<Cause>,
-) {
+) -> Option<Expression> {
     let text = word(value, field);
     let at = format!("{place}.{field}");
     if text.trim().is_empty() {
         causes.push(Cause::required(at, missing));
-    } else if let Err(problem) = expression::Expression::compile(text, known) {
-        causes.push(Cause::invalid(
-            at,
-            &text.into(),
-            &format!("compilation failed: {problem}"),
-        ));
+        return None;
     }
+    let made = Expression::compile(text, known, wanted);
+    made.map_err(|problem| causes.push(Cause::invalid(at, &text.into(), &problem)))
+        .ok()
 }
 
-fn variables(spec: &Value, params: bool, causes: &mut Vec<Cause>) {
+/// Checks the variables, each of which knows those before it; answers them all.
+fn variables(spec: &Value, params: bool, causes: &mut Vec<Cause>) -> Composed {
+    let mut composed = Composed::default();
     for (n, variable) in items(spec, "variables").iter().enumerate() {
         let place = format!("spec.variables[{n}]");
         let name = word(variable, "name");
@@ -149,42 +156,36 @@ fn variables(spec: &Value, params: bool, causes: &mut Vec<Cause>) {
             const TEXT: &str = "name is not a valid CEL identifier";
             causes.push(Cause::invalid(format!("{place}.name"), &name.into(), TEXT));
         }
-        let known = expression::Known {
+        let known = Known {
             params,
-            variables: true,
+            authorizer: true,
+            variables: Some(&composed),
         };
-        compiles(
-            variable,
-            "expression",
-            "expression is not specified",
-            known,
-            &place,
-            causes,
-        );
+        const MISSING: &str = "expression is not specified";
+        let wanted = ("expression", Wanted::Anything);
+        let made = compiles(variable, wanted, MISSING, known, &place, causes);
+        composed.add(name, made.as_ref());
     }
+    composed
 }
 
-fn validations(spec: &Value, params: bool, causes: &mut Vec<Cause>) {
+fn validations(spec: &Value, known: Known<'_>, causes: &mut Vec<Cause>) {
     const NONE: &str = "validations or auditAnnotations must contain at least one item";
     let all = items(spec, "validations");
     if all.is_empty() && items(spec, "auditAnnotations").is_empty() {
         causes.push(Cause::required("spec.validations", NONE));
         causes.push(Cause::required("spec.auditAnnotations", NONE));
     }
-    let known = expression::Known {
-        params,
-        variables: true,
+    // Messages are made without the authorizer.
+    let spoken = Known {
+        authorizer: false,
+        ..known
     };
     for (n, validation) in all.iter().enumerate() {
         let place = format!("spec.validations[{n}]");
-        compiles(
-            validation,
-            "expression",
-            "expression is not specified",
-            known,
-            &place,
-            causes,
-        );
+        const MISSING: &str = "expression is not specified";
+        let wanted = ("expression", Wanted::Bool);
+        compiles(validation, wanted, MISSING, known, &place, causes);
         let message = word(validation, "message");
         let at = format!("{place}.message");
         if !message.is_empty() && message.trim().is_empty() {
@@ -203,13 +204,14 @@ fn validations(spec: &Value, params: bool, causes: &mut Vec<Cause>) {
                 TEXT,
             ));
         } else if !words.is_empty() {
-            compiles(validation, "messageExpression", "", known, &place, causes);
+            let wanted = ("messageExpression", Wanted::Text);
+            compiles(validation, wanted, "", spoken, &place, causes);
         }
         one_of(validation, "reason", &REASONS, &place, causes);
     }
 }
 
-fn annotations(object: &Value, params: bool, causes: &mut Vec<Cause>) {
+fn annotations(object: &Value, known: Known<'_>, causes: &mut Vec<Cause>) {
     let all = items(&object["spec"], "auditAnnotations");
     if all.len() > ANNOTATIONS_MAX {
         let text = format!("must not have more than {ANNOTATIONS_MAX} auditAnnotations");
@@ -233,19 +235,9 @@ fn annotations(object: &Value, params: bool, causes: &mut Vec<Cause>) {
             causes.push(duplicate(format!("{place}.key"), key));
         }
         keys.push(key);
-        let known = expression::Known {
-            params,
-            variables: true,
-        };
         const MISSING: &str = "valueExpression is not specified";
-        compiles(
-            annotation,
-            "valueExpression",
-            MISSING,
-            known,
-            &place,
-            causes,
-        );
+        let wanted = ("valueExpression", Wanted::TextOrNull);
+        compiles(annotation, wanted, MISSING, known, &place, causes);
     }
 }
 

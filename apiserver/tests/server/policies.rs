@@ -1,0 +1,125 @@
+//! Policies in CEL, as clients meet them: what they may ask about rights, what they warn of, and what
+//! they leave in the audit log.
+
+use serde_json::{Value, json};
+
+use crate::rig::{Rig, raw};
+
+const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+const BINDINGS: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+async fn make(admin: &kube::Client, path: &str, object: &Value) {
+    let (code, answer) = raw(admin, "POST", path, &[], object.to_string()).await;
+    assert_eq!(code, 201, "{path} {answer}");
+}
+
+/// A policy about ConfigMaps, put to work by a binding.
+async fn set(admin: &kube::Client, name: &str, spec: Value, actions: Value) {
+    let mut whole = json!({
+        "matchConstraints": {"resourceRules": [{
+            "operations": ["CREATE", "UPDATE"], "apiGroups": [""], "apiVersions": ["v1"],
+            "resources": ["configmaps"],
+        }]},
+    });
+    for (field, value) in spec.as_object().unwrap() {
+        whole[field] = value.clone();
+    }
+    make(
+        admin,
+        POLICIES,
+        &json!({"metadata": {"name": name}, "spec": whole}),
+    )
+    .await;
+    let spec = json!({"policyName": name, "validationActions": actions});
+    make(
+        admin,
+        BINDINGS,
+        &json!({"metadata": {"name": name}, "spec": spec}),
+    )
+    .await;
+}
+
+async fn create_as(admin: &kube::Client, user: &str, map: &Value) -> (u16, Value) {
+    let headers = [("impersonate-user", user)];
+    raw(admin, "POST", MAPS, &headers, map.to_string()).await
+}
+
+/// `ann` and `bob` may create ConfigMaps, `ann` delete them as well: who cannot clean up may not
+/// create, says the policy, nor point at what a robot cannot read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_asks_about_rights() {
+    let rig = Rig::start().await;
+    let admin = rig.admin().await;
+    let grant = |name: &str, verbs: Value, subjects: Value| {
+        let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}]);
+        let role = json!({"metadata": {"name": name}, "rules": rules});
+        let reference =
+            json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name});
+        let binding =
+            json!({"metadata": {"name": name}, "roleRef": reference, "subjects": subjects});
+        (role, binding)
+    };
+    let user =
+        |name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name});
+    let robot = json!({"kind": "ServiceAccount", "name": "robot", "namespace": "default"});
+    for (role, binding) in [
+        grant(
+            "makers",
+            json!(["create"]),
+            json!([user("ann"), user("bob")]),
+        ),
+        grant("cleaners", json!(["delete"]), json!([user("ann")])),
+        grant("readers", json!(["get"]), json!([robot])),
+    ] {
+        make(&admin, &format!("{RBAC}/namespaces/default/roles"), &role).await;
+        make(
+            &admin,
+            &format!("{RBAC}/namespaces/default/rolebindings"),
+            &binding,
+        )
+        .await;
+    }
+    let spec = json!({
+        "variables": [{"name": "account", "expression": "object.data.?account.orValue('robot')"},
+                      {"name": "rights", "expression": "authorizer.serviceAccount('default', variables.account)"}],
+        "validations": [
+            {"expression": "authorizer.requestResource.check('delete').allowed()",
+             "messageExpression": "request.userInfo.username + ' cannot clean up'", "reason": "Forbidden"},
+            {"expression": "variables.rights.group('').resource('configmaps').namespace('default').check('get').allowed()",
+             "messageExpression": "variables.account + ' cannot read it'"},
+        ],
+    });
+    set(&admin, "rights", spec, json!(["Deny"])).await;
+    let map = |name: &str, account: &str| json!({"metadata": {"name": name}, "data": {"account": account}});
+    assert_eq!(create_as(&admin, "ann", &map("a", "robot")).await.0, 201);
+    let said = |answer: &Value| answer["message"].as_str().unwrap_or_default().to_owned();
+    let denied = |name: &str, text: &str| {
+        format!(
+            "configmaps \"{name}\" is forbidden: ValidatingAdmissionPolicy 'rights' with binding 'rights' \
+             denied request: {text}"
+        )
+    };
+    let (code, answer) = create_as(&admin, "bob", &map("b", "robot")).await;
+    assert_eq!(
+        (code, said(&answer)),
+        (403, denied("b", "bob cannot clean up"))
+    );
+    let (code, answer) = create_as(&admin, "ann", &map("c", "stranger")).await;
+    assert_eq!(
+        (code, said(&answer)),
+        (422, denied("c", "stranger cannot read it"))
+    );
+    // A right that is given now counts at once.
+    let (role, binding) = grant("more", json!(["delete"]), json!([user("bob")]));
+    make(&admin, &format!("{RBAC}/namespaces/default/roles"), &role).await;
+    make(
+        &admin,
+        &format!("{RBAC}/namespaces/default/rolebindings"),
+        &binding,
+    )
+    .await;
+    assert_eq!(create_as(&admin, "bob", &map("b", "robot")).await.0, 201);
+    rig.stop().await;
+}
