@@ -25,6 +25,7 @@ mod parser;
 mod problem;
 mod program;
 mod rules;
+mod scope;
 mod shape;
 mod signatures;
 mod types;

@@ -263,10 +263,8 @@ mod tests {
         let compiled = Expression::compile(text, Known::default(), Wanted::Bool)?;
         let names = vec![("object", Shape::Free.read(object))];
         let value = compiled.evaluate(&names, &mut Budget::new(2 * CALL_COST_MAX));
-        match value.map_err(|trouble| trouble.to_string())? {
-            Value::Bool(b) => Ok(b),
-            other => panic!("{other:?}"),
-        }
+        let value = value.map_err(|trouble| trouble.to_string())?;
+        Ok(matches!(value, Value::Bool(true)))
     }
 
     #[test]
@@ -291,139 +289,114 @@ mod tests {
         assert!(is_identifier("a_1") && !is_identifier("1a") && !is_identifier("in"));
     }
 
+    /// Where all variables are known: expression, what it must give, and what is wrong.
+    const WRONG: [(&str, Wanted, &str); 13] = [
+        (
+            "object.(",
+            Wanted::Bool,
+            "compilation failed: ERROR: <input>:1:8",
+        ),
+        (
+            "nothing.x",
+            Wanted::Bool,
+            "undeclared reference to 'nothing' (in container '')",
+        ),
+        ("variables.later", Wanted::Bool, "undefined field 'later'"),
+        ("request.nothing", Wanted::Bool, "undefined field 'nothing'"),
+        (
+            "object.x",
+            Wanted::Bool,
+            "must evaluate to bool but got dyn",
+        ),
+        (
+            "variables.word",
+            Wanted::Bool,
+            "must evaluate to bool but got string",
+        ),
+        (
+            "variables.word > 1",
+            Wanted::Bool,
+            "found no matching overload for '_>_' applied to '(string, int)'",
+        ),
+        (
+            "1",
+            Wanted::TextOrNull,
+            "must evaluate to one of [string null_type] but got int",
+        ),
+        (
+            "null",
+            Wanted::Text,
+            "must evaluate to string but got null_type",
+        ),
+        (
+            "authorizer.group('').resource('pods').check('get')",
+            Wanted::Bool,
+            "must evaluate to bool but got kubernetes.authorization.Decision",
+        ),
+        (
+            "authorizer.resource('x')",
+            Wanted::Bool,
+            "found no matching overload for 'resource' applied to 'kubernetes.authorization.Authorizer.(string)'",
+        ),
+        (
+            "authorizer.group('').requestResource",
+            Wanted::Bool,
+            "type 'kubernetes.authorization.GroupCheck' does not support field selection",
+        ),
+        (
+            "[1].all(authorizer, authorizer.requestResource == 1)",
+            Wanted::Bool,
+            "type 'int' does not support field selection",
+        ),
+    ];
+
+    const RIGHT: [(&str, Wanted); 8] = [
+        ("null", Wanted::TextOrNull),
+        ("variables.word", Wanted::TextOrNull),
+        ("variables.sum == 1 && params.x == 2", Wanted::Bool),
+        ("object.x", Wanted::Anything),
+        (
+            "authorizer.requestResource.check('get').allowed()",
+            Wanted::Bool,
+        ),
+        (
+            "request.options.x == 1 && 'g' in request.userInfo.groups",
+            Wanted::Bool,
+        ),
+        (
+            "namespaceObject.metadata.creationTimestamp.getFullYear() > 2000",
+            Wanted::Bool,
+        ),
+        (
+            "namespaceObject == null || namespaceObject.metadata.name == 'a'",
+            Wanted::Bool,
+        ),
+    ];
+
     #[test]
     fn what_does_not_compile_says_why() {
-        let undeclared = |name: &str| format!("undeclared reference to '{name}' (in container '')");
-        let composed = {
-            let mut composed = Composed::default();
-            let made = Expression::compile("object.n + 1", Known::default(), Wanted::Anything);
-            composed.add("sum", made.ok().as_ref());
-            let made = Expression::compile("'a' + 'b'", Known::default(), Wanted::Anything);
-            composed.add("word", made.ok().as_ref());
-            composed
-        };
+        let mut composed = Composed::default();
+        for (name, text) in [("sum", "object.n + 1"), ("word", "'a' + 'b'")] {
+            let made = Expression::compile(text, Known::default(), Wanted::Anything);
+            composed.add(name, made.ok().as_ref());
+        }
         let all = Known {
             params: true,
             authorizer: true,
             variables: Some(&composed),
         };
-        let check = "authorizer.group('').resource('pods').check('get')";
-        for (text, known, wanted, problem) in [
-            (
-                "object.(",
-                Known::default(),
-                Wanted::Bool,
-                "compilation failed: ERROR".to_owned(),
-            ),
-            (
-                "params.x",
-                Known::default(),
-                Wanted::Bool,
-                undeclared("params"),
-            ),
-            (
-                "authorizer.path('/x')",
-                Known::default(),
-                Wanted::Bool,
-                undeclared("authorizer"),
-            ),
-            (
-                "variables.x",
-                Known::default(),
-                Wanted::Bool,
-                undeclared("variables"),
-            ),
-            (
-                "variables.later",
-                all,
-                Wanted::Bool,
-                "undefined field 'later'".to_owned(),
-            ),
-            (
-                "request.nothing",
-                all,
-                Wanted::Bool,
-                "undefined field 'nothing'".to_owned(),
-            ),
-            (
-                "object.x",
-                all,
-                Wanted::Bool,
-                "must evaluate to bool but got dyn".to_owned(),
-            ),
-            (
-                "variables.word",
-                all,
-                Wanted::Bool,
-                "must evaluate to bool but got string".to_owned(),
-            ),
-            (
-                "variables.word > 1",
-                all,
-                Wanted::Bool,
-                "found no matching overload for '_>_'".to_owned(),
-            ),
-            (
-                "1",
-                all,
-                Wanted::TextOrNull,
-                "must evaluate to one of [string null_type] but got int".to_owned(),
-            ),
-            (
-                "null",
-                all,
-                Wanted::Text,
-                "must evaluate to string but got null_type".to_owned(),
-            ),
-            (
-                check,
-                all,
-                Wanted::Bool,
-                "must evaluate to bool but got kubernetes.authorization.Decision".to_owned(),
-            ),
-            (
-                "authorizer.resource('x')",
-                all,
-                Wanted::Bool,
-                "found no matching overload for 'resource' applied to \
-                 'kubernetes.authorization.Authorizer.(string)'"
-                    .to_owned(),
-            ),
-            (
-                "authorizer.group('').requestResource",
-                all,
-                Wanted::Bool,
-                "type 'kubernetes.authorization.GroupCheck' does not support field selection"
-                    .to_owned(),
-            ),
-        ] {
-            let found = Expression::compile(text, known, wanted).unwrap_err();
-            assert!(found.contains(&problem), "{text}: {found}");
+        for (text, wanted, problem) in WRONG {
+            let found = Expression::compile(text, all, wanted).unwrap_err();
+            assert!(found.contains(problem), "{text}: {found}");
         }
-        for (text, wanted) in [
-            ("null", Wanted::TextOrNull),
-            ("variables.word", Wanted::TextOrNull),
-            ("variables.sum == 1 && params.x == 2", Wanted::Bool),
-            ("object.x", Wanted::Anything),
-            (
-                "authorizer.requestResource.check('get').allowed()",
-                Wanted::Bool,
-            ),
-            (
-                "request.options.x == 1 && 'g' in request.userInfo.groups",
-                Wanted::Bool,
-            ),
-            (
-                "namespaceObject.metadata.creationTimestamp.getFullYear() > 2000",
-                Wanted::Bool,
-            ),
-            (
-                "namespaceObject == null || namespaceObject.metadata.name == 'a'",
-                Wanted::Bool,
-            ),
-        ] {
+        for (text, wanted) in RIGHT {
             let made = Expression::compile(text, all, wanted);
             assert!(made.is_ok(), "{text}: {made:?}");
+        }
+        for name in ["params", "authorizer", "variables"] {
+            let found = Expression::compile(&format!("{name}.x"), Known::default(), Wanted::Bool);
+            let problem = format!("undeclared reference to '{name}' (in container '')");
+            assert!(found.unwrap_err().contains(&problem), "{name}");
         }
     }
 

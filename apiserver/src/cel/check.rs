@@ -3,46 +3,9 @@
 use super::ast::{Expr, Fold, How, Kind, Literal, Operator};
 use super::functions;
 use super::problem::Problem;
+use super::scope::Scope;
 use super::signatures;
 use super::types::Type;
-
-/// Variables and their types.
-pub(crate) struct Scope<'s> {
-    variables: Vec<(&'s str, Type<'s>)>,
-}
-
-impl<'s> Scope<'s> {
-    pub(crate) fn of(variables: &[(&'s str, Type<'s>)]) -> Self {
-        Self {
-            variables: variables.to_vec(),
-        }
-    }
-
-    fn get(&self, name: &str) -> Option<&Type<'s>> {
-        let own = self.variables.iter().rev().find(|(own, _)| *own == name);
-        own.map(|(_, kind)| kind)
-    }
-
-    /// The type of `name.field`, where that is a name of its own.
-    fn qualified(&self, name: &str, field: &str) -> Option<&Type<'s>> {
-        let whole = (name, field);
-        for (own, kind) in self.variables.iter().rev() {
-            match own.split_once('.') {
-                Some(parts) if parts == whole => return Some(kind),
-                None if *own == name => return None,
-                Some(_) | None => {}
-            }
-        }
-        None
-    }
-
-    fn with(&self, variables: impl IntoIterator<Item = (&'s str, Type<'s>)>) -> Self {
-        let all = self.variables.iter().cloned().chain(variables);
-        Self {
-            variables: all.collect(),
-        }
-    }
-}
 
 type Problems = Vec<Problem>;
 

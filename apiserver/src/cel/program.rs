@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 
 use super::ast::{Expr, Kind};
-use super::check::{Scope, check};
+use super::check::check;
 use super::eval::{Error, Evaluator, Meter, Names};
 use super::parser::parse;
 use super::problem;
+use super::scope::Scope;
 use super::shape::Shape;
 use super::types::Type;
 use super::value::Value;

@@ -46,41 +46,39 @@ async fn create_as(admin: &kube::Client, user: &str, map: &Value) -> (u16, Value
     raw(admin, "POST", MAPS, &headers, map.to_string()).await
 }
 
+/// A Role about ConfigMaps, and who has it.
+async fn grant(admin: &kube::Client, name: &str, verb: &str, subjects: Value) {
+    let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": [verb]}]);
+    let role = json!({"metadata": {"name": name}, "rules": rules});
+    make(admin, &format!("{RBAC}/namespaces/default/roles"), &role).await;
+    let reference = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name});
+    let binding = json!({"metadata": {"name": name}, "roleRef": reference, "subjects": subjects});
+    make(
+        admin,
+        &format!("{RBAC}/namespaces/default/rolebindings"),
+        &binding,
+    )
+    .await;
+}
+
 /// `ann` and `bob` may create ConfigMaps, `ann` delete them as well: who cannot clean up may not
 /// create, says the policy, nor point at what a robot cannot read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_asks_about_rights() {
     let rig = Rig::start().await;
     let admin = rig.admin().await;
-    let grant = |name: &str, verbs: Value, subjects: Value| {
-        let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}]);
-        let role = json!({"metadata": {"name": name}, "rules": rules});
-        let reference =
-            json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name});
-        let binding =
-            json!({"metadata": {"name": name}, "roleRef": reference, "subjects": subjects});
-        (role, binding)
-    };
     let user =
         |name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name});
     let robot = json!({"kind": "ServiceAccount", "name": "robot", "namespace": "default"});
-    for (role, binding) in [
-        grant(
-            "makers",
-            json!(["create"]),
-            json!([user("ann"), user("bob")]),
-        ),
-        grant("cleaners", json!(["delete"]), json!([user("ann")])),
-        grant("readers", json!(["get"]), json!([robot])),
-    ] {
-        make(&admin, &format!("{RBAC}/namespaces/default/roles"), &role).await;
-        make(
-            &admin,
-            &format!("{RBAC}/namespaces/default/rolebindings"),
-            &binding,
-        )
-        .await;
-    }
+    grant(
+        &admin,
+        "makers",
+        "create",
+        json!([user("ann"), user("bob")]),
+    )
+    .await;
+    grant(&admin, "cleaners", "delete", json!([user("ann")])).await;
+    grant(&admin, "readers", "get", json!([robot])).await;
     let spec = json!({
         "variables": [{"name": "account", "expression": "object.data.?account.orValue('robot')"},
                       {"name": "rights", "expression": "authorizer.serviceAccount('default', variables.account)"}],
@@ -112,14 +110,7 @@ async fn a_policy_asks_about_rights() {
         (422, denied("c", "stranger cannot read it"))
     );
     // A right that is given now counts at once.
-    let (role, binding) = grant("more", json!(["delete"]), json!([user("bob")]));
-    make(&admin, &format!("{RBAC}/namespaces/default/roles"), &role).await;
-    make(
-        &admin,
-        &format!("{RBAC}/namespaces/default/rolebindings"),
-        &binding,
-    )
-    .await;
+    grant(&admin, "more", "delete", json!([user("bob")])).await;
     assert_eq!(create_as(&admin, "bob", &map("b", "robot")).await.0, 201);
     rig.stop().await;
 }

@@ -205,112 +205,101 @@ mod tests {
 
     const SECRETS: &str = "authorizer.group('').resource('secrets')";
 
+    const READS: &str =
+        "RBAC: allowed by RoleBinding \"reader-binding/a\" of Role \"reader\" to User \"ann\"";
+
+    const WATCHES: &str = "RBAC: allowed by ClusterRoleBinding \"watcher-binding\" of ClusterRole \"watcher\" to User \"ann\"";
+
+    const LISTS: &str = "RBAC: allowed by ClusterRoleBinding \"lister-binding\" of ClusterRole \"lister\" \
+                         to ServiceAccount \"robot/a\"";
+
+    const LOST: &str = "RBAC: clusterrole.rbac.authorization.k8s.io \"lost\" not found";
+
+    /// Who asks, what follows `authorizer`, and the reason, if it is allowed or there is one.
+    const CHECKS: [(&str, &str, bool, &str); 14] = [
+        (
+            "ann",
+            "group('').resource('secrets').namespace('a').name('s').check('get')",
+            true,
+            READS,
+        ),
+        (
+            "ann",
+            "group('').resource('secrets').namespace('a').name('t').check('get')",
+            false,
+            "",
+        ),
+        (
+            "ann",
+            "group('').resource('secrets').namespace('a').name('s').name('').check('get')",
+            false,
+            "",
+        ),
+        (
+            "ann",
+            "group('').resource('secrets').namespace('b').name('s').check('get')",
+            false,
+            "",
+        ),
+        (
+            "ann",
+            "group('').resource('secrets').name('s').check('get')",
+            false,
+            "",
+        ),
+        (
+            "ann",
+            "group('').resource('secrets').namespace('a').name('s').check('list')",
+            false,
+            "",
+        ),
+        (
+            "ann",
+            "group('x').resource('secrets').namespace('a').name('s').check('get')",
+            false,
+            "",
+        ),
+        (
+            "ann",
+            "group('').resource('secrets').subresource('x').namespace('a').name('s').check('get')",
+            true,
+            READS,
+        ),
+        (
+            "ann",
+            "group('').resource('secrets').fieldSelector('a=b').labelSelector('c').check('get')",
+            false,
+            "",
+        ),
+        ("ann", "path('/status').check('get')", true, WATCHES),
+        ("ann", "path('/status').check('post')", false, ""),
+        (
+            "ann",
+            "serviceAccount('a', 'robot').group('').resource('nodes').check('list')",
+            true,
+            LISTS,
+        ),
+        (
+            "ann",
+            "serviceAccount('b', 'robot').group('').resource('nodes').check('list')",
+            false,
+            "",
+        ),
+        (
+            "bob",
+            "group('').resource('nodes').check('list')",
+            false,
+            LOST,
+        ),
+    ];
+
     #[test]
     fn checks() {
-        for (user, question, verb, allowed, reason) in [
-            (
-                "ann",
-                format!("{SECRETS}.namespace('a').name('s')"),
-                "get",
-                true,
-                "RBAC: allowed by RoleBinding \"reader-binding/a\" of Role \"reader\" to User \"ann\"",
-            ),
-            (
-                "ann",
-                format!("{SECRETS}.namespace('a').name('t')"),
-                "get",
-                false,
-                "",
-            ),
-            (
-                "ann",
-                format!("{SECRETS}.namespace('a').name('s').name('')"),
-                "get",
-                false,
-                "",
-            ),
-            (
-                "ann",
-                format!("{SECRETS}.namespace('b').name('s')"),
-                "get",
-                false,
-                "",
-            ),
-            ("ann", format!("{SECRETS}.name('s')"), "get", false, ""),
-            (
-                "ann",
-                format!("{SECRETS}.namespace('a').name('s')"),
-                "list",
-                false,
-                "",
-            ),
-            (
-                "ann",
-                format!("{SECRETS}.subresource('y').namespace('a').name('s')"),
-                "get",
-                false,
-                "",
-            ),
-            (
-                "ann",
-                format!(
-                    "{SECRETS}.subresource('x').namespace('a').name('s').fieldSelector('a=b').labelSelector('c')"
-                ),
-                "get",
-                true,
-                "RBAC: allowed by RoleBinding \"reader-binding/a\" of Role \"reader\" to User \"ann\"",
-            ),
-            (
-                "ann",
-                "authorizer.group('x').resource('secrets').namespace('a').name('s')".into(),
-                "get",
-                false,
-                "",
-            ),
-            (
-                "ann",
-                "authorizer.path('/status')".into(),
-                "get",
-                true,
-                "RBAC: allowed by ClusterRoleBinding \"watcher-binding\" of ClusterRole \"watcher\" to User \"ann\"",
-            ),
-            (
-                "ann",
-                "authorizer.path('/status')".into(),
-                "post",
-                false,
-                "",
-            ),
-            (
-                "ann",
-                "authorizer.serviceAccount('a', 'robot').group('').resource('nodes')".into(),
-                "list",
-                true,
-                "RBAC: allowed by ClusterRoleBinding \"lister-binding\" of ClusterRole \"lister\" \
-                 to ServiceAccount \"robot/a\"",
-            ),
-            (
-                "ann",
-                "authorizer.serviceAccount('b', 'robot').group('').resource('nodes')".into(),
-                "list",
-                false,
-                "",
-            ),
-            (
-                "bob",
-                "authorizer.group('').resource('nodes')".into(),
-                "list",
-                false,
-                "RBAC: clusterrole.rbac.authorization.k8s.io \"lost\" not found",
-            ),
-        ] {
-            let decision = format!("{question}.check('{verb}')");
+        for (user, question, allowed, reason) in CHECKS {
+            let decision = format!("authorizer.{question}");
             let text = format!("[dyn({decision}.allowed()), dyn({decision}.reason())]");
-            assert_eq!(
-                evaluate(user, &text),
-                Ok(json!([allowed, reason])),
-                "{user} {question} {verb}"
-            );
+            let expected = json!([allowed, reason]);
+            assert_eq!(evaluate(user, &text), Ok(expected), "{user} {question}");
             let failed = format!("{decision}.errored() || {decision}.error() != ''");
             assert_eq!(evaluate(user, &failed), Ok(json!(false)));
         }
