@@ -18,6 +18,8 @@ pub mod matching;
 
 pub mod naming;
 
+pub mod notes;
+
 pub mod policy;
 
 pub mod quota;

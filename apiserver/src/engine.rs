@@ -278,7 +278,7 @@ impl Engine {
             dry_run,
             named: false,
         };
-        let docket = self.docket(dry_run);
+        let docket = self.docket(dry_run, &call.annotations);
         let plan = |world: &mut crate::world::World| {
             let mut context = self.context(call, &registry, docket.desk());
             crate::verbs::run(world, write, &mut context).map(|answer| vec![answer])
@@ -309,7 +309,7 @@ impl Engine {
             dry_run,
             named: false,
         };
-        let docket = self.docket(dry_run);
+        let docket = self.docket(dry_run, &call.annotations);
         let plan = |world: &mut crate::world::World| {
             let context = self.context(call, &registry, docket.desk());
             collection::run(world, &wanted, &context)
@@ -344,7 +344,7 @@ impl Engine {
             dry_run,
             named: named.is_some(),
         };
-        let docket = self.docket(dry_run);
+        let docket = self.docket(dry_run, &call.annotations);
         let compute = |world: &mut crate::world::World| {
             let mut context = Context {
                 user: &call.user,

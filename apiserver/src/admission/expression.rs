@@ -144,13 +144,30 @@ impl Expression {
         names: &dyn Names<'a>,
         budget: &mut Budget,
     ) -> Result<Value<'a>, Trouble> {
-        let value = budget.run(|meter| self.program.run(names, meter));
-        value.map_err(|error| match error {
-            EvaluationError::BudgetSpent => Trouble::Spent,
+        Ok(budget.run(|meter| self.program.run(names, meter))?)
+    }
+
+    /// Evaluates to JSON.
+    ///
+    /// # Errors
+    /// In CEL's words.
+    pub(crate) fn answer(
+        &self,
+        names: &dyn Names<'_>,
+        budget: &mut Budget,
+    ) -> Result<Json, Trouble> {
+        Ok(budget.run(|meter| self.program.run(names, meter)?.to_json(meter))?)
+    }
+}
+
+impl From<EvaluationError> for Trouble {
+    fn from(error: EvaluationError) -> Self {
+        match error {
+            EvaluationError::BudgetSpent => Self::Spent,
             EvaluationError::CallTooCostly(_)
             | EvaluationError::NoSuchOverload
-            | EvaluationError::Failed(_) => Trouble::Failed(error.to_string()),
-        })
+            | EvaluationError::Failed(_) => Self::Failed(error.to_string()),
+        }
     }
 }
 

@@ -199,7 +199,9 @@ fn ask_validating(
     old: Option<&Value>,
 ) -> Result<Vec<String>, Failure> {
     let asked = asked(write, context, object, old);
-    let mut warnings = policy::validate(world, &snapshot.policies, context.registry, &asked)?;
+    let policies = &snapshot.policies;
+    let mut warnings =
+        rulings.note(|notes| policy::validate(world, policies, context.registry, &asked, notes))?;
     let said = put(world, context, rulings, &snapshot.validating, |asking| {
         webhooks::validate(asking, &asked)
     });

@@ -12,12 +12,13 @@ use super::matching::{Asked, shown};
 use super::policy::{Binding, Compiled, Policy};
 use super::review;
 use super::snapshot::word;
+use crate::authorize::Authorizer;
 use crate::cel::rights::{Right, Subject};
 use crate::cel::{Budget, Error, Names, Shape, Special, Value};
 use crate::keys;
 use crate::object;
 use crate::registry::{Descriptor, Registry};
-use crate::user::Attributes;
+use crate::user::{Attributes, User};
 use crate::world::World;
 
 /// What is known of a request, for expressions to read.
@@ -32,6 +33,19 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Of two objects and a user, with nothing around them.
+    #[must_use]
+    pub fn of(object: Json, old: Json, user: User, authorizer: Authorizer) -> Self {
+        Self {
+            object,
+            old,
+            request: Json::Null,
+            namespace: Json::Null,
+            subject: Arc::new(Subject { user, authorizer }),
+            resource: Arc::default(),
+        }
+    }
+
     /// Of a request, as the matched version of the resource shows it.
     #[must_use]
     pub fn new(world: &mut World, asked: &Asked<'_>, matched: &Descriptor) -> Self {
@@ -41,17 +55,12 @@ impl Facts {
             map.remove("oldObject");
         }
         let around = asked.namespace.and_then(|name| namespace(world, name));
-        let subject = Subject {
-            user: asked.user.clone(),
-            authorizer: asked.authorizer.clone(),
-        };
+        let (object, old) = (shown(asked.object, matched), shown(asked.old, matched));
         Self {
-            object: shown(asked.object, matched),
-            old: shown(asked.old, matched),
             request,
             namespace: around.map_or(Json::Null, |one| (*one).clone()),
-            subject: Arc::new(subject),
             resource: Arc::new(attributes(asked)),
+            ..Self::of(object, old, asked.user.clone(), asked.authorizer.clone())
         }
     }
 }
@@ -162,6 +171,14 @@ impl<'a> Inputs<'a> {
                 Trouble::Failed(format!("expression '{text}' resulted in error: {problem}"))
             }
         })
+    }
+
+    /// The value of an expression that reads no variables, as JSON.
+    ///
+    /// # Errors
+    /// In CEL's words.
+    pub fn answer(&mut self, expression: &Expression) -> Result<Json, Trouble> {
+        expression.answer(&self.given, &mut self.budget)
     }
 
     /// Composes the variables an expression may read, and those these read, each once. Why one cannot

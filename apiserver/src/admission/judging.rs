@@ -1,4 +1,4 @@
-//! Judging a request by a policy: match conditions, validations, and the messages these make.
+//! Judging a request by a policy: match conditions, validations, and the messages and notes these make.
 //!
 //! Rules, texts and budgets: upstream's `pkg/admission/plugin/policy/validating/validator.go`.
 
@@ -14,6 +14,25 @@ const MESSAGE_BYTES_MAX: usize = 5 << 10;
 
 /// What all match conditions may cost together, as upstream.
 const CONDITIONS_COST_MAX: u64 = OBJECT_COST_MAX / 4;
+
+/// What a policy says of a request.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Judgement {
+    pub(super) objections: Vec<Objection>,
+    /// Annotations for the audit log.
+    pub(super) annotations: Vec<(String, String)>,
+    /// Why annotations cannot be made, which denies the request.
+    pub(super) faults: Vec<String>,
+}
+
+impl Judgement {
+    fn failure(problem: String) -> Self {
+        Self {
+            objections: vec![Objection::failure(0, problem)],
+            ..Self::default()
+        }
+    }
+}
 
 /// What a policy has against a request.
 #[derive(Debug, PartialEq)]
@@ -36,16 +55,16 @@ impl Objection {
     }
 }
 
-/// Everything a policy has against a request under a binding.
+/// What a policy says of a request under a binding, once for each of its parameters.
 ///
 /// # Errors
 /// Why the binding cannot be used.
-pub(super) fn objections(
+pub(super) fn judgements(
     world: &mut World,
     parties: &Parties<'_>,
     registry: &Registry,
     matched: &Descriptor,
-) -> Result<Vec<Objection>, String> {
+) -> Result<Vec<Judgement>, String> {
     let Parties {
         policy,
         binding,
@@ -61,17 +80,31 @@ pub(super) fn objections(
         let mut inputs = Inputs::new(&facts, param.as_ref());
         judge(policy, &mut inputs)
     });
-    Ok(each.flatten().collect())
+    Ok(each.collect())
 }
 
-/// What a policy has against a request. Its own failures are objections, unless it fails open.
-fn judge(policy: &Policy, inputs: &mut Inputs<'_>) -> Vec<Objection> {
+/// What a policy says of a request. Its own failures are objections, unless it fails open.
+fn judge(policy: &Policy, inputs: &mut Inputs<'_>) -> Judgement {
     match hold(&policy.conditions, inputs) {
         Ok(true) => {}
-        Ok(false) => return Vec::new(),
-        Err(_) if policy.fails_open => return Vec::new(),
-        Err(problem) => return vec![Objection::failure(0, problem)],
+        Ok(false) => return Judgement::default(),
+        Err(_) if policy.fails_open => return Judgement::default(),
+        Err(problem) => return Judgement::failure(problem),
     }
+    let objections = validate(policy, inputs);
+    match annotate(policy, inputs) {
+        Ok((annotations, faults)) => Judgement {
+            objections,
+            annotations,
+            faults,
+        },
+        Err(_) if policy.fails_open => Judgement::default(),
+        Err(problem) => Judgement::failure(problem),
+    }
+}
+
+/// The validations that do not hold.
+fn validate(policy: &Policy, inputs: &mut Inputs<'_>) -> Vec<Objection> {
     inputs.grant(OBJECT_COST_MAX);
     let mut broken = Vec::new();
     for (index, validation) in policy.validations.iter().enumerate() {
@@ -94,6 +127,37 @@ fn judge(policy: &Policy, inputs: &mut Inputs<'_>) -> Vec<Objection> {
         }
     }
     objections
+}
+
+type Annotated = (Vec<(String, String)>, Vec<String>);
+
+/// The audit annotations a policy makes, and why others cannot be made.
+///
+/// # Errors
+/// Nothing is left to make them.
+fn annotate(policy: &Policy, inputs: &mut Inputs<'_>) -> Result<Annotated, String> {
+    inputs.grant(OBJECT_COST_MAX);
+    let (mut annotations, mut faults) = (Vec::new(), Vec::new());
+    for annotation in &policy.annotations {
+        match inputs.evaluate(&annotation.value, &policy.variables) {
+            Ok(Value::String(text)) if !text.trim().is_empty() => {
+                annotations.push((annotation.key.clone(), text.trim().to_owned()));
+            }
+            Ok(Value::String(_) | Value::Null) => {}
+            Ok(other) => {
+                let text = annotation.value.as_ref().map_or("", Expression::text);
+                faults.push(format!(
+                    "valueExpression '{text}' resulted in unsupported return type: {}. Return type must be \
+                     either string or null.",
+                    other.type_name()
+                ));
+            }
+            Err(Trouble::Spent) => return Err(Trouble::Spent.to_string()),
+            Err(Trouble::Failed(_)) if policy.fails_open => {}
+            Err(Trouble::Failed(problem)) => faults.push(problem),
+        }
+    }
+    Ok((annotations, faults))
 }
 
 /// True if all conditions hold; one that does not settles it, whatever the others come to.

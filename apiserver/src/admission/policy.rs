@@ -6,8 +6,9 @@ use serde_json::Value as Json;
 
 use super::expression::{Composed, Expression, Known, Wanted};
 use super::inputs::{Variables, namespace};
-use super::judging::{self, Objection};
+use super::judging::{self, Judgement, Objection};
 use super::matching::{Asked, Matching};
+use super::notes::{self, Notes};
 use super::snapshot::word;
 use crate::metadata;
 use crate::registry::{Descriptor, Registry};
@@ -26,6 +27,7 @@ pub struct Policy {
     /// Composed variables, in order.
     pub(super) variables: Variables,
     pub(super) validations: Vec<Validation>,
+    pub(super) annotations: Vec<Annotation>,
     pub(super) fails_open: bool,
     bindings: Vec<Binding>,
 }
@@ -39,6 +41,13 @@ pub(super) struct Validation {
     pub(super) message: String,
     pub(super) message_expression: Option<Compiled>,
     pub(super) reason: String,
+}
+
+/// An annotation for the audit log.
+#[derive(Debug)]
+pub(super) struct Annotation {
+    pub(super) key: String,
+    pub(super) value: Compiled,
 }
 
 /// A binding of a policy.
@@ -104,6 +113,12 @@ impl Policy {
             variables,
             validations: list(spec, "validations")
                 .map(|one| Validation::of(one, known))
+                .collect(),
+            annotations: list(spec, "auditAnnotations")
+                .map(|one| Annotation {
+                    key: word(one, "key").to_owned(),
+                    value: compile(one, "valueExpression", known, Wanted::TextOrNull),
+                })
                 .collect(),
             fails_open: word(spec, "failurePolicy") == "Ignore",
             bindings: own.map(Binding::of).collect(),
@@ -175,8 +190,13 @@ pub fn validate(
     policies: &[Policy],
     registry: &Registry,
     asked: &Asked<'_>,
+    notes: &mut Notes,
 ) -> Result<Vec<String>, Failure> {
-    let mut findings = Findings::default();
+    let mut findings = Findings {
+        notes,
+        warnings: Vec::new(),
+        denied: None,
+    };
     for policy in policies {
         let Some(matched) = about(world, &policy.matching, registry, asked) else {
             continue;
@@ -195,11 +215,11 @@ pub fn validate(
                 binding,
                 asked,
             };
-            match judging::objections(world, &parties, registry, &matched) {
+            match judging::judgements(world, &parties, registry, &matched) {
                 Err(problem) => findings.deny(&parties, &problem, ""),
-                Ok(objections) => {
-                    for objection in &objections {
-                        findings.weigh(&parties, objection);
+                Ok(judgements) => {
+                    for judgement in &judgements {
+                        findings.take(&parties, judgement);
                     }
                 }
             }
@@ -235,14 +255,27 @@ pub(super) struct Parties<'a> {
 }
 
 /// What comes of all policies. One that denies keeps no other from speaking.
-#[derive(Debug, Default)]
-struct Findings {
+#[derive(Debug)]
+struct Findings<'n> {
+    notes: &'n mut Notes,
     warnings: Vec<String>,
     /// The first denial.
     denied: Option<Failure>,
 }
 
-impl Findings {
+impl Findings<'_> {
+    fn take(&mut self, parties: &Parties<'_>, judgement: &Judgement) {
+        for objection in &judgement.objections {
+            self.weigh(parties, objection);
+        }
+        for (key, value) in &judgement.annotations {
+            self.notes.publish(&parties.policy.name, key, value);
+        }
+        for fault in &judgement.faults {
+            self.deny(parties, fault, "");
+        }
+    }
+
     /// What follows from an objection under a binding.
     fn weigh(&mut self, parties: &Parties<'_>, objection: &Objection) {
         let (own, bound) = (&parties.policy.name, &parties.binding.name);
@@ -250,9 +283,13 @@ impl Findings {
         for action in &parties.binding.actions {
             match action.as_str() {
                 "Deny" => self.deny(parties, message, &objection.reason),
-                "Audit" => {
-                    tracing::info!(policy = own, binding = bound, message, "a policy objects");
-                }
+                "Audit" => self.notes.fail(notes::Failure {
+                    message: message.clone(),
+                    policy: own.clone(),
+                    binding: bound.clone(),
+                    expression_index: objection.index,
+                    validation_actions: parties.binding.actions.clone(),
+                }),
                 "Warn" => self.warnings.push(format!(
                     "Validation failed for ValidatingAdmissionPolicy '{own}' with binding '{bound}': {message}"
                 )),

@@ -1,6 +1,10 @@
 //! Policies in CEL, as clients meet them: what they may ask about rights, what they warn of, and what
 //! they leave in the audit log.
 
+use std::time::Duration;
+
+use apiserver::AuditOptions;
+use apiserver::audit::Policy;
 use serde_json::{Value, json};
 
 use crate::rig::{Rig, raw};
@@ -113,4 +117,72 @@ async fn a_policy_asks_about_rights() {
     grant(&admin, "more", "delete", json!([user("bob")])).await;
     assert_eq!(create_as(&admin, "bob", &map("b", "robot")).await.0, 201);
     rig.stop().await;
+}
+
+/// What the audit log says of the writes of ConfigMaps: code and annotations.
+fn annotated(log: &str) -> Vec<(u64, Value)> {
+    let notes = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let ours = notes.filter(|note| {
+        note["objectRef"]["resource"] == "configmaps"
+            || note["objectRef"]["resource"] == "transactions"
+    });
+    ours.map(|note| {
+        let code = note["responseStatus"]["code"].as_u64().unwrap();
+        (code, note["annotations"].clone())
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_warn_and_leave_notes_in_the_audit_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.json");
+    let rules = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n\
+                 - {level: None, userGroups: ['stoa:controllers', 'stoa:servers']}\n- {level: Metadata}\n";
+    let audit = AuditOptions {
+        path: path.clone(),
+        policy: Policy::parse(rules).unwrap(),
+        file_bytes: 1 << 20,
+        backups: 1,
+        age: Duration::ZERO,
+    };
+    let rig = Rig::with(dir, |options| options.audit = Some(audit)).await;
+    let admin = rig.admin().await;
+    let spec = json!({
+        "validations": [{"expression": "object.data.size() < 2", "message": "too much"}],
+        "auditAnnotations": [{"key": "size", "valueExpression": "string(object.data.size())"}],
+    });
+    set(&admin, "sizes", spec, json!(["Audit", "Warn"])).await;
+    let map = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}, "data": data});
+    let (small, large) = (json!({"a": "1"}), json!({"a": "1", "b": "2"}));
+    make(&admin, MAPS, &map("small", small.clone())).await;
+    let request = http::Request::post(MAPS).header("content-type", "application/json");
+    let body = map("large", large.clone()).to_string().into_bytes();
+    let answer = admin
+        .send(request.body(body.into()).unwrap())
+        .await
+        .unwrap();
+    let warning = "299 - \"Validation failed for ValidatingAdmissionPolicy 'sizes' with binding 'sizes': too much\"";
+    assert_eq!(answer.headers()["warning"], warning);
+    let op = |map: Value| json!({"apiVersion": "v1", "resource": "configmaps", "namespace": "default", "verb": "create", "body": map});
+    let bundle = json!({"apiVersion": "stoa.dev/v1", "kind": "Transaction", "operations": [
+        op(map("s", small)), op(map("l", large)),
+    ]});
+    let transactions = "/apis/stoa.dev/v1/transactions";
+    let done = raw(&admin, "POST", transactions, &[], bundle.to_string()).await;
+    assert_eq!(done.0, 200, "{}", done.1);
+    drop(admin);
+    let _dir = rig.stop().await;
+    let failure = r#"[{"message":"too much","policy":"sizes","binding":"sizes","expressionIndex":0,"validationActions":["Audit","Warn"]}]"#;
+    let key = "validation.policy.admission.k8s.io/validation_failure";
+    assert_eq!(
+        annotated(&std::fs::read_to_string(&path).unwrap()),
+        [
+            (201, json!({"sizes/size": "1"})),
+            (201, json!({"sizes/size": "2", key: failure})),
+            (200, json!({"sizes/size": "1, 2", key: failure})),
+        ]
+    );
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::rig::{Rig, config_map, task};
+use super::rig::{Rig, config_map, json_body, task};
+use crate::call::Annotations;
 use crate::user::User;
 
 fn policy(spec: Value) -> Value {
@@ -332,4 +333,106 @@ async fn a_condition_that_fails_is_weighed_by_the_actions() {
         warning.ends_with(&format!("with binding 'b': {both}")),
         "{warning}"
     );
+}
+
+/// What the creation of a task leaves in the audit log.
+async fn noted(rig: &Rig, priority: i64) -> (u16, Vec<(String, String)>) {
+    let mut asked = task("x");
+    asked["spec"]["priority"] = json!(priority);
+    let annotations = Annotations::default();
+    let reply = rig.call("tasks", Some("default"), |call| {
+        call.body = json_body(&asked);
+        call.params.dry_run = true;
+        call.annotations = annotations.clone();
+    });
+    let code = reply.await.map_or_else(|failure| failure.code(), |_| 201);
+    (code, annotations.get().into_iter().collect())
+}
+
+#[tokio::test]
+async fn policies_leave_notes() {
+    let rig = Rig::start().await;
+    let own = json!({
+        "validations": [
+            {"expression": "object.spec.priority < 5", "message": "too <important>"},
+            {"expression": "object.spec.priority < 7", "message": "far too important"},
+        ],
+        "auditAnnotations": [
+            {"key": "priority", "valueExpression": "' it is ' + string(object.spec.priority) + ' '"},
+            {"key": "nothing", "valueExpression": "null"},
+            {"key": "blank", "valueExpression": "'  '"},
+        ],
+    });
+    set(&rig, own, json!({"validationActions": ["Deny", "Audit"]})).await;
+    let priority = |text: &str| ("p/priority".to_owned(), text.to_owned());
+    assert_eq!(noted(&rig, 1).await, (201, vec![priority("it is 1")]));
+    let failure = |message: &str, index: usize| {
+        let actions = r#"["Deny","Audit"]"#;
+        format!(
+            r#"{{"message":"{message}","policy":"p","binding":"b","expressionIndex":{index},"validationActions":{actions}}}"#
+        )
+    };
+    let key = "validation.policy.admission.k8s.io/validation_failure".to_owned();
+    let one = format!("[{}]", failure("too <important>", 0));
+    // What is denied is noted as well, and every policy has its say.
+    assert_eq!(
+        noted(&rig, 5).await,
+        (422, vec![priority("it is 5"), (key.clone(), one)])
+    );
+    let both = format!(
+        "[{},{}]",
+        failure("too <important>", 0),
+        failure("far too important", 1)
+    );
+    assert_eq!(
+        noted(&rig, 9).await,
+        (422, vec![priority("it is 9"), (key, both)])
+    );
+}
+
+#[tokio::test]
+async fn a_note_that_cannot_be_made_denies_unless_the_policy_fails_open() {
+    let text = "expression 'string(object.spec.nothing)' resulted in error: no such key: nothing";
+    for (failure_policy, expected) in [
+        ("Fail", (422, format!("{DENIED}{text}"))),
+        ("Ignore", (200, String::new())),
+    ] {
+        let rig = Rig::start().await;
+        let own = json!({"failurePolicy": failure_policy, "auditAnnotations": [
+            {"key": "k", "valueExpression": "string(object.spec.nothing)"},
+        ]});
+        set(&rig, own, json!({"validationActions": ["Audit"]})).await;
+        assert_eq!(said(&rig, 1).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn wrong_notes_and_kinds_of_parameters_are_refused() {
+    let rig = Rig::start().await;
+    let long = format!("'{}'", "x".repeat(6_000));
+    let failure = rig
+        .create(
+            "validatingadmissionpolicies",
+            policy(json!({
+                "paramKind": {"apiVersion": "A_b/V1", "kind": "1x"},
+                "auditAnnotations": [
+                    {"key": "a b", "valueExpression": "'x'"}, {"key": "ok", "valueExpression": " "},
+                    {"key": "ok", "valueExpression": "1"}, {"key": "long", "valueExpression": long},
+                ],
+            })),
+        )
+        .await
+        .unwrap_err();
+    for text in [
+        "spec.paramKind.apiVersion: Invalid value: \"A_b\": a lowercase RFC 1123 subdomain must consist of",
+        "spec.paramKind.apiVersion: Invalid value: \"V1\": a DNS-1035 label must consist of",
+        "spec.paramKind.kind: Invalid value: \"1x\": may have mixed case, but should otherwise match: a DNS-1035 label",
+        "spec.auditAnnotations[0].key: Invalid value: \"p/a b\": name part must consist of",
+        "spec.auditAnnotations[1].valueExpression: Required value: valueExpression is not specified",
+        "spec.auditAnnotations[2].key: Duplicate value: \"ok\"",
+        "spec.auditAnnotations[2].valueExpression: Invalid value: \"1\": must evaluate to one of [string null_type] but got int",
+        "spec.auditAnnotations[3].valueExpression: Required value: must not exceed 5120 bytes in length",
+    ] {
+        assert!(failure.message().contains(text), "{text}\n{failure}");
+    }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authorize::Policy;
 use crate::bootstrap::ensure_system_objects;
-use crate::call::{Body, Call, List, Media, Reply, TransactionCall, Verb};
+use crate::call::{Annotations, Body, Call, List, Media, Reply, TransactionCall, Verb};
 use crate::engine::Engine;
 use crate::object;
 use crate::params::Params;
@@ -161,6 +161,7 @@ impl Rig {
             body: Body::default(),
             now: now(),
             seed: self.seed(),
+            annotations: Annotations::default(),
         };
         adjust(&mut call);
         self.engine.call(call).await
@@ -351,6 +352,7 @@ impl Rig {
             params: Params::default(),
             now: now(),
             seed: self.seed(),
+            annotations: Annotations::default(),
         };
         self.engine
             .transaction(call)

@@ -22,6 +22,9 @@ const CONDITIONS_MAX: usize = 64;
 /// Annotations one policy may make, as upstream.
 const ANNOTATIONS_MAX: usize = 20;
 
+/// Longest expression for the value of one, as upstream.
+const ANNOTATION_BYTES_MAX: usize = 5 << 10;
+
 /// Fills in the failure policy and the selectors.
 pub(super) fn complete(object: &mut Value) {
     if let Some(spec) = object["spec"].as_object_mut() {
@@ -58,11 +61,7 @@ pub(super) fn check(object: &Value) -> Vec<Cause> {
     );
     let params = spec.get("paramKind").filter(|kind| !kind.is_null());
     if let Some(kind) = params {
-        for field in ["apiVersion", "kind"] {
-            if word(kind, field).is_empty() {
-                causes.push(Cause::required(format!("spec.paramKind.{field}"), ""));
-            }
-        }
+        param_kind(kind, &mut causes);
     }
     match spec
         .get("matchConstraints")
@@ -86,6 +85,41 @@ pub(super) fn check(object: &Value) -> Vec<Cause> {
     validations(spec, known, &mut causes);
     annotations(object, known, &mut causes);
     causes
+}
+
+fn param_kind(param: &Value, causes: &mut Vec<Cause>) {
+    const API_VERSION: &str = "spec.paramKind.apiVersion";
+    const KIND: &str = "spec.paramKind.kind";
+    let mut wrong = |place: &str, found: &str, problem: &str| {
+        causes.push(Cause::invalid(place, &found.into(), problem));
+    };
+    let (whole, kind) = (word(param, "apiVersion"), word(param, "kind"));
+    let (group, version) = whole.split_once('/').unwrap_or(("", whole));
+    if version.contains('/') {
+        let problem = format!("unexpected GroupVersion string: {whole}");
+        wrong(API_VERSION, whole, &problem);
+    } else if !whole.is_empty() {
+        let problem = names::dns_subdomain(group).filter(|_| !group.is_empty());
+        if let Some(problem) = problem {
+            wrong(API_VERSION, group, &problem);
+        }
+        match names::dns1035_label(version) {
+            _ if version.is_empty() => wrong(API_VERSION, whole, "version must be specified"),
+            Some(problem) => wrong(API_VERSION, version, &problem),
+            None => {}
+        }
+    }
+    let problem = names::dns1035_label(&kind.to_lowercase()).filter(|_| !kind.is_empty());
+    if let Some(problem) = problem {
+        let text = format!("may have mixed case, but should otherwise match: {problem}");
+        wrong(KIND, kind, &text);
+    }
+    for (place, _) in [(API_VERSION, whole), (KIND, kind)]
+        .into_iter()
+        .filter(|(_, found)| found.is_empty())
+    {
+        causes.push(Cause::required(place, ""));
+    }
 }
 
 /// `matchConditions` of a webhook or a policy.
@@ -221,23 +255,36 @@ fn annotations(object: &Value, known: Known<'_>, causes: &mut Vec<Cause>) {
             &text,
         ));
     }
+    let policy = crate::metadata::text(object, "name");
     let mut keys = Vec::new();
     for (n, annotation) in all.iter().enumerate() {
         let place = format!("spec.auditAnnotations[{n}]");
         let key = word(annotation, "key");
-        if let Some(problem) = names::label_key(key) {
+        let whole = format!("{policy}/{key}");
+        let problem = match policy {
+            "" => Some((key, "requires metadata.name be non-empty".to_owned())),
+            _ => names::label_key(&whole).map(|problem| (&*whole, problem)),
+        };
+        if let Some((found, problem)) = problem {
             causes.push(Cause::invalid(
                 format!("{place}.key"),
-                &key.into(),
+                &found.into(),
                 &problem,
             ));
-        } else if keys.contains(&key) {
+        }
+        let at = format!("{place}.valueExpression");
+        if word(annotation, "valueExpression").trim().len() > ANNOTATION_BYTES_MAX {
+            let text = format!("must not exceed {ANNOTATION_BYTES_MAX} bytes in length");
+            causes.push(Cause::required(at, &text));
+        } else {
+            const MISSING: &str = "valueExpression is not specified";
+            let wanted = ("valueExpression", Wanted::TextOrNull);
+            compiles(annotation, wanted, MISSING, known, &place, causes);
+        }
+        if keys.contains(&key) {
             causes.push(duplicate(format!("{place}.key"), key));
         }
         keys.push(key);
-        const MISSING: &str = "valueExpression is not specified";
-        let wanted = ("valueExpression", Wanted::TextOrNull);
-        compiles(annotation, wanted, MISSING, known, &place, causes);
     }
 }
 
