@@ -186,3 +186,36 @@ async fn policies_warn_and_leave_notes_in_the_audit_log() {
         ]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_knows_what_time_it_is_elsewhere() {
+    let rig = Rig::start().await;
+    let admin = rig.admin().await;
+    let spec = json!({
+        "variables": [{"name": "at", "expression": "timestamp(object.data.at)"}],
+        "validations": [{
+            "expression": "variables.at.getHours(object.data.place) < 17",
+            "messageExpression": "'nobody works at ' + string(variables.at.getHours(object.data.place))",
+        }],
+    });
+    set(&admin, "hours", spec, json!(["Deny"])).await;
+    let map = |place: &str| json!({"metadata": {"name": "m"}, "data": {"at": "2026-07-15T20:30:00Z", "place": place}});
+    for (place, code, text) in [
+        ("America/New_York", 201, ""),
+        ("Europe/Berlin", 422, "denied request: nobody works at 22"),
+        (
+            "Europe/Atlantis",
+            422,
+            "denied request: expression 'variables.at.getHours(object.data.place) < 17' resulted in error: \
+             unknown time zone Europe/Atlantis",
+        ),
+    ] {
+        let answer = raw(&admin, "POST", MAPS, &[], map(place).to_string()).await;
+        let said = answer.1["message"].as_str().unwrap_or_default();
+        assert!(
+            answer.0 == code && said.ends_with(text),
+            "{place} {answer:?}"
+        );
+    }
+    rig.stop().await;
+}
