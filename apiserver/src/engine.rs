@@ -216,8 +216,7 @@ impl Engine {
             other => other?,
         };
         let place = (&**resource, call.namespace.as_deref());
-        let source = (&self.store, &*self.vault);
-        let among = self.shelves.candidates(source, &view, place, &selector);
+        let among = self.candidates(&view, place, &selector);
         let opened = (&view, &*self.vault);
         let mut list = read::list(opened, place, &selector, &wanted, among.as_deref());
         list.items = self.show(resource, list.items).await?;
@@ -424,4 +423,4 @@ fn action(verb: Verb, body: &Body, input: &Input, params: &Params) -> Result<Act
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

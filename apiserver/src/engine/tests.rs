@@ -5,7 +5,7 @@
     reason = "certificates need the present time; json!() makes values to give away"
 )]
 
-mod rig;
+pub(crate) mod rig;
 
 mod defaults;
 

@@ -21,8 +21,8 @@ use crate::status::Failure;
 use crate::user::{MASTERS, User};
 
 /// An engine to try things on.
-pub(super) struct Rig {
-    pub(super) engine: Engine,
+pub(crate) struct Rig {
+    pub(crate) engine: Engine,
     pub(super) user: User,
     seeds: AtomicU64,
     stop: CancellationToken,
@@ -117,7 +117,7 @@ async fn store(directory: &std::path::Path, stop: &CancellationToken, limits: Li
 }
 
 impl Rig {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(Limits::default()).await
     }
 
