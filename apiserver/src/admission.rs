@@ -32,6 +32,10 @@ pub mod rulings;
 
 pub mod snapshot;
 
+pub mod typing;
+
+pub mod variables;
+
 pub mod webhooks;
 
 use manifests::{schema, validate};

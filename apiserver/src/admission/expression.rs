@@ -2,10 +2,10 @@
 //! types (`apiserver/pkg/admission/plugin/cel/compile.go`), and evaluated over `inputs.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
+use super::variables::{namespace_schema, request_schema};
 use crate::cel::rights::{AUTHORIZER, RESOURCE_CHECK};
 use crate::cel::{Budget, EvaluationError, Names, Program, Type, Value};
 
@@ -44,6 +44,10 @@ pub struct Known<'k> {
     pub authorizer: bool,
     /// `variables`, with these.
     pub variables: Option<&'k Composed>,
+    /// The schema of `object` and `oldObject`, where only one kind is meant.
+    pub object: Option<&'k Json>,
+    /// The schema of `params`.
+    pub param: Option<&'k Json>,
 }
 
 /// The variables that are composed before an expression, and what is known of their types.
@@ -97,15 +101,18 @@ impl Expression {
     ///
     /// # Errors
     /// What is wrong with the text.
-    pub fn compile(text: &str, known: Known<'_>, wanted: Wanted) -> Result<Self, String> {
+    pub fn compile<'k>(text: &str, known: Known<'k>, wanted: Wanted) -> Result<Self, String> {
+        let typed = |schema: Option<&'k Json>| {
+            schema.map_or(Type::Dyn, |schema| Type::Object(schema, false))
+        };
         let mut names = vec![
-            ("object", Type::Dyn),
-            ("oldObject", Type::Dyn),
+            ("object", typed(known.object)),
+            ("oldObject", typed(known.object)),
             ("request", Type::Object(request_schema(), false)),
             ("namespaceObject", Type::Object(namespace_schema(), false)),
         ];
         if known.params {
-            names.push(("params", Type::Dyn));
+            names.push(("params", typed(known.param)));
         }
         if known.authorizer {
             names.push(("authorizer", Type::Named(AUTHORIZER)));
@@ -198,81 +205,10 @@ pub fn is_identifier(name: &str) -> bool {
         && !RESERVED.contains(&name)
 }
 
-fn text() -> Json {
-    json!({"type": "string"})
-}
-
-fn texts() -> Json {
-    json!({"type": "array", "items": text()})
-}
-
-fn fields(names: &[&str]) -> Json {
-    let all = names.iter().map(|name| ((*name).to_owned(), text()));
-    json!({"type": "object", "properties": all.collect::<serde_json::Map<_, _>>()})
-}
-
-/// `request`, as far as expressions see it.
-pub(crate) fn request_schema() -> &'static Json {
-    static MADE: OnceLock<Json> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let kind = fields(&["group", "version", "kind"]);
-        let resource = fields(&["group", "version", "resource"]);
-        let mut user = fields(&["username", "uid"]);
-        user["properties"]["groups"] = texts();
-        user["properties"]["extra"] = json!({"type": "object", "additionalProperties": texts()});
-        let mut request = fields(&[
-            "subResource",
-            "requestSubResource",
-            "name",
-            "namespace",
-            "operation",
-        ]);
-        for (name, schema) in [
-            ("kind", kind.clone()),
-            ("requestKind", kind),
-            ("resource", resource.clone()),
-            ("requestResource", resource),
-            ("userInfo", user),
-            ("dryRun", json!({"type": "boolean"})),
-            // This is how a schema says that it does not know.
-            ("options", json!({"x-kubernetes-int-or-string": true})),
-        ] {
-            request["properties"][name] = schema;
-        }
-        request
-    })
-}
-
-/// `namespaceObject`, as far as expressions see it.
-pub(crate) fn namespace_schema() -> &'static Json {
-    static MADE: OnceLock<Json> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let time = || json!({"type": "string", "format": "date-time"});
-        let labels = || json!({"type": "object", "additionalProperties": text()});
-        let number = || json!({"type": "integer"});
-        let mut metadata = fields(&["name", "generateName", "namespace", "uid", "resourceVersion"]);
-        for (name, schema) in [
-            ("labels", labels()),
-            ("annotations", labels()),
-            ("creationTimestamp", time()),
-            ("deletionTimestamp", time()),
-            ("deletionGracePeriodSeconds", number()),
-            ("generation", number()),
-            ("finalizers", texts()),
-        ] {
-            metadata["properties"][name] = schema;
-        }
-        let mut condition = fields(&["status", "type", "message", "reason"]);
-        condition["properties"]["lastTransitionTime"] = time();
-        let mut status = fields(&["phase"]);
-        status["properties"]["conditions"] = json!({"type": "array", "items": condition});
-        let spec = json!({"type": "object", "properties": {"finalizers": texts()}});
-        json!({"type": "object", "properties": {"metadata": metadata, "spec": spec, "status": status}})
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::cel::{CALL_COST_MAX, Shape};
 
@@ -307,7 +243,17 @@ mod tests {
     }
 
     /// Where all variables are known: expression, what it must give, and what is wrong.
-    const WRONG: [(&str, Wanted, &str); 13] = [
+    const WRONG: [(&str, Wanted, &str); 15] = [
+        (
+            "true + object.x == 1",
+            Wanted::Bool,
+            "found no matching overload for '_+_' applied to '(bool, dyn)'",
+        ),
+        (
+            "object.a + object.b",
+            Wanted::Text,
+            "must evaluate to string but got dyn",
+        ),
         (
             "object.(",
             Wanted::Bool,
@@ -367,7 +313,23 @@ mod tests {
         ),
     ];
 
-    const RIGHT: [(&str, Wanted); 8] = [
+    const RIGHT: [(&str, Wanted); 15] = [
+        ("'at most ' + object.max", Wanted::Text),
+        ("object.a + 'b' + object.c", Wanted::Text),
+        ("!object.flag", Wanted::Bool),
+        ("[1] + object.list == [1]", Wanted::Bool),
+        (
+            "object.t + duration('1h') > timestamp(object.u)",
+            Wanted::Bool,
+        ),
+        (
+            "timestamp(object.t) - object.d > timestamp(object.u)",
+            Wanted::Bool,
+        ),
+        (
+            "(object.t - timestamp(object.u)).getHours() > 1",
+            Wanted::Bool,
+        ),
         ("null", Wanted::TextOrNull),
         ("variables.word", Wanted::TextOrNull),
         ("variables.sum == 1 && params.x == 2", Wanted::Bool),
@@ -401,6 +363,7 @@ mod tests {
             params: true,
             authorizer: true,
             variables: Some(&composed),
+            ..Known::default()
         };
         for (text, wanted, problem) in WRONG {
             let found = Expression::compile(text, all, wanted).unwrap_err();

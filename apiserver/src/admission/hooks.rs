@@ -11,7 +11,7 @@ use super::matching::{Asked, name_of};
 use super::rulings::Rulings;
 use super::snapshot::Snapshot;
 use super::webhooks::{self, Asking, Webhook};
-use super::{limits, naming, policy, quota, readmit};
+use super::{limits, naming, policy, quota, readmit, typing};
 use crate::metadata;
 use crate::registry::Special;
 use crate::registry::builtin::admission::{GROUP, POLICIES, QUOTAS};
@@ -274,7 +274,11 @@ fn settle_own(
     }
     if resource.group == GROUP && resource.plural == POLICIES && write.subresource.is_empty() {
         let generation = object["metadata"]["generation"].clone();
-        object["status"] = json!({"observedGeneration": generation, "typeChecking": {}});
+        let checked = match typing::warnings(&object["spec"], context.registry) {
+            warnings if warnings.is_empty() => json!({}),
+            warnings => json!({"expressionWarnings": warnings}),
+        };
+        object["status"] = json!({"observedGeneration": generation, "typeChecking": checked});
     }
     Ok(())
 }

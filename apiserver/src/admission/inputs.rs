@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::expression::{Expression, Trouble, namespace_schema, request_schema};
+use super::expression::{Expression, Trouble};
 use super::labels;
 use super::matching::{Asked, shown};
 use super::policy::{Binding, Compiled, Policy};
 use super::review;
 use super::snapshot::word;
+use super::variables::{namespace_schema, request_schema};
 use crate::authorize::Authorizer;
 use crate::cel::rights::{Right, Subject};
 use crate::cel::{Budget, Error, Names, Shape, Special, Value};

@@ -78,6 +78,7 @@ pub(super) fn conditions(value: &Json, params: bool) -> Vec<Compiled> {
         params,
         authorizer: true,
         variables: None,
+        ..Known::default()
     };
     list(value, "matchConditions")
         .map(|one| compile(one, "expression", known, Wanted::Bool))
@@ -97,6 +98,7 @@ impl Policy {
             params,
             authorizer: true,
             variables: Some(&composed),
+            ..Known::default()
         };
         let own = bindings
             .iter()
@@ -141,6 +143,7 @@ fn variables(spec: &Json, params: bool) -> (Variables, Composed) {
             params,
             authorizer: true,
             variables: Some(&composed),
+            ..Known::default()
         };
         let compiled = compile(one, "expression", known, Wanted::Anything);
         let name = word(one, "name");

@@ -53,7 +53,8 @@ pub(crate) fn check<'s>(expr: &'s Expr, scope: &Scope<'s>, problems: &mut Proble
         Kind::And(terms) | Kind::Or(terms) => terms_of(terms, scope, problems),
         Kind::Not(operand) => {
             let of = check(operand, scope, problems);
-            unary(expr.at, "!_", of, &[Type::Bool], problems)
+            unary(expr.at, "!_", of, &[Type::Bool], problems);
+            Type::Bool
         }
         Kind::Negate(operand) => {
             let of = check(operand, scope, problems);
@@ -293,9 +294,15 @@ fn arithmetic<'s>(operator: Operator, left: &Type<'s>, right: &Type<'s>) -> Opti
     let add = operator == Operator::Add;
     let additive = add || operator == Operator::Subtract;
     Some(match (left, right) {
-        (Type::Dyn, Type::List(_)) if add => right.clone(),
-        (Type::List(_), Type::Dyn) if add => left.clone(),
-        (Type::Dyn, _) | (_, Type::Dyn) => Type::Dyn,
+        (Type::Dyn, Type::Dyn) => Type::Dyn,
+        // Times and durations go with either.
+        (Type::Dyn, Type::Duration) | (Type::Duration, Type::Dyn) if additive => Type::Dyn,
+        (Type::Timestamp, Type::Dyn) if !add && additive => Type::Dyn,
+        (Type::Timestamp, Type::Dyn) if add => Type::Timestamp,
+        (Type::Dyn, Type::Timestamp) if add => Type::Timestamp,
+        (Type::Dyn, Type::Timestamp) if additive => Type::Duration,
+        // Anything else goes with its own kind alone.
+        (Type::Dyn, known) | (known, Type::Dyn) => return arithmetic(operator, known, known),
         (Type::Int, Type::Int) => Type::Int,
         (Type::Uint, Type::Uint) => Type::Uint,
         (Type::Double, Type::Double) if operator != Operator::Modulo => Type::Double,

@@ -29,6 +29,8 @@ mod shelves;
 
 mod transactions;
 
+mod typing;
+
 mod webhooks;
 
 use serde_json::{Value, json};

@@ -33,6 +33,7 @@ fn of_policy(rule: &str, object: &Value, old: &Value) {
         params: true,
         authorizer: true,
         variables: None,
+        ..Known::default()
     };
     if let Ok(expression) = Expression::compile(rule, all, Wanted::Anything) {
         let (user, authorizer) = (User::new("fuzz", "people"), Authorizer::default());

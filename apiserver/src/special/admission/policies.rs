@@ -81,6 +81,7 @@ pub(super) fn check(object: &Value) -> Vec<Cause> {
         params: params.is_some(),
         authorizer: true,
         variables: Some(&composed),
+        ..Known::default()
     };
     validations(spec, known, &mut causes);
     annotations(object, known, &mut causes);
@@ -140,6 +141,7 @@ pub(super) fn conditions(value: &Value, place: &str, params: bool, causes: &mut 
             params,
             authorizer: true,
             variables: None,
+            ..Known::default()
         };
         let wanted = ("expression", Wanted::Bool);
         compiles(condition, wanted, "", known, &at, causes);
@@ -194,6 +196,7 @@ fn variables(spec: &Value, params: bool, causes: &mut Vec<Cause>) -> Composed {
             params,
             authorizer: true,
             variables: Some(&composed),
+            ..Known::default()
         };
         const MISSING: &str = "expression is not specified";
         let wanted = ("expression", Wanted::Anything);
