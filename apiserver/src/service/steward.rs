@@ -12,7 +12,7 @@ use store::View;
 use tokio::sync::watch;
 
 use super::Leadership;
-use crate::call::{Body, Call, Media, Verb};
+use crate::call::{Annotations, Body, Call, Media, Verb};
 use crate::edge::ambient;
 use crate::engine::Engine;
 use crate::keys;
@@ -200,6 +200,7 @@ impl Steward {
             },
             now: ambient::now(),
             seed: ambient::seed(),
+            annotations: Annotations::default(),
         };
         let _reply = Box::pin(self.engine.call(call)).await?;
         Ok(())
