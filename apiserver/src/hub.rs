@@ -28,7 +28,7 @@ const RECENT: usize = 256;
 
 /// After changes nobody waited for: the next ones will most likely be no different, and are looked at together. Who
 /// does wait for one of those gets it so much later.
-const REST: Duration = Duration::from_millis(2);
+const REST: Duration = Duration::from_millis(5);
 
 /// Changes handed out under one lock.
 const BATCH: usize = 64;

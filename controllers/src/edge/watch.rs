@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use kube::api::{Api, DynamicObject, ListParams, ObjectList, WatchEvent, WatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Resource, ResourceExt};
