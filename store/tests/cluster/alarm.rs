@@ -6,7 +6,9 @@ use store::faults::{Action, Faults, Point};
 use store::{Bootstrap, StartError, Store, TxnError};
 
 use crate::Test;
-use crate::support::{Cluster, PATIENCE, Replica, converged, leader, must_put, until};
+use crate::support::{
+    Cluster, PATIENCE, Replica, converged, leader, must_put, put_until_purged, until,
+};
 
 /// A replica with its failpoints.
 struct Liar {
@@ -159,10 +161,8 @@ async fn failpoints_of_snapshots() -> Test {
         let joiner = cluster.initial.pop();
         let first = start(&cluster, "a").await;
         cluster.initial.extend(joiner);
-        for n in 0..100 {
-            must_put(&first.replica.store, format!("k{n:03}"), vec![1; 2000]).await;
-        }
         let store = &first.replica.store;
+        put_until_purged(store).await;
         let (node_id, bootstrap) = cluster.announce("b", store).await;
         let options = cluster.options("b", bootstrap).await;
         let faults = if sender {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use store::{Bootstrap, Guard, Item, NewMember, Op, Role, StartError, TxnError, TxnOutcome};
 use support::{
-    Authority, Cluster, PATIENCE, Replica, converged, files_below, leader, must_put, put, txn,
-    until,
+    Authority, Cluster, PATIENCE, Replica, converged, files_below, leader, must_put, put,
+    put_until_purged, txn, until,
 };
 
 type Test = Result<(), Box<dyn std::error::Error>>;
@@ -300,9 +300,7 @@ async fn a_new_member_gets_a_snapshot_votes_leads_and_leaves() -> Test {
     let joiner = cluster.initial.remove(1);
     let first = cluster.start("a").await;
     cluster.initial.push(joiner);
-    for n in 0..200 {
-        must_put(&first.store, format!("k{n:03}"), vec![1; 2000]).await;
-    }
+    put_until_purged(&first.store).await;
     let member = NewMember {
         name: "b".into(),
         peer_addr: cluster.addr("b").into(),

@@ -256,6 +256,32 @@ pub(crate) async fn until<T>(what: &str, mut reached: impl AsyncFnMut() -> Optio
     }
 }
 
+/// Puts a hundred keys and more, until the log no longer begins at its beginning: who joins then needs the state.
+pub(crate) async fn put_until_purged(store: &Store) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    for n in 0.. {
+        must_put(store, format!("k{:03}", n % 100), vec![1; 2000]).await;
+        if n >= 100 && is_purged(store) {
+            return;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the log was never purged"
+        );
+    }
+}
+
+fn is_purged(store: &Store) -> bool {
+    let mut registry = prometheus_client::registry::Registry::default();
+    store.register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let purged = text
+        .lines()
+        .find_map(|line| line.strip_prefix("stoa_store_log_purged_index "));
+    purged.unwrap() != "0"
+}
+
 pub(crate) fn put(key: impl Into<Bytes>, value: impl Into<Bytes>) -> Txn {
     txn(
         vec![],
