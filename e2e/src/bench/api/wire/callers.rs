@@ -110,8 +110,7 @@ impl Callers {
     /// The length of the whole answer.
     pub(super) fn length(&mut self, stream: u32, cx: &mut Context<'_>) -> Poll<Outcome<usize>> {
         self.poll(stream, cx, |caller| {
-            let end = caller.end.as_ref()?;
-            Some(end.clone().map_err(fault).and_then(|()| caller.length()))
+            Some(caller.ended()?.and_then(|()| caller.length()))
         })
     }
 
@@ -123,7 +122,7 @@ impl Callers {
     ) -> Poll<Outcome<StatusCode>> {
         self.poll(stream, cx, |caller| match (caller.status, &caller.end) {
             (Some(status), _) => Some(Ok(status)),
-            (None, Some(Err(why))) => Some(Err(fault(Arc::clone(why)))),
+            (None, Some(Err(why))) => Some(Err(fault(why))),
             (None, _) => None,
         })
     }
@@ -138,8 +137,7 @@ impl Callers {
             if std::mem::take(&mut caller.has_news) {
                 return Some(Ok(Some(std::mem::take(&mut caller.lines))));
             }
-            let end = caller.end.as_ref()?;
-            Some(end.clone().map(|()| None).map_err(fault))
+            Some(caller.ended()?.map(|()| None))
         })
     }
 
@@ -179,6 +177,12 @@ impl Caller {
         }
     }
 
+    /// How the answer ended, if it did.
+    fn ended(&self) -> Option<Outcome<()>> {
+        let end = self.end.as_ref()?;
+        Some(end.as_ref().copied().map_err(|why| fault(why)))
+    }
+
     fn length(&self) -> Outcome<usize> {
         match (self.wanted, self.status) {
             (Wanted::Length(expected), Some(status)) if status != expected => {
@@ -190,8 +194,8 @@ impl Caller {
     }
 }
 
-fn fault(why: Arc<str>) -> Fault {
-    Fault::new(&*why)
+fn fault(why: &str) -> Fault {
+    Fault::new(why)
 }
 
 /// How many lines end here. Counted in bytes, which the compiler makes wide steps of: one by one, this alone was a

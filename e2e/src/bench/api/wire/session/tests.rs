@@ -352,158 +352,56 @@ fn pings_and_farewells() {
     assert_eq!(talk.hear(frame::HEADERS, WHOLE, 3, OK), Ok(Vec::new()));
 }
 
+/// A frame that may not come, and why: kind, flags, stream and payload.
+type Unlawful = (&'static str, Reason, u8, u8, u32, &'static [u8]);
+
+#[rustfmt::skip]
+const UNLAWFUL: [Unlawful; 17] = [
+    ("a promise", Reason::Protocol, frame::PROMISE, 0, 1, &[0; 4]),
+    ("a stream of the server", Reason::Protocol, frame::HEADERS, WHOLE, 2, OK),
+    ("a stream of nobody", Reason::Protocol, frame::HEADERS, WHOLE, 3, OK),
+    ("data of nobody", Reason::Protocol, frame::DATA, 0, 3, b"x"),
+    ("data of the connection", Reason::Protocol, frame::DATA, 0, 0, b"x"),
+    ("settings of a stream", Reason::Protocol, frame::SETTINGS, 0, 1, b""),
+    ("settings of five bytes", Reason::FrameSize, frame::SETTINGS, 0, 0, &[0; 5]),
+    ("a push", Reason::Protocol, frame::SETTINGS, 0, 0, &[0, 2, 0, 0, 0, 1]),
+    ("a window beyond all", Reason::FlowControl, frame::SETTINGS, 0, 0, &[0, 4, 0x80, 0, 0, 0]),
+    ("small frames", Reason::Protocol, frame::SETTINGS, 0, 0, &[0, 5, 0, 0, 0, 1]),
+    ("settings with their echo", Reason::FrameSize, frame::SETTINGS, frame::ACK, 0, &[0; 6]),
+    ("a ping of seven bytes", Reason::FrameSize, frame::PING, 0, 0, &[0; 7]),
+    ("a window of nothing", Reason::Protocol, frame::WINDOW, 0, 0, &[0; 4]),
+    ("a farewell of seven bytes", Reason::FrameSize, frame::GOAWAY, 0, 0, &[0; 7]),
+    ("a continuation of nothing", Reason::Protocol, frame::CONTINUATION, frame::END_HEADERS, 1, OK),
+    ("half a field", Reason::Compression, frame::HEADERS, WHOLE, 1, &[0, 9]),
+    ("padding beyond all", Reason::Protocol, frame::DATA, frame::PADDED, 1, &[9, 0]),
+];
+
 #[test]
 fn rules_that_are_broken_end_the_connection() {
-    let ends = frame::END_HEADERS;
-    for (what, reason, kind, flags, stream, payload) in [
-        (
-            "a promise",
-            Reason::Protocol,
-            frame::PROMISE,
-            0,
-            1,
-            &[0; 4][..],
-        ),
-        (
-            "a stream of the server",
-            Reason::Protocol,
-            frame::HEADERS,
-            WHOLE,
-            2,
-            OK,
-        ),
-        (
-            "a stream of nobody",
-            Reason::Protocol,
-            frame::HEADERS,
-            WHOLE,
-            3,
-            OK,
-        ),
-        ("data of nobody", Reason::Protocol, frame::DATA, 0, 3, b"x"),
-        (
-            "data of the connection",
-            Reason::Protocol,
-            frame::DATA,
-            0,
-            0,
-            b"x",
-        ),
-        (
-            "settings of a stream",
-            Reason::Protocol,
-            frame::SETTINGS,
-            0,
-            1,
-            b"",
-        ),
-        (
-            "settings of five bytes",
-            Reason::FrameSize,
-            frame::SETTINGS,
-            0,
-            0,
-            &[0; 5],
-        ),
-        (
-            "a push",
-            Reason::Protocol,
-            frame::SETTINGS,
-            0,
-            0,
-            &[0, 2, 0, 0, 0, 1],
-        ),
-        (
-            "a window beyond all",
-            Reason::FlowControl,
-            frame::SETTINGS,
-            0,
-            0,
-            &[0, 4, 0x80, 0, 0, 0],
-        ),
-        (
-            "small frames",
-            Reason::Protocol,
-            frame::SETTINGS,
-            0,
-            0,
-            &[0, 5, 0, 0, 0, 1],
-        ),
-        (
-            "settings with their echo",
-            Reason::FrameSize,
-            frame::SETTINGS,
-            1,
-            0,
-            &[0; 6],
-        ),
-        (
-            "a ping of seven bytes",
-            Reason::FrameSize,
-            frame::PING,
-            0,
-            0,
-            &[0; 7],
-        ),
-        (
-            "a window of nothing",
-            Reason::Protocol,
-            frame::WINDOW,
-            0,
-            0,
-            &[0; 4],
-        ),
-        (
-            "a farewell of seven bytes",
-            Reason::FrameSize,
-            frame::GOAWAY,
-            0,
-            0,
-            &[0; 7],
-        ),
-        (
-            "a continuation of nothing",
-            Reason::Protocol,
-            frame::CONTINUATION,
-            ends,
-            1,
-            OK,
-        ),
-        (
-            "half a field",
-            Reason::Compression,
-            frame::HEADERS,
-            WHOLE,
-            1,
-            &[0, 9],
-        ),
-        (
-            "padding beyond all",
-            Reason::Protocol,
-            frame::DATA,
-            frame::PADDED,
-            1,
-            &[9, 0],
-        ),
-    ] {
+    for (what, reason, kind, flags, stream, payload) in UNLAWFUL {
         let mut talk = Talk::open(&[]);
         talk.get();
         let heard = talk.hear(kind, flags, stream, payload);
         assert_eq!(heard, Err(reason), "{what}");
     }
+}
+
+#[test]
+fn an_order_that_is_broken_ends_the_connection() {
     let mut talk = Talk::new();
     let first = talk.hear(frame::PING, 0, 0, &[0; 8]);
     assert_eq!(first, Err(Reason::Protocol), "settings come first");
-    let mut talk = Talk::open(&[]);
-    talk.get();
-    talk.hear(frame::HEADERS, 0, 1, OK).unwrap();
-    let between = talk.hear(frame::DATA, 0, 1, b"x");
+    let headers = || {
+        let mut talk = Talk::open(&[]);
+        talk.get();
+        talk.hear(frame::HEADERS, 0, 1, OK).unwrap();
+        talk
+    };
+    let between = headers().hear(frame::DATA, 0, 1, b"x");
     assert_eq!(between, Err(Reason::Protocol), "something between");
-    let mut talk = Talk::open(&[]);
-    talk.get();
-    talk.hear(frame::HEADERS, 0, 1, OK).unwrap();
-    let cut = (0..100).find_map(|_| talk.hear(frame::CONTINUATION, 0, 1, b"").err());
-    assert_eq!(cut, Some(Reason::Calm), "headers without end");
+    let mut talk = headers();
+    let endless = (0..100).find_map(|_| talk.hear(frame::CONTINUATION, 0, 1, b"").err());
+    assert_eq!(endless, Some(Reason::Calm), "headers without end");
 }
 
 /// What a server might say to requests 1 to 7, and some of it spoilt.
