@@ -118,8 +118,8 @@ impl Link {
             match self.write(&sealed) {
                 Ok(sent) if sent == sealed.len() => next = self.lock().go_on_writing(),
                 Ok(sent) => {
-                    let rest = sealed[sent..].to_vec();
-                    self.runtime.spawn(Arc::clone(self).write_later(rest));
+                    let link = Arc::clone(self);
+                    self.runtime.spawn(link.write_later(sealed, sent));
                     return;
                 }
                 Err(error) => return self.fail(&Fault::from(error)),
@@ -141,14 +141,14 @@ impl Link {
     }
 
     /// The socket is full: the rest goes, and whatever was added meanwhile, once there is room.
-    async fn write_later(self: Arc<Self>, mut rest: Vec<u8>) {
-        while !rest.is_empty() {
+    async fn write_later(self: Arc<Self>, sealed: Vec<u8>, mut sent: usize) {
+        while sent < sealed.len() {
             let written = match self.socket.writable().await {
-                Ok(()) => self.write(&rest),
+                Ok(()) => self.write(&sealed[sent..]),
                 Err(error) => Err(error),
             };
             match written {
-                Ok(sent) => drop(rest.drain(..sent)),
+                Ok(more) => sent += more,
                 Err(error) => return self.fail(&Fault::from(error)),
             }
         }
