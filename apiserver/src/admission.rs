@@ -8,6 +8,8 @@ pub mod hooks;
 
 pub mod inputs;
 
+pub mod judging;
+
 pub mod labels;
 
 pub mod limits;
@@ -15,6 +17,8 @@ pub mod limits;
 pub mod matching;
 
 pub mod naming;
+
+pub mod notes;
 
 pub mod policy;
 
@@ -27,6 +31,10 @@ pub mod review;
 pub mod rulings;
 
 pub mod snapshot;
+
+pub mod typing;
+
+pub mod variables;
 
 pub mod webhooks;
 

@@ -5,7 +5,7 @@ pub mod roles;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::call::{Body, Media, Reply, TransactionCall};
+use crate::call::{Annotations, Body, Media, Reply, TransactionCall};
 use crate::engine::Engine;
 use crate::keys;
 use crate::object;
@@ -64,6 +64,7 @@ pub async fn ensure_system_objects(
         params: Params::default(),
         now,
         seed,
+        annotations: Annotations::default(),
     };
     let _objects: Reply = engine.transaction(call).await?;
     Ok(())

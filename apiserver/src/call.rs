@@ -1,6 +1,7 @@
 //! A request to the engine and its answer, free of HTTP.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -76,6 +77,27 @@ pub struct Body {
     pub media: Media,
 }
 
+/// What a request leaves in the audit log beside itself: whoever asks holds on to it, and reads it
+/// when the request is over. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Annotations(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Annotations {
+    /// Replaces what was there.
+    pub fn set(&self, annotations: BTreeMap<String, String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = annotations;
+    }
+
+    /// What is there.
+    #[must_use]
+    pub fn get(&self) -> BTreeMap<String, String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
 /// One request on a resource; every verb but watch.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -99,6 +121,8 @@ pub struct Call {
     pub now: Timestamp,
     /// Random, drawn by the edge: uid, name suffix and request id come from it.
     pub seed: u128,
+    /// Filled when the call ends.
+    pub annotations: Annotations,
 }
 
 /// `POST /apis/stoa.dev/v1/transactions`.
@@ -114,6 +138,8 @@ pub struct TransactionCall {
     pub now: Timestamp,
     /// Random, drawn by the edge.
     pub seed: u128,
+    /// Filled when the call ends.
+    pub annotations: Annotations,
 }
 
 /// An answer. The edge renders it as JSON, YAML, Table or PartialObjectMetadata.

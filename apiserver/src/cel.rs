@@ -25,6 +25,7 @@ mod parser;
 mod problem;
 mod program;
 mod rules;
+mod scope;
 mod shape;
 mod signatures;
 mod types;
@@ -32,19 +33,24 @@ mod value;
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::Value as Json;
 
 use crate::status::Cause;
 
+pub(crate) use eval::{Error, Names};
 pub(crate) use functions::regexes::compiles;
+pub(crate) use kinds::Special;
+pub(crate) use kinds::rights;
 pub use program::{Budget, CALL_COST_MAX, EvaluationError, OBJECT_COST_MAX, Program};
-pub(crate) use shape::{entries, flag};
+pub(crate) use shape::{Shape, entries, flag};
+pub(crate) use types::Type;
+pub(crate) use value::Value;
 
 /// The compiled rules of one schema.
 #[derive(Debug)]
 pub struct Rules {
     root: compile::Node,
-    schema: Value,
+    schema: Json,
     /// Fields of the object that the rules read; none: possibly all.
     read: Option<BTreeSet<String>>,
 }
@@ -55,7 +61,7 @@ impl Rules {
     ///
     /// # Errors
     /// Everything that is wrong with the rules.
-    pub fn compile(schema: &Value, field: &str) -> Result<Option<Self>, Vec<Cause>> {
+    pub fn compile(schema: &Json, field: &str) -> Result<Option<Self>, Vec<Cause>> {
         if !has_rules(schema) {
             return Ok(None);
         }
@@ -75,8 +81,8 @@ impl Rules {
     /// of the old object hold as long as nothing they read has changed, which spares most writes
     /// of a status the evaluation.
     #[must_use]
-    pub fn check(&self, object: &Value, old: Option<&Value>) -> Vec<Cause> {
-        let same = |old: &Value| {
+    pub fn check(&self, object: &Json, old: Option<&Json>) -> Vec<Cause> {
+        let same = |old: &Json| {
             self.read
                 .as_ref()
                 .is_some_and(|read| read.iter().all(|f| old.get(f) == object.get(f)))
@@ -99,7 +105,7 @@ impl Rules {
     /// Judges a value that is no whole object, such as a default: once as if it had been there
     /// before, and once as if it had not.
     #[must_use]
-    pub(crate) fn check_at(&self, value: &Value, path: &str) -> Vec<Cause> {
+    pub(crate) fn check_at(&self, value: &Json, path: &str) -> Vec<Cause> {
         let mut causes = Vec::new();
         for old in [Some(value), None] {
             let place = rules::Place {
@@ -118,24 +124,24 @@ impl Rules {
 }
 
 /// True if any node of the schema has rules.
-fn has_rules(schema: &Value) -> bool {
+fn has_rules(schema: &Json) -> bool {
     match schema {
-        Value::Object(map) => {
+        Json::Object(map) => {
             map.get("x-kubernetes-validations")
-                .is_some_and(Value::is_array)
+                .is_some_and(Json::is_array)
                 || map.values().any(has_rules)
         }
-        Value::Array(list) => list.iter().any(has_rules),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        Json::Array(list) => list.iter().any(has_rules),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
     }
 }
 
 /// The top-level fields the rules of a schema read, as far as that shows in their text.
-fn fields_read(schema: &Value) -> Option<BTreeSet<String>> {
+fn fields_read(schema: &Json) -> Option<BTreeSet<String>> {
     let mut read = BTreeSet::new();
     for (name, child) in schema
         .get("properties")
-        .and_then(Value::as_object)
+        .and_then(Json::as_object)
         .into_iter()
         .flatten()
     {
@@ -151,10 +157,10 @@ fn fields_read(schema: &Value) -> Option<BTreeSet<String>> {
     }
     let own = schema
         .get("x-kubernetes-validations")
-        .and_then(Value::as_array);
+        .and_then(Json::as_array);
     for rule in own.into_iter().flatten() {
         for part in ["rule", "messageExpression"] {
-            let text = rule.get(part).and_then(Value::as_str).unwrap_or_default();
+            let text = rule.get(part).and_then(Json::as_str).unwrap_or_default();
             read.extend(fields_of(text)?);
         }
     }

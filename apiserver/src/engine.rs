@@ -216,8 +216,7 @@ impl Engine {
             other => other?,
         };
         let place = (&**resource, call.namespace.as_deref());
-        let source = (&self.store, &*self.vault);
-        let among = self.shelves.candidates(source, &view, place, &selector);
+        let among = self.candidates(&view, place, &selector);
         let opened = (&view, &*self.vault);
         let mut list = read::list(opened, place, &selector, &wanted, among.as_deref());
         list.items = self.show(resource, list.items).await?;
@@ -278,7 +277,7 @@ impl Engine {
             dry_run,
             named: false,
         };
-        let docket = self.docket(dry_run);
+        let docket = self.docket(dry_run, &call.annotations);
         let plan = |world: &mut crate::world::World| {
             let mut context = self.context(call, &registry, docket.desk());
             crate::verbs::run(world, write, &mut context).map(|answer| vec![answer])
@@ -309,7 +308,7 @@ impl Engine {
             dry_run,
             named: false,
         };
-        let docket = self.docket(dry_run);
+        let docket = self.docket(dry_run, &call.annotations);
         let plan = |world: &mut crate::world::World| {
             let context = self.context(call, &registry, docket.desk());
             collection::run(world, &wanted, &context)
@@ -344,7 +343,7 @@ impl Engine {
             dry_run,
             named: named.is_some(),
         };
-        let docket = self.docket(dry_run);
+        let docket = self.docket(dry_run, &call.annotations);
         let compute = |world: &mut crate::world::World| {
             let mut context = Context {
                 user: &call.user,
@@ -424,4 +423,4 @@ fn action(verb: Verb, body: &Body, input: &Input, params: &Params) -> Result<Act
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,6 +11,7 @@ pub mod mailbox;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use store::{Compacted, Revision, Store};
 
@@ -24,6 +25,10 @@ use mailbox::Mailbox;
 /// Events kept for watchers that come back: after a server is lost all its watchers return at
 /// once, and share what was decoded here instead of each reading the store's history.
 const RECENT: usize = 256;
+
+/// After changes nobody waited for: the next ones will most likely be no different, and are looked at together. Who
+/// does wait for one of those gets it so much later.
+const REST: Duration = Duration::from_millis(5);
 
 /// Changes handed out under one lock.
 const BATCH: usize = 64;
@@ -273,15 +278,20 @@ impl Feeder {
         };
         loop {
             match cursor.next().await {
-                Ok(changes) => self.dispatch(changes).await,
+                Ok(changes) => {
+                    if !self.dispatch(changes).await {
+                        tokio::time::sleep(REST).await;
+                    }
+                }
                 Err(compacted) => return compacted,
             }
         }
     }
 
     /// Hands out changes, a few at a time: those who join wait for the lock, and everything else
-    /// on this thread waits for the end.
-    async fn dispatch(&self, changes: Vec<Arc<store::Change>>) {
+    /// on this thread waits for the end. Says whether somebody waited for one of them.
+    async fn dispatch(&self, changes: Vec<Arc<store::Change>>) -> bool {
+        let mut waited = false;
         for some in changes.chunks(BATCH) {
             let mut sleepers = Sleepers::new();
             {
@@ -291,9 +301,11 @@ impl Feeder {
                     state.dispatch(Arc::new(Event::new(change)), &mut sleepers);
                 }
             }
+            waited |= !sleepers.is_empty();
             wake(sleepers);
             tokio::task::yield_now().await;
         }
+        waited
     }
 }
 

@@ -182,13 +182,6 @@ pub fn list(
 ) -> List {
     let prefix = keys::list(resource, namespace);
     let revision = view.revision().max(1);
-    if let Some(item) = by_name((view, vault), resource, namespace, selector) {
-        return List {
-            items: item.into_iter().collect(),
-            revision,
-            ..List::default()
-        };
-    }
     let first = [&prefix, wanted.start.as_bytes()].concat();
     let opened = (view, vault);
     let (all, some) = match among {
@@ -236,21 +229,13 @@ fn fits(item: &Item, selector: &Selector) -> bool {
         || (selector.may_match(object::text(item)) && selector.matches(&object::decode(item)))
 }
 
-/// The one object a selector on name and namespace leaves, if it does.
-fn by_name(
-    (view, vault): (&View, &Vault),
-    resource: &Descriptor,
-    namespace: Option<&str>,
-    selector: &Selector,
-) -> Option<Option<Item>> {
+/// The key of the one object a selector on name and namespace leaves, if it does.
+#[must_use]
+pub fn named(resource: &Descriptor, namespace: Option<&str>, selector: &Selector) -> Option<Bytes> {
     let name = selector.exact_field("metadata.name")?;
     let namespace = namespace.or_else(|| selector.exact_field("metadata.namespace"));
-    if resource.namespaced && namespace.is_none() {
-        return None;
-    }
-    let item = view.get(&keys::of(resource, namespace, name));
-    let item = item.map(|item| vault.open(item));
-    Some(item.filter(|item| fits(item, selector)))
+    let known = !resource.namespaced || namespace.is_some();
+    known.then(|| keys::of(resource, namespace, name))
 }
 
 /// Items from a place within the list on, as far as the list goes. Keys alone tell most of those that

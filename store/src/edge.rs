@@ -27,6 +27,7 @@ pub(crate) mod formation;
 pub(crate) mod frame;
 pub(crate) mod link;
 pub(crate) mod network;
+pub(crate) mod news;
 pub(crate) mod peers;
 pub(crate) mod server;
 pub(crate) mod transfer;

@@ -11,7 +11,7 @@ use super::matching::{Asked, name_of};
 use super::rulings::Rulings;
 use super::snapshot::Snapshot;
 use super::webhooks::{self, Asking, Webhook};
-use super::{limits, naming, policy, quota, readmit};
+use super::{limits, naming, policy, quota, readmit, typing};
 use crate::metadata;
 use crate::registry::Special;
 use crate::registry::builtin::admission::{GROUP, POLICIES, QUOTAS};
@@ -151,6 +151,7 @@ fn asked<'a>(
             .filter(|_| write.resource.namespaced),
         name: name_of(object, old),
         user: context.user,
+        authorizer: &context.authorizer,
         dry_run: context.desk.dry_run,
         object,
         old,
@@ -198,7 +199,9 @@ fn ask_validating(
     old: Option<&Value>,
 ) -> Result<Vec<String>, Failure> {
     let asked = asked(write, context, object, old);
-    let mut warnings = policy::validate(world, &snapshot.policies, context.registry, &asked)?;
+    let policies = &snapshot.policies;
+    let mut warnings =
+        rulings.note(|notes| policy::validate(world, policies, context.registry, &asked, notes))?;
     let said = put(world, context, rulings, &snapshot.validating, |asking| {
         webhooks::validate(asking, &asked)
     });
@@ -271,7 +274,11 @@ fn settle_own(
     }
     if resource.group == GROUP && resource.plural == POLICIES && write.subresource.is_empty() {
         let generation = object["metadata"]["generation"].clone();
-        object["status"] = json!({"observedGeneration": generation, "typeChecking": {}});
+        let checked = match typing::warnings(&object["spec"], context.registry) {
+            warnings if warnings.is_empty() => json!({}),
+            warnings => json!({"expressionWarnings": warnings}),
+        };
+        object["status"] = json!({"observedGeneration": generation, "typeChecking": checked});
     }
     Ok(())
 }

@@ -1,34 +1,52 @@
-//! What expressions read: the request, its objects, the namespace, parameters, and variables that
-//! are composed of these when somebody needs them.
+//! What expressions read: the request, its objects, the namespace, parameters, rights, and variables
+//! that are composed of these when somebody needs them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::Value as Json;
 
-use super::expression::{Bound, Expression};
+use super::expression::{Expression, Trouble};
 use super::labels;
 use super::matching::{Asked, shown};
 use super::policy::{Binding, Compiled, Policy};
 use super::review;
 use super::snapshot::word;
+use super::variables::{namespace_schema, request_schema};
+use crate::authorize::Authorizer;
+use crate::cel::rights::{Right, Subject};
+use crate::cel::{Budget, Error, Names, Shape, Special, Value};
 use crate::keys;
 use crate::object;
 use crate::registry::{Descriptor, Registry};
+use crate::user::{Attributes, User};
 use crate::world::World;
 
-/// Named values for expressions.
+/// What is known of a request, for expressions to read.
 #[derive(Debug)]
-pub struct Inputs {
-    object: Bound,
-    old: Bound,
-    request: Bound,
-    namespace: Bound,
-    params: Bound,
-    composed: BTreeMap<String, Bound>,
+pub struct Facts {
+    object: Json,
+    old: Json,
+    request: Json,
+    namespace: Json,
+    subject: Arc<Subject>,
+    resource: Arc<Attributes>,
 }
 
-impl Inputs {
+impl Facts {
+    /// Of two objects and a user, with nothing around them.
+    #[must_use]
+    pub fn of(object: Json, old: Json, user: User, authorizer: Authorizer) -> Self {
+        Self {
+            object,
+            old,
+            request: Json::Null,
+            namespace: Json::Null,
+            subject: Arc::new(Subject { user, authorizer }),
+            resource: Arc::default(),
+        }
+    }
+
     /// Of a request, as the matched version of the resource shows it.
     #[must_use]
     pub fn new(world: &mut World, asked: &Asked<'_>, matched: &Descriptor) -> Self {
@@ -38,85 +56,196 @@ impl Inputs {
             map.remove("oldObject");
         }
         let around = asked.namespace.and_then(|name| namespace(world, name));
+        let (object, old) = (shown(asked.object, matched), shown(asked.old, matched));
         Self {
-            object: Bound::of(&shown(asked.object, matched)),
-            old: Bound::of(&shown(asked.old, matched)),
-            request: Bound::of(&request),
-            namespace: around.map_or_else(|| Bound::of(&Value::Null), |one| Bound::of(&one)),
-            params: Bound::of(&Value::Null),
-            composed: BTreeMap::new(),
+            request,
+            namespace: around.map_or(Json::Null, |one| (*one).clone()),
+            resource: Arc::new(attributes(asked)),
+            ..Self::of(object, old, asked.user.clone(), asked.authorizer.clone())
+        }
+    }
+}
+
+/// The request as a question about rights that lacks its verb.
+fn attributes(asked: &Asked<'_>) -> Attributes {
+    let verb = if asked.old.is_none() { "create" } else { "" };
+    Attributes {
+        verb: verb.to_owned(),
+        group: asked.resource.group.clone(),
+        version: asked.resource.version.clone(),
+        resource: asked.resource.plural.clone(),
+        subresource: asked.subresource.to_owned(),
+        namespace: asked.namespace.unwrap_or_default().to_owned(),
+        name: asked.name.to_owned(),
+        ..Attributes::default()
+    }
+    .placed()
+}
+
+/// Named values for expressions, and what evaluating them may still cost.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    given: Given<'a>,
+    /// Places of the variables that were composed.
+    done: BTreeSet<usize>,
+    budget: Budget,
+}
+
+#[derive(Debug)]
+struct Given<'a> {
+    plain: Vec<(&'static str, Value<'a>)>,
+    request_resource: Value<'a>,
+    composed: BTreeMap<String, Result<Value<'a>, String>>,
+}
+
+impl<'a> Names<'a> for Given<'a> {
+    fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.plain.get(name)
+    }
+
+    fn qualified(&self, name: &str, field: &str) -> Option<Result<Value<'a>, Error>> {
+        match (name, field) {
+            ("authorizer", "requestResource") => Some(Ok(self.request_resource.clone())),
+            ("variables", name) => {
+                let made = self.composed.get(name)?;
+                Some(made.clone().map_err(Error::Text))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Inputs<'a> {
+    /// Over these facts, and parameters if there are any.
+    #[must_use]
+    pub fn new(facts: &'a Facts, params: Option<&'a Json>) -> Self {
+        let right = |right| Value::Special(Arc::new(Special::Right(right)));
+        let subject = || Arc::clone(&facts.subject);
+        let typed = |schema, value: &'a Json| Shape::Schema(schema, false).read(value);
+        let free = |value: &'a Json| Shape::Free.read(value);
+        let plain = vec![
+            ("object", free(&facts.object)),
+            ("oldObject", free(&facts.old)),
+            ("request", typed(request_schema(), &facts.request)),
+            (
+                "namespaceObject",
+                typed(namespace_schema(), &facts.namespace),
+            ),
+            ("params", params.map_or(Value::Null, free)),
+            ("authorizer", right(Right::Authorizer(subject()))),
+        ];
+        let resource = Right::ResourceCheck(subject(), Arc::clone(&facts.resource));
+        Self {
+            given: Given {
+                plain,
+                request_resource: right(resource),
+                composed: BTreeMap::new(),
+            },
+            done: BTreeSet::new(),
+            budget: Budget::default(),
         }
     }
 
-    /// Other parameters; what was composed of the former is forgotten.
-    pub fn set_params(&mut self, params: Option<&Value>) {
-        self.params = Bound::of(params.unwrap_or(&Value::Null));
-        self.composed.clear();
+    /// What the following evaluations may cost together.
+    pub fn grant(&mut self, steps: u64) {
+        self.budget = Budget::new(steps);
     }
 
     /// Evaluates an expression over everything.
     ///
     /// # Errors
-    /// As the expression.
-    pub fn evaluate(
-        &self,
-        expression: &Expression,
-        variables: Option<&Bound>,
-    ) -> Result<Bound, String> {
-        let mut bound = vec![
-            ("object", &self.object),
-            ("oldObject", &self.old),
-            ("request", &self.request),
-            ("namespaceObject", &self.namespace),
-            ("params", &self.params),
-        ];
-        bound.extend(variables.map(|variables| ("variables", variables)));
-        expression.evaluate(&bound)
-    }
-
-    /// The variables composed so far.
-    #[must_use]
-    pub fn variables(&self) -> Bound {
-        Bound::map(self.composed.clone())
-    }
-
-    /// Composes the variables an expression names; each may name those before it. Answers why one
-    /// could not be composed: it matters only if the expression really reads it.
-    pub fn compose(
+    /// `expression '...' resulted in error: ...`, or that nothing is left to evaluate it.
+    pub(crate) fn evaluate(
         &mut self,
-        expression: &Expression,
-        all: &[(String, Compiled)],
-    ) -> Option<String> {
-        let mut failed = None;
-        for wanted in expression.variables() {
-            if self.composed.contains_key(wanted) {
-                continue;
+        expression: &Compiled,
+        variables: &Variables,
+    ) -> Result<Value<'a>, Trouble> {
+        let expression = expression
+            .as_ref()
+            .map_err(|problem| Trouble::Failed(format!("compilation error: {problem}")))?;
+        self.compose(expression, variables)?;
+        let value = expression.evaluate(&self.given, &mut self.budget);
+        value.map_err(|trouble| match trouble {
+            Trouble::Spent => Trouble::Spent,
+            Trouble::Failed(problem) => {
+                let text = expression.text();
+                Trouble::Failed(format!("expression '{text}' resulted in error: {problem}"))
             }
-            let Some(place) = all.iter().position(|(name, _)| name == wanted) else {
-                continue;
+        })
+    }
+
+    /// The value of an expression that reads no variables, as JSON.
+    ///
+    /// # Errors
+    /// In CEL's words.
+    pub fn answer(&mut self, expression: &Expression) -> Result<Json, Trouble> {
+        expression.answer(&self.given, &mut self.budget)
+    }
+
+    /// Composes the variables an expression may read, and those these read, each once. Why one cannot
+    /// be composed matters only to who really reads it. None refers to a later one, so that they are
+    /// composed in their order, and a long chain of them is no deep one.
+    fn compose(&mut self, expression: &Expression, variables: &Variables) -> Result<(), Trouble> {
+        for place in variables.needed(expression, &self.done) {
+            let (name, compiled) = &variables.all[place];
+            let made = match compiled {
+                Ok(own) => own.evaluate(&self.given, &mut self.budget),
+                Err(problem) => Err(Trouble::Failed(problem.clone())),
             };
-            let (before, compiled) = (&all[..place], &all[place].1);
-            let made = compiled.as_ref().map_err(String::clone).and_then(|own| {
-                let inner = self.compose(own, before);
-                let variables = self.variables();
-                self.evaluate(own, Some(&variables))
-                    .map_err(|problem| inner.unwrap_or(problem))
-            });
-            match made {
-                Ok(bound) => _ = self.composed.insert(wanted.clone(), bound),
-                Err(problem) => {
-                    let text =
-                        format!("composited variable {wanted:?} fails to evaluate: {problem}");
-                    failed = failed.or(Some(text));
+            let how = if compiled.is_ok() {
+                "evaluate"
+            } else {
+                "compile"
+            };
+            let made = match made {
+                Err(Trouble::Spent) => return Err(Trouble::Spent),
+                Err(Trouble::Failed(problem)) => Err(format!(
+                    "composited variable {name:?} fails to {how}: {problem}"
+                )),
+                Ok(value) => Ok(value),
+            };
+            self.given.composed.insert(name.clone(), made);
+            self.done.insert(place);
+        }
+        Ok(())
+    }
+}
+
+/// The variables a policy composes, in order.
+#[derive(Debug, Default)]
+pub struct Variables {
+    all: Vec<(String, Compiled)>,
+    places: BTreeMap<String, Vec<usize>>,
+}
+
+impl Variables {
+    /// Adds one, which may read those before it.
+    pub(super) fn add(&mut self, name: &str, compiled: Compiled) {
+        let places = self.places.entry(name.to_owned()).or_default();
+        places.push(self.all.len());
+        self.all.push((name.to_owned(), compiled));
+    }
+
+    /// Places of what has to be composed before an expression, in order.
+    fn needed(&self, expression: &Expression, done: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut needed = BTreeSet::new();
+        let mut open: Vec<&str> = expression.variables().collect();
+        while let Some(name) = open.pop() {
+            for place in self.places.get(name).into_iter().flatten() {
+                if !done.contains(place)
+                    && needed.insert(*place)
+                    && let (_, Ok(own)) = &self.all[*place]
+                {
+                    open.extend(own.variables());
                 }
             }
         }
-        failed
+        needed
     }
 }
 
 /// A namespace by name.
-pub(super) fn namespace(world: &mut World, name: &str) -> Option<Arc<Value>> {
+pub(super) fn namespace(world: &mut World, name: &str) -> Option<Arc<Json>> {
     world.read(&keys::object("", "namespaces", None, name))
 }
 
@@ -130,7 +259,7 @@ pub(super) fn params(
     binding: &Binding,
     registry: &Registry,
     asked: &Asked<'_>,
-) -> Result<Vec<Option<Value>>, String> {
+) -> Result<Vec<Option<Json>>, String> {
     let Some((api_version, kind)) = &policy.param_kind else {
         return Ok(vec![None]);
     };
@@ -172,8 +301,8 @@ fn find(
     world: &mut World,
     resource: &Descriptor,
     namespace: Option<&str>,
-    reference: &Value,
-) -> Result<Vec<Value>, String> {
+    reference: &Json,
+) -> Result<Vec<Json>, String> {
     let name = word(reference, "name");
     if !name.is_empty() {
         let found = world.read(&keys::of(resource, namespace, name));
@@ -189,7 +318,7 @@ fn find(
         .prefix(&prefix)
         .map(|item| object::decode(&world.vault().open(item)));
     let selected = all.filter(|one| {
-        let labels = one.pointer("/metadata/labels").and_then(Value::as_object);
+        let labels = one.pointer("/metadata/labels").and_then(Json::as_object);
         requirements
             .iter()
             .all(|requirement| requirement.holds(labels))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::labels;
+use crate::authorize::Authorizer;
 use crate::metadata;
 use crate::registry::{Descriptor, Registry};
 use crate::selector::label::Requirement;
@@ -25,6 +26,8 @@ pub struct Asked<'a> {
     pub name: &'a str,
     /// Who asks.
     pub user: &'a User,
+    /// What users may do.
+    pub authorizer: &'a Authorizer,
     /// Nothing will be stored.
     pub dry_run: bool,
     /// As it is to be stored; none when it is deleted.
@@ -306,6 +309,7 @@ mod tests {
                 namespace: Some("a"),
                 name: "x",
                 user: &user,
+                authorizer: &Authorizer::default(),
                 dry_run: false,
                 object: None,
                 old: None,
@@ -330,6 +334,7 @@ mod tests {
     #[test]
     fn selectors() {
         let user = User::default();
+        let authorizer = Authorizer::default();
         let resource = descriptor("", "v1", "configmaps");
         let labelled = json!({"metadata": {"labels": {"a": "b"}}});
         let other = json!({"metadata": {}});
@@ -343,6 +348,7 @@ mod tests {
             namespace,
             name: "x",
             user: &user,
+            authorizer: &authorizer,
             dry_run: false,
             object,
             old,

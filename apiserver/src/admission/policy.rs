@@ -2,19 +2,18 @@
 //!
 //! Rules and texts: upstream's `pkg/admission/plugin/policy/validating`.
 
-use serde_json::Value;
+use serde_json::Value as Json;
 
-use super::expression::{Bound, Expression, Known};
-use super::inputs::{Inputs, namespace, params};
+use super::expression::{Composed, Expression, Known, Wanted};
+use super::inputs::{Variables, namespace};
+use super::judging::{self, Judgement, Objection};
 use super::matching::{Asked, Matching};
+use super::notes::{self, Notes};
 use super::snapshot::word;
 use crate::metadata;
 use crate::registry::{Descriptor, Registry};
 use crate::status::Failure;
 use crate::world::World;
-
-/// Longest message an expression may make, as upstream.
-const MESSAGE_BYTES_MAX: usize = 5 << 10;
 
 /// A policy, compiled, with the bindings that put it to work.
 #[derive(Debug)]
@@ -22,13 +21,14 @@ pub struct Policy {
     name: String,
     /// What it is about.
     pub matching: Matching,
-    conditions: Vec<Compiled>,
+    pub(super) conditions: Vec<Compiled>,
     /// The kind of its parameters: apiVersion and kind.
     pub(super) param_kind: Option<(String, String)>,
     /// Composed variables, in order.
-    pub(super) variables: Vec<(String, Compiled)>,
-    validations: Vec<Validation>,
-    fails_open: bool,
+    pub(super) variables: Variables,
+    pub(super) validations: Vec<Validation>,
+    pub(super) annotations: Vec<Annotation>,
+    pub(super) fails_open: bool,
     bindings: Vec<Binding>,
 }
 
@@ -36,11 +36,18 @@ pub struct Policy {
 pub(super) type Compiled = Result<Expression, String>;
 
 #[derive(Debug)]
-struct Validation {
-    expression: Compiled,
-    message: String,
-    message_expression: Option<Compiled>,
-    reason: String,
+pub(super) struct Validation {
+    pub(super) expression: Compiled,
+    pub(super) message: String,
+    pub(super) message_expression: Option<Compiled>,
+    pub(super) reason: String,
+}
+
+/// An annotation for the audit log.
+#[derive(Debug)]
+pub(super) struct Annotation {
+    pub(super) key: String,
+    pub(super) value: Compiled,
 }
 
 /// A binding of a policy.
@@ -49,65 +56,71 @@ pub struct Binding {
     name: String,
     matching: Matching,
     /// `paramRef`, or null.
-    pub(super) reference: Value,
+    pub(super) reference: Json,
     actions: Vec<String>,
 }
 
-fn compile(value: &Value, field: &str, known: Known) -> Compiled {
-    Expression::compile(word(value, field), known)
+fn compile(value: &Json, field: &str, known: Known<'_>, wanted: Wanted) -> Compiled {
+    Expression::compile(word(value, field), known, wanted)
 }
 
-fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+fn list<'a>(value: &'a Json, field: &str) -> impl Iterator<Item = &'a Json> {
     value
         .get(field)
-        .and_then(Value::as_array)
+        .and_then(Json::as_array)
         .into_iter()
         .flatten()
 }
 
 /// `matchConditions` of a webhook or a policy.
-pub(super) fn conditions(value: &Value, params: bool) -> Vec<Compiled> {
+pub(super) fn conditions(value: &Json, params: bool) -> Vec<Compiled> {
     let known = Known {
         params,
-        variables: false,
+        authorizer: true,
+        variables: None,
+        ..Known::default()
     };
     list(value, "matchConditions")
-        .map(|one| compile(one, "expression", known))
+        .map(|one| compile(one, "expression", known, Wanted::Bool))
         .collect()
 }
 
 impl Policy {
     /// From the object, with those of the bindings that name it.
     #[must_use]
-    pub fn of(object: &Value, bindings: &[Value]) -> Self {
+    pub fn of(object: &Json, bindings: &[Json]) -> Self {
         let spec = &object["spec"];
         let name = metadata::text(object, "name").to_owned();
         let param_kind = spec.get("paramKind").filter(|kind| kind.is_object());
+        let params = param_kind.is_some();
+        let (variables, composed) = variables(spec, params);
         let known = Known {
-            params: param_kind.is_some(),
-            variables: true,
-        };
-        let variable = |one: &Value| {
-            (
-                word(one, "name").to_owned(),
-                compile(one, "expression", known),
-            )
+            params,
+            authorizer: true,
+            variables: Some(&composed),
+            ..Known::default()
         };
         let own = bindings
             .iter()
             .filter(|one| word(&one["spec"], "policyName") == name);
         Self {
             matching: Matching::of(&spec["matchConstraints"]),
-            conditions: conditions(spec, known.params),
+            conditions: conditions(spec, params),
             param_kind: param_kind.map(|kind| {
                 (
                     word(kind, "apiVersion").to_owned(),
                     word(kind, "kind").to_owned(),
                 )
             }),
-            variables: list(spec, "variables").map(variable).collect(),
+            variables,
             validations: list(spec, "validations")
                 .map(|one| Validation::of(one, known))
+                .collect(),
+            annotations: list(spec, "auditAnnotations")
+                .map(|one| Annotation {
+                    key: word(one, "key").to_owned(),
+                    value: compile(one, "valueExpression", known, Wanted::TextOrNull),
+                })
                 .collect(),
             fails_open: word(spec, "failurePolicy") == "Ignore",
             bindings: own.map(Binding::of).collect(),
@@ -122,48 +135,51 @@ impl Policy {
     }
 }
 
+/// The composed variables; each knows those before it.
+fn variables(spec: &Json, params: bool) -> (Variables, Composed) {
+    let (mut variables, mut composed) = (Variables::default(), Composed::default());
+    for one in list(spec, "variables") {
+        let known = Known {
+            params,
+            authorizer: true,
+            variables: Some(&composed),
+            ..Known::default()
+        };
+        let compiled = compile(one, "expression", known, Wanted::Anything);
+        let name = word(one, "name");
+        composed.add(name, compiled.as_ref().ok());
+        variables.add(name, compiled);
+    }
+    (variables, composed)
+}
+
 impl Validation {
-    fn of(value: &Value, known: Known) -> Self {
+    fn of(value: &Json, known: Known<'_>) -> Self {
         let words = word(value, "messageExpression");
+        // Messages are made without the authorizer.
+        let spoken = Known {
+            authorizer: false,
+            ..known
+        };
         Self {
-            expression: compile(value, "expression", known),
+            expression: compile(value, "expression", known, Wanted::Bool),
             message: word(value, "message").trim().to_owned(),
             message_expression: (!words.is_empty())
-                .then(|| compile(value, "messageExpression", known)),
+                .then(|| compile(value, "messageExpression", spoken, Wanted::Text)),
             reason: word(value, "reason").to_owned(),
         }
     }
 }
 
 impl Binding {
-    fn of(object: &Value) -> Self {
+    fn of(object: &Json) -> Self {
         let spec = &object["spec"];
-        let actions = list(spec, "validationActions").filter_map(Value::as_str);
+        let actions = list(spec, "validationActions").filter_map(Json::as_str);
         Self {
             name: metadata::text(object, "name").to_owned(),
             matching: Matching::of(&spec["matchResources"]),
             reference: spec["paramRef"].clone(),
             actions: actions.map(str::to_owned).collect(),
-        }
-    }
-}
-
-/// What a policy has against a request.
-#[derive(Debug, PartialEq)]
-struct Objection {
-    message: String,
-    /// Empty: Invalid.
-    reason: String,
-    /// The policy's own failure, which is not for the binding's actions to weigh.
-    is_failure: bool,
-}
-
-impl Objection {
-    fn failure(message: String) -> Self {
-        Self {
-            message,
-            reason: String::new(),
-            is_failure: true,
         }
     }
 }
@@ -177,8 +193,13 @@ pub fn validate(
     policies: &[Policy],
     registry: &Registry,
     asked: &Asked<'_>,
+    notes: &mut Notes,
 ) -> Result<Vec<String>, Failure> {
-    let mut warnings = Vec::new();
+    let mut findings = Findings {
+        notes,
+        warnings: Vec::new(),
+        denied: None,
+    };
     for policy in policies {
         let Some(matched) = about(world, &policy.matching, registry, asked) else {
             continue;
@@ -192,12 +213,25 @@ pub fn validate(
             if narrowed.is_none() || !selected(world, &binding.matching, asked) {
                 continue;
             }
-            for objection in objections(world, policy, binding, registry, asked, &matched) {
-                warnings.extend(weigh(policy, binding, objection, asked)?);
+            let parties = Parties {
+                policy,
+                binding,
+                asked,
+            };
+            match judging::judgements(world, &parties, registry, &matched) {
+                Err(problem) => findings.deny(&parties, &problem, ""),
+                Ok(judgements) => {
+                    for judgement in &judgements {
+                        findings.take(&parties, judgement);
+                    }
+                }
             }
         }
     }
-    Ok(warnings)
+    match findings.denied {
+        Some(denied) => Err(denied),
+        None => Ok(findings.warnings),
+    }
 }
 
 fn about(
@@ -215,127 +249,65 @@ fn selected(world: &mut World, matching: &Matching, asked: &Asked<'_>) -> bool {
         && matching.selects_namespace(asked, |name| namespace(world, name))
 }
 
-/// What follows from an objection under a binding.
-fn weigh(
-    policy: &Policy,
-    binding: &Binding,
-    objection: Objection,
-    asked: &Asked<'_>,
-) -> Result<Option<String>, Failure> {
-    let Objection {
-        message, reason, ..
-    } = objection;
-    let (own, bound) = (&policy.name, &binding.name);
-    if objection.is_failure || binding.actions.iter().any(|action| action == "Deny") {
+/// Whose objections, as put to work by what, and about which request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parties<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) binding: &'a Binding,
+    pub(super) asked: &'a Asked<'a>,
+}
+
+/// What comes of all policies. One that denies keeps no other from speaking.
+#[derive(Debug)]
+struct Findings<'n> {
+    notes: &'n mut Notes,
+    warnings: Vec<String>,
+    /// The first denial.
+    denied: Option<Failure>,
+}
+
+impl Findings<'_> {
+    fn take(&mut self, parties: &Parties<'_>, judgement: &Judgement) {
+        for objection in &judgement.objections {
+            self.weigh(parties, objection);
+        }
+        for (key, value) in &judgement.annotations {
+            self.notes.publish(&parties.policy.name, key, value);
+        }
+        for fault in &judgement.faults {
+            self.deny(parties, fault, "");
+        }
+    }
+
+    /// What follows from an objection under a binding.
+    fn weigh(&mut self, parties: &Parties<'_>, objection: &Objection) {
+        let (own, bound) = (&parties.policy.name, &parties.binding.name);
+        let message = &objection.message;
+        for action in &parties.binding.actions {
+            match action.as_str() {
+                "Deny" => self.deny(parties, message, &objection.reason),
+                "Audit" => self.notes.fail(notes::Failure {
+                    message: message.clone(),
+                    policy: own.clone(),
+                    binding: bound.clone(),
+                    expression_index: objection.index,
+                    validation_actions: parties.binding.actions.clone(),
+                }),
+                "Warn" => self.warnings.push(format!(
+                    "Validation failed for ValidatingAdmissionPolicy '{own}' with binding '{bound}': {message}"
+                )),
+                _ => {}
+            }
+        }
+    }
+
+    fn deny(&mut self, parties: &Parties<'_>, message: &str, reason: &str) {
+        let (own, bound) = (&parties.policy.name, &parties.binding.name);
         let text = format!(
             "ValidatingAdmissionPolicy '{own}' with binding '{bound}' denied request: {message}"
         );
-        return Err(Failure::policy(
-            &asked.resource.gr(),
-            asked.name,
-            &reason,
-            text,
-        ));
-    }
-    if binding.actions.iter().any(|action| action == "Audit") {
-        tracing::info!(policy = own, binding = bound, message, "a policy objects");
-    }
-    let warns = binding.actions.iter().any(|action| action == "Warn");
-    Ok(warns.then(|| {
-        format!("Validation failed for ValidatingAdmissionPolicy '{own}' with binding '{bound}': {message}")
-    }))
-}
-
-fn objections(
-    world: &mut World,
-    policy: &Policy,
-    binding: &Binding,
-    registry: &Registry,
-    asked: &Asked<'_>,
-    matched: &Descriptor,
-) -> Vec<Objection> {
-    let found = match params(world, policy, binding, registry, asked) {
-        Ok(found) => found,
-        Err(_) if policy.fails_open => return Vec::new(),
-        Err(problem) => {
-            return vec![Objection::failure(format!(
-                "failed to configure binding: {problem}"
-            ))];
-        }
-    };
-    let mut inputs = Inputs::new(world, asked, matched);
-    let mut objections = Vec::new();
-    for param in found {
-        inputs.set_params(param.as_ref());
-        objections.extend(judge(policy, &mut inputs));
-    }
-    objections
-}
-
-fn judge(policy: &Policy, inputs: &mut Inputs) -> Vec<Objection> {
-    match hold(&policy.conditions, inputs) {
-        Ok(true) => {}
-        Ok(false) => return Vec::new(),
-        Err(_) if policy.fails_open => return Vec::new(),
-        Err(problem) => return vec![Objection::failure(problem)],
-    }
-    let mut objections = Vec::new();
-    for validation in &policy.validations {
-        match evaluate(&validation.expression, policy, inputs) {
-            Ok(bound) if bound.truth() == Some(true) => {}
-            Ok(_) => objections.push(Objection {
-                message: message(validation, policy, inputs),
-                reason: validation.reason.clone(),
-                is_failure: false,
-            }),
-            Err(_) if policy.fails_open => {}
-            Err(problem) => objections.push(Objection {
-                message: problem,
-                reason: String::new(),
-                is_failure: false,
-            }),
-        }
-    }
-    objections
-}
-
-/// True if all conditions hold; one that does not settles it, whatever the others come to.
-///
-/// # Errors
-/// A condition cannot be evaluated, and no other fails to hold.
-pub(super) fn hold(conditions: &[Compiled], inputs: &Inputs) -> Result<bool, String> {
-    let mut failed = Ok(true);
-    for condition in conditions {
-        let outcome = condition.as_ref().map_err(String::clone);
-        match outcome.and_then(|expression| inputs.evaluate(expression, None)) {
-            Ok(bound) if bound.truth() == Some(true) => {}
-            Ok(_) => return Ok(false),
-            Err(problem) => failed = Err(problem),
-        }
-    }
-    failed
-}
-
-fn evaluate(expression: &Compiled, policy: &Policy, inputs: &mut Inputs) -> Result<Bound, String> {
-    let expression = expression.as_ref().map_err(String::clone)?;
-    let failed = inputs.compose(expression, &policy.variables);
-    let variables = inputs.variables();
-    inputs
-        .evaluate(expression, Some(&variables))
-        .map_err(|problem| failed.unwrap_or(problem))
-}
-
-fn message(validation: &Validation, policy: &Policy, inputs: &mut Inputs) -> String {
-    let made = validation.message_expression.as_ref();
-    let made = made.and_then(|expression| evaluate(expression, policy, inputs).ok());
-    let made = made.as_ref().and_then(Bound::text).map_or("", str::trim);
-    let usable = !made.is_empty() && made.len() <= MESSAGE_BYTES_MAX && !made.contains('\n');
-    if usable {
-        made.to_owned()
-    } else if !validation.message.is_empty() {
-        validation.message.clone()
-    } else {
-        let text = validation.expression.as_ref().map_or("", Expression::text);
-        format!("failed expression: {text}")
+        let asked = parties.asked;
+        let denied = || Failure::policy(&asked.resource.gr(), asked.name, reason, text);
+        self.denied.get_or_insert_with(denied);
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::notes::Notes;
 use super::review::Verdict;
 use super::webhooks::Webhook;
 use crate::conversion::{self, Wanted};
@@ -69,6 +70,7 @@ struct State {
     open: BTreeMap<Key, Question>,
     converted: BTreeMap<conversion::Key, Result<Value, Failure>>,
     wanted: BTreeMap<conversion::Key, Wanted>,
+    notes: Notes,
 }
 
 impl Rulings {
@@ -111,6 +113,19 @@ impl Rulings {
         std::mem::take(&mut self.state().wanted)
             .into_values()
             .collect()
+    }
+
+    /// A computation begins: what an earlier one noted did not come to pass.
+    pub fn begin(&self) {
+        self.state().notes = Notes::default();
+    }
+
+    /// Notes for the audit log what a computation finds.
+    pub fn note<T>(&self, find: impl FnOnce(&mut Notes) -> T) -> T {
+        let mut notes = std::mem::take(&mut self.state().notes);
+        let found = find(&mut notes);
+        self.state().notes = notes;
+        found
     }
 
     /// Notes what a conversion came to.

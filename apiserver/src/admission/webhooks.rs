@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::inputs::{Inputs, namespace};
+use super::inputs::{Facts, Inputs, namespace};
+use super::judging;
 use super::matching::{Asked, Matching};
 use super::policy::{self, Compiled};
 use super::review::{self, Verdict};
@@ -89,7 +90,8 @@ impl Webhook {
         if self.conditions.is_empty() {
             return Ok(Some(matched));
         }
-        match policy::hold(&self.conditions, &Inputs::new(world, asked, &matched)) {
+        let facts = Facts::new(world, asked, &matched);
+        match judging::hold(&self.conditions, &mut Inputs::new(&facts, None)) {
             Ok(true) => Ok(Some(matched)),
             Ok(false) => Ok(None),
             Err(_) if self.fails_open => Ok(None),

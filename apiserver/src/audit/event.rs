@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::policy::{Decision, Level, Stage};
+use crate::call::Annotations;
 use crate::user::{Attributes, User};
 
 /// Bodies longer than this are left out of notes.
@@ -25,6 +26,8 @@ pub struct Noted {
     pub sent: Option<Bytes>,
     /// The body that was answered.
     pub answered: Option<Bytes>,
+    /// What admission has to say.
+    pub annotations: Annotations,
 }
 
 impl Noted {
@@ -110,6 +113,10 @@ impl Event<'_> {
         if noted.level() >= Level::RequestResponse {
             set("responseObject", body(noted.answered.as_ref(), omits));
         }
+        let annotations = noted.annotations.get();
+        if !annotations.is_empty() {
+            set("annotations", json!(annotations));
+        }
         set("requestReceivedTimestamp", micros(self.received).into());
         set("stageTimestamp", micros(self.now).into());
         event.retain(|_, value| !value.is_null() && value != "");
@@ -188,6 +195,8 @@ mod tests {
 
     #[test]
     fn a_note() {
+        let annotations = Annotations::default();
+        annotations.set([("p/k".to_owned(), "v".to_owned())].into());
         let noted = Noted {
             decision: Some(Decision {
                 level: Level::RequestResponse,
@@ -209,6 +218,7 @@ mod tests {
                 br#"{"metadata":{"name":"x","managedFields":[]}}"#,
             )),
             answered: Some(Bytes::from_static(b"a: b")),
+            annotations,
         };
         let event = Event {
             id: "i",
@@ -239,6 +249,7 @@ mod tests {
                 },
                 "responseStatus": {"metadata": {}, "code": 200},
                 "requestObject": {"metadata": {"name": "x"}}, "responseObject": "a: b",
+                "annotations": {"p/k": "v"},
                 "requestReceivedTimestamp": "1970-01-01T00:00:00.000000Z",
                 "stageTimestamp": "1970-01-01T00:00:00.000000Z",
             })

@@ -3,33 +3,9 @@
 use super::ast::{Expr, Fold, How, Kind, Literal, Operator};
 use super::functions;
 use super::problem::Problem;
+use super::scope::Scope;
 use super::signatures;
 use super::types::Type;
-
-/// Variables and their types.
-pub(crate) struct Scope<'s> {
-    variables: Vec<(&'s str, Type<'s>)>,
-}
-
-impl<'s> Scope<'s> {
-    pub(crate) fn of(variables: &[(&'s str, Type<'s>)]) -> Self {
-        Self {
-            variables: variables.to_vec(),
-        }
-    }
-
-    fn get(&self, name: &str) -> Option<&Type<'s>> {
-        let own = self.variables.iter().rev().find(|(own, _)| *own == name);
-        own.map(|(_, kind)| kind)
-    }
-
-    fn with(&self, variables: impl IntoIterator<Item = (&'s str, Type<'s>)>) -> Self {
-        let all = self.variables.iter().cloned().chain(variables);
-        Self {
-            variables: all.collect(),
-        }
-    }
-}
 
 type Problems = Vec<Problem>;
 
@@ -43,6 +19,11 @@ pub(crate) fn check<'s>(expr: &'s Expr, scope: &Scope<'s>, problems: &mut Proble
             field,
             optional,
         } => {
+            if let (Kind::Ident(name), false) = (&operand.kind, optional)
+                && let Some(kind) = scope.qualified(name, field)
+            {
+                return kind.clone();
+            }
             let of = check(operand, scope, problems);
             maybe(*optional, select(expr.at, &of, field, problems))
         }
@@ -72,7 +53,8 @@ pub(crate) fn check<'s>(expr: &'s Expr, scope: &Scope<'s>, problems: &mut Proble
         Kind::And(terms) | Kind::Or(terms) => terms_of(terms, scope, problems),
         Kind::Not(operand) => {
             let of = check(operand, scope, problems);
-            unary(expr.at, "!_", of, &[Type::Bool], problems)
+            unary(expr.at, "!_", of, &[Type::Bool], problems);
+            Type::Bool
         }
         Kind::Negate(operand) => {
             let of = check(operand, scope, problems);
@@ -312,9 +294,15 @@ fn arithmetic<'s>(operator: Operator, left: &Type<'s>, right: &Type<'s>) -> Opti
     let add = operator == Operator::Add;
     let additive = add || operator == Operator::Subtract;
     Some(match (left, right) {
-        (Type::Dyn, Type::List(_)) if add => right.clone(),
-        (Type::List(_), Type::Dyn) if add => left.clone(),
-        (Type::Dyn, _) | (_, Type::Dyn) => Type::Dyn,
+        (Type::Dyn, Type::Dyn) => Type::Dyn,
+        // Times and durations go with either.
+        (Type::Dyn, Type::Duration) | (Type::Duration, Type::Dyn) if additive => Type::Dyn,
+        (Type::Timestamp, Type::Dyn) if !add && additive => Type::Dyn,
+        (Type::Timestamp, Type::Dyn) if add => Type::Timestamp,
+        (Type::Dyn, Type::Timestamp) if add => Type::Timestamp,
+        (Type::Dyn, Type::Timestamp) if additive => Type::Duration,
+        // Anything else goes with its own kind alone.
+        (Type::Dyn, known) | (known, Type::Dyn) => return arithmetic(operator, known, known),
         (Type::Int, Type::Int) => Type::Int,
         (Type::Uint, Type::Uint) => Type::Uint,
         (Type::Double, Type::Double) if operator != Operator::Modulo => Type::Double,

@@ -124,7 +124,7 @@ fn rule(
         causes.push(Cause::of(format!("{place}.{part}"), text));
     };
     let program = match Program::typed(&rule, &variables) {
-        Ok((program, kind)) if kind == "bool" => program,
+        Ok((program, gives)) if gives.shown == "bool" => program,
         Ok(_) => {
             refuse("rule", "cel expression must evaluate to a bool".to_owned());
             return None;
@@ -137,7 +137,7 @@ fn rule(
     let expression = word("messageExpression");
     let message_expression = match Program::typed(&expression, &variables) {
         _ if expression.is_empty() => None,
-        Ok((program, kind)) if kind == "string" => Some((program, expression)),
+        Ok((program, gives)) if gives.shown == "string" => Some((program, expression)),
         Ok(_) => {
             refuse(
                 "messageExpression",

@@ -71,6 +71,24 @@ impl Meter {
     }
 }
 
+/// What an expression may name.
+pub(crate) trait Names<'a> {
+    /// The variable of this name.
+    fn get(&self, name: &str) -> Option<Value<'a>>;
+
+    /// `name.field`, where that is a name of its own and no field of a value.
+    fn qualified(&self, _name: &str, _field: &str) -> Option<Result<Value<'a>, Error>> {
+        None
+    }
+}
+
+impl<'a> Names<'a> for Vec<(&str, Value<'a>)> {
+    fn get(&self, name: &str) -> Option<Value<'a>> {
+        let own = self.iter().find(|(own, _)| *own == name);
+        own.map(|(_, value)| value.clone())
+    }
+}
+
 /// A variable of a macro, and those around it.
 pub(crate) struct Scope<'s, 'a> {
     pub(crate) name: &'s str,
@@ -80,7 +98,7 @@ pub(crate) struct Scope<'s, 'a> {
 
 /// Evaluates expressions over some variables.
 pub(crate) struct Evaluator<'r, 'a> {
-    pub(crate) variables: &'r [(&'r str, Value<'a>)],
+    pub(crate) names: &'r dyn Names<'a>,
     pub(crate) meter: &'r Meter,
 }
 
@@ -134,16 +152,12 @@ impl<'a> Evaluator<'_, 'a> {
         }
     }
 
-    fn variable(&self, name: &str, mut scope: Scopes<'_, 'a>) -> Result<Value<'a>, Error> {
-        while let Some(inner) = scope {
-            if inner.name == name {
-                return Ok(inner.value.clone());
-            }
-            scope = inner.outer;
-        }
-        let own = self.variables.iter().find(|(own, _)| *own == name);
-        if let Some((_, value)) = own {
+    fn variable(&self, name: &str, scope: Scopes<'_, 'a>) -> Result<Value<'a>, Error> {
+        if let Some(value) = bound(scope, name) {
             return Ok(value.clone());
+        }
+        if let Some(value) = self.names.get(name) {
+            return Ok(value);
         }
         let kind = functions::type_named(name).map(Value::Type);
         kind.ok_or_else(|| Error::text(format!("no such attribute(s): {name}")))
@@ -156,6 +170,13 @@ impl<'a> Evaluator<'_, 'a> {
         optional: bool,
         scope: Scopes<'_, 'a>,
     ) -> Result<Value<'a>, Error> {
+        if let Some(found) = self.qualified(operand, field, scope) {
+            let found = found?;
+            return Ok(match optional {
+                true => Value::Optional(Some(Arc::new(found))),
+                false => found,
+            });
+        }
         let value = self.eval(operand, scope)?;
         pick(&value, optional, |inner| match inner {
             Value::Map(map) => map.field(field).ok_or_else(|| Error::no_such_key(field)),
@@ -163,7 +184,23 @@ impl<'a> Evaluator<'_, 'a> {
         })
     }
 
+    /// `operand.field`, if both together are one name, and no macro's variable hides the first.
+    fn qualified(
+        &self,
+        operand: &Expr,
+        field: &str,
+        scope: Scopes<'_, 'a>,
+    ) -> Option<Result<Value<'a>, Error>> {
+        match &operand.kind {
+            Kind::Ident(name) if bound(scope, name).is_none() => self.names.qualified(name, field),
+            _ => None,
+        }
+    }
+
     fn has(&self, operand: &Expr, field: &str, scope: Scopes<'_, 'a>) -> Result<Value<'a>, Error> {
+        if self.qualified(operand, field, scope).is_some() {
+            return Ok(Value::Bool(true));
+        }
         let value = self.eval(operand, scope)?;
         let present = match &value {
             Value::Map(map) => map.field(field).is_some(),
@@ -266,6 +303,17 @@ impl<'a> Evaluator<'_, 'a> {
         }
         functions::call(name, receiver.is_some(), &values, self.meter)
     }
+}
+
+/// The value of a macro's variable.
+fn bound<'s, 'a>(mut scope: Scopes<'s, 'a>, name: &str) -> Option<&'s Value<'a>> {
+    while let Some(inner) = scope {
+        if inner.name == name {
+            return Some(&inner.value);
+        }
+        scope = inner.outer;
+    }
+    None
 }
 
 /// Selects within a value, or within what an optional holds.

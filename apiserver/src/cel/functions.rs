@@ -4,6 +4,7 @@ mod formats;
 mod lists;
 mod printf;
 pub(crate) mod regexes;
+mod rights;
 mod special;
 mod strings;
 mod times;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use super::convert;
 use super::eval::{Error, Meter};
+use super::kinds::Special;
 use super::value::{List, Text, Value};
 
 pub(crate) use lists::sorted;
@@ -27,6 +29,7 @@ pub(crate) fn call<'a>(name: &str, method: bool, args: &[Value<'a>], meter: &Met
             .or_else(|| regexes::call(name, args, meter))
             .or_else(|| times::call(name, args))
             .or_else(|| special::method(name, args))
+            .or_else(|| rights::method(name, args, meter))
             .or_else(|| formats::call(name, args))
             .or_else(|| optional_method(name, args))
             .or_else(|| core(name, args))
@@ -163,11 +166,16 @@ fn string<'a>(value: &Value<'a>) -> Outcome<'a> {
         | Value::Uint(_)
         | Value::Double(_)
         | Value::Timestamp(_)
-        | Value::Duration(_)
-        | Value::Special(_) => Ok(value.display().into_owned().into()),
-        Value::Null | Value::List(_) | Value::Map(_) | Value::Type(_) | Value::Optional(_) => {
-            Err(Error::Overload)
+        | Value::Duration(_) => Ok(value.display().into_owned().into()),
+        Value::Special(special) if !matches!(&**special, Special::Right(_)) => {
+            Ok(value.display().into_owned().into())
         }
+        Value::Null
+        | Value::List(_)
+        | Value::Map(_)
+        | Value::Type(_)
+        | Value::Optional(_)
+        | Value::Special(_) => Err(Error::Overload),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod network;
 mod quantity;
+pub(crate) mod rights;
 mod semver;
 mod url;
 
@@ -10,6 +11,7 @@ use std::fmt;
 
 pub(crate) use network::{Cidr, parse_cidr, parse_ip};
 pub(crate) use quantity::Quantity;
+use rights::Right;
 pub(crate) use semver::Semver;
 pub(crate) use url::Url;
 
@@ -23,6 +25,7 @@ pub(crate) enum Special {
     Semver(Semver),
     /// The name of a format.
     Format(&'static str),
+    Right(Right),
 }
 
 impl Special {
@@ -34,7 +37,14 @@ impl Special {
             Self::Cidr(_) => "net.CIDR",
             Self::Semver(_) => "kubernetes.Semver",
             Self::Format(_) => "kubernetes.NamedFormat",
+            Self::Right(right) => right.type_name(),
         }
+    }
+
+    /// Equality; none where values are not compared.
+    pub(crate) fn equals(&self, other: &Self) -> Option<bool> {
+        let comparable = !matches!(self, Self::Right(_)) && !matches!(other, Self::Right(_));
+        comparable.then(|| self == other)
     }
 
     /// Order, where there is one.
@@ -56,6 +66,7 @@ impl fmt::Display for Special {
             Self::Cidr(cidr) => cidr.fmt(f),
             Self::Semver(version) => f.write_str(&version.text),
             Self::Format(name) => f.write_str(name),
+            Self::Right(right) => right.fmt(f),
         }
     }
 }

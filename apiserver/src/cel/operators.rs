@@ -47,7 +47,7 @@ pub(crate) fn equal(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Resul
         (Value::Timestamp(a), Value::Timestamp(b)) => a == b,
         (Value::Duration(a), Value::Duration(b)) => a == b,
         (Value::Type(a), Value::Type(b)) => a == b,
-        (Value::Special(a), Value::Special(b)) => a == b,
+        (Value::Special(a), Value::Special(b)) => a.equals(b).ok_or(Error::Overload)?,
         (Value::Optional(None), Value::Optional(None)) => true,
         (Value::Optional(Some(a)), Value::Optional(Some(b))) => equal(a, b, meter)?,
         (Value::List(a), Value::List(b)) => lists_equal(a, b, meter)?,

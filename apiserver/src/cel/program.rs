@@ -1,12 +1,15 @@
 //! An expression compiled once, to be evaluated over named JSON values.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value as Json;
 
-use super::ast::Expr;
-use super::check::{Scope, check};
-use super::eval::{Error, Evaluator, Meter};
+use super::ast::{Expr, Kind};
+use super::check::check;
+use super::eval::{Error, Evaluator, Meter, Names};
 use super::parser::parse;
 use super::problem;
+use super::scope::Scope;
 use super::shape::Shape;
 use super::types::Type;
 use super::value::Value;
@@ -77,6 +80,15 @@ pub enum EvaluationError {
     Failed(String),
 }
 
+/// The type of an expression's value.
+#[derive(Clone, Debug)]
+pub(crate) struct Gives {
+    /// As errors say it.
+    pub(crate) shown: String,
+    /// As far as other expressions know it.
+    pub(crate) composed: Type<'static>,
+}
+
 /// A compiled expression. Cheap to evaluate, and free to be shared between threads.
 ///
 /// The language is Kubernetes': CEL with optionals, two-variable macros, and the libraries of
@@ -107,12 +119,13 @@ impl Program {
     pub(crate) fn typed(
         text: &str,
         variables: &[(&str, Type<'_>)],
-    ) -> Result<(Self, String), String> {
+    ) -> Result<(Self, Gives), String> {
         let expr = parse(text).map_err(|p| problem::show(&[p], text))?;
         let mut problems = Vec::new();
-        let kind = check(&expr, &Scope::of(variables), &mut problems).to_string();
+        let kind = check(&expr, &Scope::of(variables), &mut problems);
+        let (shown, composed) = (kind.to_string(), kind.composed());
         if problems.is_empty() {
-            Ok((Self { expr }, kind))
+            Ok((Self { expr }, Gives { shown, composed }))
         } else {
             problems.sort_by_key(|problem| problem.at);
             Err(problem::show(&problems, text))
@@ -169,12 +182,22 @@ impl Program {
         }
     }
 
-    pub(crate) fn run<'a>(
-        &self,
-        variables: &[(&str, Value<'a>)],
-        meter: &Meter,
-    ) -> Result<Value<'a>, Error> {
-        Evaluator { variables, meter }.eval(&self.expr, None)
+    /// The fields `F` of `variable.F` that the expression reads.
+    pub(crate) fn fields_of(&self, variable: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        self.expr.walk(&mut |expr| match &expr.kind {
+            Kind::Select { operand, field, .. } | Kind::Has { operand, field }
+                if matches!(&operand.kind, Kind::Ident(name) if name == variable) =>
+            {
+                found.insert(field.clone());
+            }
+            _ => {}
+        });
+        found
+    }
+
+    pub(crate) fn run<'a>(&self, names: &dyn Names<'a>, meter: &Meter) -> Result<Value<'a>, Error> {
+        Evaluator { names, meter }.eval(&self.expr, None)
     }
 }
 

@@ -5,6 +5,7 @@
 use serde_json::Value as Json;
 
 use super::compile::{Node, Rule};
+use super::eval::Names;
 use super::program::{Budget, EvaluationError, Program};
 use super::shape::{Shape, entries, flag};
 use super::value::Value;
@@ -195,11 +196,7 @@ fn failure(rule: &Rule, error: &EvaluationError) -> (String, bool) {
     }
 }
 
-fn message(
-    rule: &Rule,
-    variables: &[(&'static str, Value<'_>)],
-    budget: &mut Budget,
-) -> (String, bool) {
+fn message(rule: &Rule, variables: &dyn Names<'_>, budget: &mut Budget) -> (String, bool) {
     let plain = if rule.message.is_empty() {
         format!("failed rule: {}", rule.rule.trim())
     } else {
@@ -227,7 +224,7 @@ fn message(
 /// The message an expression makes, if it is one that can be shown.
 fn made(
     program: &Program,
-    variables: &[(&'static str, Value<'_>)],
+    variables: &dyn Names<'_>,
     budget: &mut Budget,
 ) -> Result<Option<String>, EvaluationError> {
     let value = budget.run(|meter| program.run(variables, meter))?;

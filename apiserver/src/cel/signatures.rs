@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use super::kinds::rights;
 use super::types::Type;
 
 const TABLE: &str = "
@@ -192,6 +193,21 @@ format.date() format
 format.datetime() format
 format.validate(string) optional(list(string))
 jsonpatch.escapeKey(string) string
+authorizer.path(string) pathcheck
+authorizer.group(string) groupcheck
+authorizer.serviceAccount(string,string) authorizer
+groupcheck.resource(string) resourcecheck
+resourcecheck.subresource(string) resourcecheck
+resourcecheck.namespace(string) resourcecheck
+resourcecheck.name(string) resourcecheck
+resourcecheck.fieldSelector(string) resourcecheck
+resourcecheck.labelSelector(string) resourcecheck
+pathcheck.check(string) decision
+resourcecheck.check(string) decision
+decision.allowed() bool
+decision.reason() string
+decision.errored() bool
+decision.error() string
 ";
 
 /// Functions whose names have a dot, so that what stands before it is no receiver.
@@ -329,6 +345,11 @@ fn named(name: &str) -> Type<'static> {
         "cidr" => Type::Named("net.CIDR"),
         "semver" => Type::Named("kubernetes.Semver"),
         "format" => Type::Named("kubernetes.NamedFormat"),
+        "authorizer" => Type::Named(rights::AUTHORIZER),
+        "pathcheck" => Type::Named(rights::PATH_CHECK),
+        "groupcheck" => Type::Named(rights::GROUP_CHECK),
+        "resourcecheck" => Type::Named(rights::RESOURCE_CHECK),
+        "decision" => Type::Named(rights::DECISION),
         "A" => Type::Parameter('A'),
         "B" => Type::Parameter('B'),
         _ => Type::Dyn,

@@ -1,5 +1,6 @@
 //! Static types, as far as a schema gives them. What is not known is `dyn`, and fits everything.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value as Json;
@@ -27,6 +28,8 @@ pub(crate) enum Type<'s> {
     Object(&'s Json, bool),
     /// The metadata of an object, of which the names are seen.
     Metadata,
+    /// The variables a policy composes.
+    Variables(&'s BTreeMap<String, Type<'static>>),
     /// The type of types.
     Meta,
     /// One of Kubernetes' own.
@@ -84,6 +87,7 @@ impl<'s> Type<'s> {
                 "name" | "generateName" => Ok(Self::String),
                 _ => Err(true),
             },
+            Self::Variables(all) => all.get(name).cloned().ok_or(true),
             Self::Object(schema, root) => {
                 let name = unescape(name);
                 match &*name {
@@ -153,6 +157,32 @@ impl<'s> Type<'s> {
         }
     }
 
+    /// What is known of this type where an expression is composed into another
+    /// (`convertCelTypeToDeclType`): what Kubernetes adds to the language is not.
+    pub(crate) fn composed(&self) -> Type<'static> {
+        match self {
+            Self::Null => Type::Null,
+            Self::Bool => Type::Bool,
+            Self::Int => Type::Int,
+            Self::Uint => Type::Uint,
+            Self::Double => Type::Double,
+            Self::String => Type::String,
+            Self::Bytes => Type::Bytes,
+            Self::Timestamp => Type::Timestamp,
+            Self::Duration => Type::Duration,
+            Self::List(item) => Type::list(item.composed()),
+            Self::Map(parts) => Type::map(parts[0].composed(), parts[1].composed()),
+            Self::Dyn
+            | Self::Optional(_)
+            | Self::Object(..)
+            | Self::Metadata
+            | Self::Variables(_)
+            | Self::Meta
+            | Self::Named(_)
+            | Self::Parameter(_) => Type::Dyn,
+        }
+    }
+
     /// The type with its parameters replaced by what they are bound to.
     pub(crate) fn with(&self, bound: &[(char, Self)]) -> Self {
         match self {
@@ -185,7 +215,7 @@ impl fmt::Display for Type<'_> {
             Self::Bytes => f.write_str("bytes"),
             Self::Timestamp => f.write_str("timestamp"),
             Self::Duration => f.write_str("duration"),
-            Self::Object(..) | Self::Metadata => f.write_str("object"),
+            Self::Object(..) | Self::Metadata | Self::Variables(_) => f.write_str("object"),
             Self::Meta => f.write_str("type"),
             Self::Named(name) => f.write_str(name),
         }

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{ambient, info};
 use crate::audit::policy::{Asked, Decision, Stage};
 use crate::audit::{Event, Level, Noted, Policy};
+use crate::call::Annotations;
 use crate::user::{Attributes, User};
 
 /// Notes that wait to be written.
@@ -173,6 +174,11 @@ impl Record {
         if noted.level() > Level::None {
             noted.attributes = Some(attributes.clone());
         }
+    }
+
+    /// Where the call leaves what admission has to say.
+    pub(crate) fn annotations(&self) -> Annotations {
+        self.lock().annotations.clone()
     }
 
     /// The body that was sent.

@@ -107,6 +107,7 @@ async fn transaction(
     let limit = context.limits.transaction_bytes;
     let record = request.extensions().get::<Record>().cloned();
     let bytes = context.intake.read(request.into_body(), limit).await?;
+    let annotations = record.as_ref().map(Record::annotations);
     if let Some(record) = record {
         record.sent(&bytes);
     }
@@ -116,6 +117,7 @@ async fn transaction(
         params,
         now: ambient::now(),
         seed: ambient::seed(),
+        annotations: annotations.unwrap_or_default(),
     };
     let late = || Failure::timeout("the transaction took too long; its outcome is unknown");
     let reply = tokio::time::timeout(context.limits.request, context.engine.transaction(call))

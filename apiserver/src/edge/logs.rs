@@ -18,7 +18,7 @@ use super::context::Context;
 use super::join::AGENT_NAME;
 use super::resources::Asked;
 use super::{ambient, answer};
-use crate::call::{Body as CallBody, Call, Reply, Verb};
+use crate::call::{Annotations, Body as CallBody, Call, Reply, Verb};
 use crate::params::Params;
 use crate::status::Failure;
 use crate::user::User;
@@ -168,6 +168,7 @@ async fn get(
         body: CallBody::default(),
         now: ambient::now(),
         seed: ambient::seed(),
+        annotations: Annotations::default(),
     };
     match context.engine.call(call).await? {
         Reply::Object { object, .. } => Ok(object.to_value()),

@@ -14,7 +14,7 @@ use super::negotiate::{self, Answer};
 use super::turns::Seat;
 use super::warrant::{Standing, Warrant};
 use super::{ambient, answer, extras, reviews, socket, watch};
-use crate::call::{Body, Call, Reply, Verb};
+use crate::call::{Annotations, Body, Call, Reply, Verb};
 use crate::discovery;
 use crate::managed::author;
 use crate::params::Params;
@@ -212,6 +212,8 @@ async fn call(
     let mut params = params;
     params.agent = agent(verb, request.headers());
     let gzip = negotiate::takes_gzip(text(request.headers(), header::ACCEPT_ENCODING));
+    let record = request.extensions().get::<Record>();
+    let annotations = record.map_or_else(Annotations::default, Record::annotations);
     let body = read(context, verb, &resource, request).await?;
     let call = Call {
         verb,
@@ -224,6 +226,7 @@ async fn call(
         body,
         now: ambient::now(),
         seed: ambient::seed(),
+        annotations,
     };
     let look = Look {
         resource: &resource,

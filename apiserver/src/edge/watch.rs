@@ -87,7 +87,8 @@ pub(crate) fn start(ask: Ask, engine: &Engine, hub: Hub) -> Result<Response, Fai
         Some(_) => lines(Shape::Full, Given::Raw),
         None => lines(shape, Given::Stored),
     };
-    let beginning = begin::begin(store.clone(), hub.clone(), interest, from);
+    let shown = Arc::clone(&resource);
+    let beginning = begin::begin(engine.clone(), hub.clone(), (shown, interest), from);
     let mut watch = Watch {
         store,
         hub,

@@ -12,6 +12,7 @@ use crate::admission::hooks::Desk;
 use crate::admission::quota;
 use crate::admission::rulings::Rulings;
 use crate::admission::snapshot::Snapshot;
+use crate::call::Annotations;
 use crate::status::Failure;
 use crate::verbs::{Action, Answer, Write};
 use crate::world::World;
@@ -26,6 +27,7 @@ pub struct Docket {
     snapshot: Arc<Snapshot>,
     rulings: Rulings,
     dry_run: bool,
+    annotations: Annotations,
 }
 
 impl Docket {
@@ -42,16 +44,39 @@ impl Docket {
 
 impl Engine {
     /// An empty docket, with whoever has a say now.
-    pub(super) fn docket(&self, dry_run: bool) -> Docket {
+    pub(super) fn docket(&self, dry_run: bool, annotations: &Annotations) -> Docket {
         Docket {
             snapshot: self.hooked.at(&self.store.view()),
             rulings: Rulings::default(),
             dry_run,
+            annotations: annotations.clone(),
         }
     }
 
-    /// Computes and commits the plan of these writes.
+    /// Computes and commits the plan of these writes; what was noted of the computation that counts
+    /// goes to the audit log, whatever came of it.
     pub(super) async fn admit<F>(
+        &self,
+        docket: &Docket,
+        writes: &[Write],
+        compute: F,
+        request: &Request,
+    ) -> Result<Settled, Failure>
+    where
+        F: Fn(&mut World) -> Result<Vec<Answer>, Failure> + Send + Sync,
+    {
+        let afresh = |world: &mut World| {
+            docket.rulings.begin();
+            compute(world)
+        };
+        let outcome = self.decide(docket, writes, afresh, request).await;
+        docket
+            .rulings
+            .note(|notes| docket.annotations.set(notes.annotations()));
+        outcome
+    }
+
+    async fn decide<F>(
         &self,
         docket: &Docket,
         writes: &[Write],

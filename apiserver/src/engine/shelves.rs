@@ -1,5 +1,5 @@
-//! Which objects a list has to look at when it asks for one value of a field: thousands of agents that
-//! list their own tasks must not each look at all tasks.
+//! Which objects a list, or a watch that begins with the state, has to look at when it asks for one value
+//! of a field: thousands of agents that list their own tasks must not each look at all tasks.
 //!
 //! A shelf is made when somebody first asks, and catches up with the store's history whenever somebody
 //! asks again; nobody pays for fields nobody asks for. Its answer may name too many objects, never too
@@ -13,7 +13,9 @@ use bytes::Bytes;
 use futures::FutureExt;
 use store::{Change, Revision, Store, View};
 
+use super::Engine;
 use crate::keys;
+use crate::read;
 use crate::registry::Descriptor;
 use crate::selector::Selector;
 use crate::selector::shelf::Shelf;
@@ -55,10 +57,25 @@ struct Source<'a> {
     prefix: &'a Bytes,
 }
 
-impl Shelves {
+impl Engine {
     /// Keys of all objects that may be selected in the view, in order; none: look at the whole list.
     #[must_use]
     pub fn candidates(
+        &self,
+        view: &View,
+        place: (&Descriptor, Option<&str>),
+        selector: &Selector,
+    ) -> Option<Vec<Bytes>> {
+        if let Some(key) = read::named(place.0, place.1, selector) {
+            return Some(vec![key]);
+        }
+        let source = (&self.store, &*self.vault);
+        self.shelves.candidates(source, view, place, selector)
+    }
+}
+
+impl Shelves {
+    fn candidates(
         &self,
         (store, vault): (&Store, &Vault),
         view: &View,

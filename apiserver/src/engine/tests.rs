@@ -5,7 +5,7 @@
     reason = "certificates need the present time; json!() makes values to give away"
 )]
 
-mod rig;
+pub(crate) mod rig;
 
 mod defaults;
 
@@ -28,6 +28,8 @@ mod rights;
 mod shelves;
 
 mod transactions;
+
+mod typing;
 
 mod webhooks;
 

@@ -5,13 +5,14 @@
 //! does the same, so nothing is lost with a leader.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use store::View;
 use tokio::sync::watch;
 
 use super::Leadership;
-use crate::call::{Body, Call, Media, Verb};
+use crate::call::{Annotations, Body, Call, Media, Verb};
 use crate::edge::ambient;
 use crate::engine::Engine;
 use crate::keys;
@@ -22,6 +23,9 @@ use crate::pki::Authority;
 use crate::special::csr;
 use crate::status::Failure;
 use crate::user::User;
+
+/// After everything there was has been looked at.
+const REST: Duration = Duration::from_millis(20);
 
 const ACCOUNT: &str = "default";
 
@@ -69,6 +73,8 @@ impl Steward {
                     self.look(&look).await;
                 }
             }
+            // Most writes are no concern of this task: it looks at many at once.
+            tokio::time::sleep(REST).await;
         }
     }
 
@@ -194,6 +200,7 @@ impl Steward {
             },
             now: ambient::now(),
             seed: ambient::seed(),
+            annotations: Annotations::default(),
         };
         let _reply = Box::pin(self.engine.call(call)).await?;
         Ok(())

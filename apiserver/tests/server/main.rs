@@ -16,6 +16,7 @@ mod hostile;
 mod joins;
 mod kubectl;
 mod logs;
+mod policies;
 mod reviews;
 mod revocations;
 mod rig;

@@ -295,3 +295,64 @@ async fn a_plain_watch_waits_for_its_future() {
     assert_eq!(Lines::open(&client, &path).await.word().await, "end");
     rig.stop().await;
 }
+
+/// More objects than one look takes in, of which a watch wants some: the state shows just these, in
+/// order and once, and what happens next follows on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_by_the_value_of_a_field() {
+    const EACH: usize = 600;
+    let (rig, client) = ready().await;
+    let body = |name: &str, framework: &str| {
+        let mut body = task(name);
+        body["spec"]["framework"] = json!(framework);
+        body
+    };
+    let mut other = framework();
+    other["metadata"]["name"] = json!("g");
+    let path = "/apis/stoa.dev/v1/namespaces/default/frameworks";
+    assert_eq!(
+        raw(&client, "POST", path, &[JSON], other.to_string())
+            .await
+            .0,
+        201
+    );
+    for framework in ["f", "g"] {
+        let create = |n: usize| {
+            let body = body(&format!("{n:03}-{framework}"), framework);
+            json!({"apiVersion": "stoa.dev/v1", "resource": "tasks", "namespace": "default", "verb": "create", "body": body})
+        };
+        let operations: Vec<Value> = (0..EACH).map(create).collect();
+        let bundle =
+            json!({"apiVersion": "stoa.dev/v1", "kind": "Transaction", "operations": operations});
+        let path = "/apis/stoa.dev/v1/transactions";
+        let (code, answer) = raw(&client, "POST", path, &[JSON], bundle.to_string()).await;
+        assert_eq!(code, 200, "{answer}");
+    }
+    let path = format!(
+        "{TASKS}?watch=true&fieldSelector=spec.framework%3Dg&sendInitialEvents=true\
+         &resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    );
+    let mut watch = Lines::open(&client, &path).await;
+    for n in 0..EACH {
+        assert_eq!(watch.word().await, format!("ADDED {n:03}-g"));
+    }
+    let mark = watch.next().await.unwrap();
+    assert_eq!(mark["type"], "BOOKMARK");
+    assert_eq!(
+        mark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"],
+        "true"
+    );
+    for (name, framework) in [("new-f", "f"), ("new-g", "g")] {
+        let made = raw(
+            &client,
+            "POST",
+            TASKS,
+            &[JSON],
+            body(name, framework).to_string(),
+        )
+        .await;
+        assert_eq!(made.0, 201, "{}", made.1);
+    }
+    assert_eq!(watch.word().await, "ADDED new-g");
+    rig.stop().await;
+}

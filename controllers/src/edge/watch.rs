@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use kube::api::{Api, DynamicObject, ListParams, ObjectList, WatchEvent, WatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Resource, ResourceExt};
@@ -18,6 +18,9 @@ const PAGE: u32 = 500;
 
 /// Pause after a failure, so that a server in trouble is not pressed.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Short enough that the watch is not cut for being slow at ten thousand writes a second.
+const HEADS_REST: Duration = Duration::from_millis(20);
 
 /// Why following stopped.
 enum Lost {
@@ -48,6 +51,11 @@ pub(super) trait Feed: Sync {
         &self,
         version: &str,
     ) -> impl Future<Output = Result<Changes<Self::Item>, kube::Error>> + Send;
+
+    /// How long is rested after what there was has been taken in, so that the next time there is more at once.
+    fn rest(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// For the log.
     fn name(&self) -> &str;
@@ -92,6 +100,11 @@ impl Feed for Heads {
             .watch_metadata(&WatchParams::default(), version)
             .await?;
         Ok(changes.boxed())
+    }
+
+    /// Nobody waits for what owner references bring about, and every write of anybody comes this way.
+    fn rest(&self) -> Duration {
+        HEADS_REST
     }
 
     fn name(&self) -> &str {
@@ -177,22 +190,39 @@ async fn once<F: Feed>(
 ) -> Result<(), Lost> {
     let mut changes = feed.watch(version).await.map_err(lost)?;
     while let Some(event) = changes.next().await {
-        match event.map_err(lost)? {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                advance(version, &object);
-                send(inbox, wrap(Seen::Item(Box::new(object)))).await?;
-            }
-            WatchEvent::Deleted(object) => {
-                advance(version, &object);
-                send(inbox, wrap(Seen::Gone(Box::new(object)))).await?;
-            }
-            WatchEvent::Bookmark(bookmark) => {
-                version.clone_from(&bookmark.metadata.resource_version);
-            }
-            WatchEvent::Error(status) => return Err(lost(kube::Error::Api(status))),
+        take(event, &wrap, inbox, version).await?;
+        if feed.rest().is_zero() {
+            continue;
         }
+        while let Some(Some(event)) = changes.next().now_or_never() {
+            take(event, &wrap, inbox, version).await?;
+        }
+        tokio::time::sleep(feed.rest()).await;
     }
     Ok(())
+}
+
+async fn take<K: ResourceExt + Clone>(
+    event: Result<WatchEvent<K>, kube::Error>,
+    wrap: impl Fn(Seen<K>) -> Event,
+    inbox: &Inbox,
+    version: &mut String,
+) -> Result<(), Lost> {
+    match event.map_err(lost)? {
+        WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+            advance(version, &object);
+            send(inbox, wrap(Seen::Item(Box::new(object)))).await
+        }
+        WatchEvent::Deleted(object) => {
+            advance(version, &object);
+            send(inbox, wrap(Seen::Gone(Box::new(object)))).await
+        }
+        WatchEvent::Bookmark(bookmark) => {
+            version.clone_from(&bookmark.metadata.resource_version);
+            Ok(())
+        }
+        WatchEvent::Error(status) => Err(lost(kube::Error::Api(status))),
+    }
 }
 
 fn advance<K: ResourceExt>(version: &mut String, object: &K) {

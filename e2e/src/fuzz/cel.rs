@@ -1,8 +1,11 @@
 //! Expressions of definitions and policies, over objects of anybody's making.
 
 use apiserver::admission;
-use apiserver::admission::expression::{Bound, Expression, Known};
+use apiserver::admission::expression::{Expression, Known, Wanted};
+use apiserver::admission::inputs::{Facts, Inputs};
+use apiserver::authorize::Authorizer;
 use apiserver::registry::definition;
+use apiserver::user::User;
 use serde_json::{Value, json};
 
 use super::parts;
@@ -26,9 +29,16 @@ pub(super) fn feed(data: &[u8]) {
 }
 
 fn of_policy(rule: &str, object: &Value, old: &Value) {
-    if let Ok(expression) = Expression::compile(rule, Known::default()) {
-        let (object, old) = (Bound::of(object), Bound::of(old));
-        let _answer = expression.evaluate(&[("object", &object), ("oldObject", &old)]);
+    let all = Known {
+        params: true,
+        authorizer: true,
+        variables: None,
+        ..Known::default()
+    };
+    if let Ok(expression) = Expression::compile(rule, all, Wanted::Anything) {
+        let (user, authorizer) = (User::new("fuzz", "people"), Authorizer::default());
+        let facts = Facts::of(object.clone(), old.clone(), user, authorizer);
+        let _answer = Inputs::new(&facts, Some(old)).answer(&expression);
     }
 }
 

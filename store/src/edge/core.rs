@@ -14,6 +14,7 @@ use crate::edge::handle::LeaderHandler;
 use crate::edge::link::Link;
 use crate::edge::log::LogStore;
 use crate::edge::metrics::Metrics;
+use crate::edge::news::Urgent;
 use crate::edge::options::Limits;
 use crate::edge::peers::{Lane, Peers};
 use crate::edge::propose::Proposed;
@@ -49,6 +50,7 @@ pub(crate) struct Core {
     pub(crate) faults: Faults,
     pub(crate) alarm: Alarm,
     pub(crate) metrics: Metrics,
+    pub(crate) urgent: Urgent,
 }
 
 /// Why the replica stopped, once it has.

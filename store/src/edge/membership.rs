@@ -50,7 +50,8 @@ impl Core {
             self.change_members(ChangeMembers::RemoveNodes(stale))
                 .await?;
         }
-        let id = match write(&self.raft, &self.fault, Proposal::allocate_node()).await? {
+        let written = write(&self.raft, &self.fault, Proposal::allocate_node()).await?;
+        let id = match written.data {
             Response::Node(id) => id,
             Response::None | Response::Txns(_) => return Err(Refusal::Unknown),
         };

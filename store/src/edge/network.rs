@@ -18,6 +18,7 @@ use tracing::Instrument;
 
 use crate::edge::link::{Link, LinkError, received};
 use crate::edge::metrics::Metrics;
+use crate::edge::news::{self, Urgent};
 use crate::edge::peers::{Lane, Peers};
 use crate::edge::transfer;
 use crate::faults::Faults;
@@ -46,6 +47,7 @@ pub(crate) struct Network {
     pub(crate) cluster_id: u128,
     pub(crate) faults: Faults,
     pub(crate) metrics: Metrics,
+    pub(crate) urgent: Urgent,
 }
 
 impl Network {
@@ -57,6 +59,7 @@ impl Network {
             cluster_id: self.cluster_id,
             faults: self.faults.clone(),
             metrics: self.metrics.clone(),
+            urgent: self.urgent.clone(),
         }
     }
 }
@@ -86,6 +89,7 @@ pub(crate) struct Client {
     cluster_id: u128,
     faults: Faults,
     metrics: Metrics,
+    urgent: Urgent,
 }
 
 impl Client {
@@ -135,7 +139,7 @@ impl RaftNetworkV2<Types> for Client {
     {
         let (link, peer, metrics) = (&self.link, self.target, &self.metrics);
         // `then` queues one request at a time, in order; `buffered` awaits the answers, in order.
-        let answers = input
+        let answers = news::bundled(input, &self.urgent)
             .then(move |rpc| async move {
                 let (prev, last) = ends(&rpc);
                 if let Some(rest) = rest(&rpc) {

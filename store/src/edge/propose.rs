@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::errors::{ClientWriteError, RaftError};
+use openraft::raft::ClientWriteResponse;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use tracing::Instrument;
 use crate::command::{Proposal, Response, Txns};
 use crate::edge::core::{Core, Fault};
 use crate::edge::metrics::Metrics;
+use crate::edge::news::Urgent;
 use crate::edge::wal::pool::Space;
 use crate::error::TxnError;
 use crate::growth::grows;
@@ -32,6 +34,13 @@ pub(crate) struct Proposed {
     pub(crate) txn: Bytes,
     pub(crate) asker: Asker,
     pub(crate) came: Instant,
+}
+
+impl Proposed {
+    /// The asker waits until its own replica has applied it.
+    fn is_from_afar(&self) -> bool {
+        matches!(self.asker, Asker::Afar(..))
+    }
 }
 
 /// Who is told what became of it.
@@ -58,13 +67,17 @@ impl Asker {
     }
 }
 
+/// What an entry's way needs.
+#[derive(Clone)]
+pub(crate) struct Proposer {
+    pub(crate) raft: RaftHandle,
+    pub(crate) fault: Arc<Fault>,
+    pub(crate) metrics: Metrics,
+    pub(crate) urgent: Urgent,
+}
+
 /// Proposes until the queue is closed.
-pub(crate) async fn run(
-    raft: RaftHandle,
-    fault: Arc<Fault>,
-    metrics: Metrics,
-    mut queue: mpsc::Receiver<Proposed>,
-) {
+pub(crate) async fn run(proposer: Proposer, mut queue: mpsc::Receiver<Proposed>) {
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut gathered: Vec<Proposed> = Vec::new();
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
@@ -73,8 +86,7 @@ pub(crate) async fn run(
         }
         let batch: Vec<Proposed> = gathered.drain(..fitting(&gathered)).collect();
         let span = tracing::debug_span!("propose", txns = batch.len());
-        let (raft, fault, metrics) = (raft.clone(), Arc::clone(&fault), metrics.clone());
-        tokio::spawn(commit(raft, fault, metrics, batch, slot).instrument(span));
+        tokio::spawn(commit(proposer.clone(), batch, slot).instrument(span));
     }
 }
 
@@ -88,20 +100,25 @@ fn fitting(gathered: &[Proposed]) -> usize {
     fits.count().max(1).min(gathered.len())
 }
 
-async fn commit(
-    raft: RaftHandle,
-    fault: Arc<Fault>,
-    metrics: Metrics,
-    batch: Vec<Proposed>,
-    slot: OwnedSemaphorePermit,
-) {
+async fn commit(proposer: Proposer, batch: Vec<Proposed>, slot: OwnedSemaphorePermit) {
     let entry = Proposal::txns(batch.iter().map(|proposed| &proposed.txn));
     let started = Instant::now();
+    let Proposer {
+        raft,
+        fault,
+        metrics,
+        urgent,
+    } = proposer;
     let written = write(&raft, &fault, entry).await;
+    if let Ok(written) = &written
+        && batch.iter().any(Proposed::is_from_afar)
+    {
+        urgent.upto(written.log_id.index);
+    }
     metrics.committed(batch.len(), started.elapsed());
     // The next entry need not wait until everybody has been told about this one.
     drop(slot);
-    let mut outcomes = match written {
+    let mut outcomes = match written.map(|written| written.data) {
         Ok(Response::Txns(outcomes)) => Ok(outcomes.into_iter()),
         Ok(Response::None | Response::Node(_)) => Err(Refusal::Unknown),
         Err(refusal) => Err(refusal),
@@ -127,11 +144,9 @@ pub(crate) async fn write(
     raft: &RaftHandle,
     fault: &Fault,
     proposal: Proposal,
-) -> Result<Response, Refusal> {
-    match raft.client_write(proposal).await {
-        Ok(written) => Ok(written.data),
-        Err(error) => Err(refusal(error, fault)),
-    }
+) -> Result<ClientWriteResponse<Types>, Refusal> {
+    let written = raft.client_write(proposal).await;
+    written.map_err(|error| refusal(error, fault))
 }
 
 /// Translates why openraft did not write.

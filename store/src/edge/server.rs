@@ -329,7 +329,11 @@ async fn answer(core: Arc<Core>, ask: Ask) -> Answer {
         },
         // Never passed on: a chain of replicas that take each other for the leader must end.
         Ask::ReadIndex if core.leadership.borrow().is_local => {
-            Answer::Index(core.read_index().await)
+            let index = core.read_index().await;
+            if let Ok(index) = index {
+                core.urgent.upto(index);
+            }
+            Answer::Index(index)
         }
         Ask::ReadIndex => Answer::Index(Err(Refusal::NotLeader)),
         Ask::Status => Answer::Status(core.status(), std::process::id()),

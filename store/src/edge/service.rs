@@ -15,7 +15,7 @@ use crate::edge::core::Core;
 use crate::edge::engine::Engine;
 use crate::edge::identity;
 use crate::edge::membership;
-use crate::edge::propose::{self, Proposed};
+use crate::edge::propose::{self, Proposed, Proposer};
 use crate::edge::reads::{self, ReadIndex};
 use crate::edge::room;
 use crate::edge::vigil;
@@ -112,12 +112,13 @@ impl Tasks {
         stop: CancellationToken,
     ) -> Self {
         let mut tasks = JoinSet::new();
-        tasks.spawn(propose::run(
-            core.raft.clone(),
-            Arc::clone(&core.fault),
-            core.metrics.clone(),
-            proposed,
-        ));
+        let proposer = Proposer {
+            raft: core.raft.clone(),
+            fault: Arc::clone(&core.fault),
+            metrics: core.metrics.clone(),
+            urgent: core.urgent.clone(),
+        };
+        tasks.spawn(propose::run(proposer, proposed));
         tasks.spawn(reads::run(Arc::clone(core), asked));
         tasks.spawn(watch_server(Arc::clone(core), leads));
         tasks.spawn(vigil::run(Arc::clone(core)));
@@ -140,15 +141,15 @@ impl Core {
     }
 
     async fn consensus_failed(&self) -> TxnError {
-        let mut metrics = self.raft.metrics();
-        loop {
-            let fatal = metrics.borrow_watched().running_state.clone().err();
-            if let Some(fatal) = fatal {
-                return self.stopped(&fatal);
-            }
-            if metrics.changed().await.is_err() {
-                return self.stopped(&"consensus ended");
-            }
+        // Its full metrics change with every message, and this task waits on the caller's runtime, which
+        // a write must not wake for nothing. What is waited on here changes with leaders and members, and
+        // ends when consensus does.
+        let mut server = self.raft.server_metrics();
+        while server.changed().await.is_ok() {}
+        let running = self.raft.metrics().borrow_watched().running_state.clone();
+        match running {
+            Err(fatal) => self.stopped(&fatal),
+            Ok(()) => self.stopped(&"consensus ended"),
         }
     }
 

@@ -24,6 +24,7 @@ use crate::edge::log::LogStore;
 use crate::edge::machine::Machine;
 use crate::edge::metrics::Metrics;
 use crate::edge::network::Network;
+use crate::edge::news::Urgent;
 use crate::edge::options::{Bootstrap, Limits, Options, PeerTls};
 use crate::edge::peers::Peers;
 use crate::edge::published::Published;
@@ -121,6 +122,7 @@ async fn run(options: Options) -> Result<Running, StartError> {
         tls: options.tls,
         faults: options.faults,
         metrics,
+        urgent: Urgent::default(),
     };
     let (core, tasks) = opened.run(log, fault, &founders, stop.clone()).await?;
     desk.core.set(Arc::clone(&core)).ok();
@@ -267,6 +269,7 @@ struct Opened {
     tls: PeerTls,
     faults: Faults,
     metrics: Metrics,
+    urgent: Urgent,
 }
 
 impl Opened {
@@ -298,6 +301,7 @@ impl Opened {
             cluster_id,
             faults: self.faults.clone(),
             metrics: self.metrics.clone(),
+            urgent: self.urgent.clone(),
         };
         let config = config(&self.limits).validate().map_err(raft_error)?;
         RaftHandle::new(
@@ -349,6 +353,7 @@ impl Opened {
             faults: self.faults,
             alarm: Alarm::default(),
             metrics: self.metrics,
+            urgent: self.urgent,
         });
         let tasks = Tasks::spawn(&core, proposed, asked, leads, stop);
         (core, tasks)

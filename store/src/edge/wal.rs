@@ -133,7 +133,7 @@ fn write_zeros(
     mut bytes: u64,
     mut breathe: impl FnMut() -> io::Result<()>,
 ) -> io::Result<()> {
-    let zeros = vec![0; 1 << 20];
+    let zeros = vec![0; 256 << 10];
     while bytes > 0 {
         breathe()?;
         let part = bytes.min(zeros.len() as u64);

@@ -17,10 +17,7 @@ fn special<'a>(value: Special) -> Value<'a> {
 /// Functions that make such values, or ask whether they can be made.
 pub(super) fn function<'a>(name: &str, args: &[Value<'a>]) -> Option<Outcome<'a>> {
     let [Value::String(text), rest @ ..] = args else {
-        return match (name, args) {
-            ("string", [Value::Special(own)]) => Some(Ok(own.to_string().into())),
-            _ => None,
-        };
+        return None;
     };
     let normalize = match rest {
         [] => false,
@@ -87,7 +84,7 @@ pub(super) fn method<'a>(name: &str, args: &[Value<'a>]) -> Option<Outcome<'a>> 
         Special::Ip(ip) => of_ip(name, *ip, rest),
         Special::Cidr(cidr) => of_cidr(name, *cidr, rest),
         Special::Semver(version) => of_semver(name, version, rest),
-        Special::Format(_) => None,
+        Special::Format(_) | Special::Right(_) => None,
     }
 }
 

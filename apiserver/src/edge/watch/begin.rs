@@ -4,10 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use store::{Revision, Store, View};
 
+use crate::engine::Engine;
 use crate::hub::{Event, Hub, Interest, Joined};
 use crate::params::{Match, Params};
+use crate::registry::Descriptor;
 use crate::status::Failure;
 use crate::vault::Vault;
 
@@ -35,8 +38,8 @@ pub(super) struct Begun {
 
 /// What is told first.
 pub(super) enum Start {
-    /// The objects as they are.
-    State(View),
+    /// The objects as they are; keys, in order, of the only ones that may be selected.
+    State(View, Option<Arc<[Bytes]>>),
     /// Changes of the past, if any; then what happens.
     Live(VecDeque<Arc<Event>>),
 }
@@ -75,24 +78,32 @@ pub(super) fn beginning(params: &Params) -> Result<From, Failure> {
 
 /// Joins the hub, and finds what came before.
 pub(super) async fn begin(
-    store: Store,
+    engine: Engine,
     hub: Hub,
-    interest: Interest,
+    (resource, interest): (Arc<Descriptor>, Interest),
     from: From,
 ) -> Result<Begun, Failure> {
+    let store = engine.store();
     match from {
         From::State(asked) => {
             match asked {
                 None => _ = store.barrier().await?,
-                Some(at_least) => reach(&store, at_least).await?,
+                Some(at_least) => reach(store, at_least).await?,
             }
             let joined = hub.join(interest, None);
             // Taken after joining: nothing can fall between the view and the queue.
             let view = store.view();
+            let Interest {
+                namespace,
+                selector,
+                ..
+            } = joined.interest();
+            let place = (&*resource, namespace.as_deref());
+            let among = engine.candidates(&view, place, selector);
             Ok(Begun {
                 joined,
                 sent: view.revision(),
-                start: Start::State(view),
+                start: Start::State(view, among.map(Arc::from)),
             })
         }
         From::Now => {
@@ -112,13 +123,7 @@ pub(super) async fn begin(
             let replay = match joined.replay.take() {
                 Some(replay) => replay,
                 None => {
-                    history(
-                        (&store, hub.vault()),
-                        joined.interest(),
-                        revision,
-                        joined.at,
-                    )
-                    .await?
+                    history((store, hub.vault()), joined.interest(), revision, joined.at).await?
                 }
             };
             Ok(Begun {
@@ -166,7 +171,90 @@ async fn history(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use store::{Op, Txn};
+
     use super::*;
+    use crate::engine::tests::rig::Rig;
+    use crate::keys;
+    use crate::object;
+    use crate::selector::Selector;
+
+    /// 300 tasks of 100 agents.
+    async fn tasks(rig: &Rig) {
+        let put = |n: usize| {
+            let name = format!("t{n:03}");
+            let task = json!({
+                "kind": "Task", "apiVersion": "stoa.dev/v1", "metadata": {"name": name, "namespace": "a"},
+                "spec": {"agent": format!("a{}", n % 100)},
+            });
+            Op::Put {
+                key: keys::object("stoa.dev", "tasks", Some("a"), &name),
+                value: object::encode(&task),
+            }
+        };
+        let txn = Txn {
+            request_id: 0,
+            stamp_ms: 0,
+            guards: Vec::new(),
+            ops: (0..300).map(put).collect(),
+        };
+        rig.engine.store().txn(txn).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_state_is_looked_for_where_it_can_be() {
+        let rig = Rig::start().await;
+        tasks(&rig).await;
+        let engine = &rig.engine;
+        let resource = engine.registry().by_plural("stoa.dev", "tasks").unwrap();
+        for (labels, fields, namespace, expected) in [
+            (
+                "",
+                "spec.agent=a7",
+                None,
+                Some(vec!["t007", "t107", "t207"]),
+            ),
+            (
+                "x=y",
+                "spec.agent=a7",
+                Some("a"),
+                Some(vec!["t007", "t107", "t207"]),
+            ),
+            ("", "spec.agent=a7", Some("b"), Some(vec![])),
+            ("", "spec.agent=nobody", None, Some(vec![])),
+            ("", "metadata.name=t042", Some("a"), Some(vec!["t042"])),
+            (
+                "",
+                "metadata.name=t042,spec.agent=a7",
+                Some("a"),
+                Some(vec!["t042"]),
+            ),
+            ("", "spec.agent!=a7", None, None),
+            ("x=y", "", None, None),
+        ] {
+            let interest = Interest {
+                group: "stoa.dev".into(),
+                plural: "tasks".into(),
+                namespace: namespace.map(str::to_owned),
+                selector: Selector::parse(labels, fields, &resource).unwrap(),
+            };
+            let (hub, _feeder) = Hub::new(engine.store().clone(), Arc::clone(engine.vault()));
+            let what = (Arc::clone(&resource), interest);
+            let begun = begin(engine.clone(), hub, what, From::State(None))
+                .await
+                .unwrap();
+            let Start::State(view, among) = begun.start else {
+                panic!("{fields}: no state");
+            };
+            assert_eq!(view.revision(), begun.sent);
+            let names = among.as_ref().map(|keys| {
+                let names = keys.iter().map(|key| keys::parse(key).unwrap().name);
+                names.collect::<Vec<_>>()
+            });
+            assert_eq!(names, expected, "{labels} {fields} {namespace:?}");
+        }
+    }
 
     #[test]
     fn beginnings() {

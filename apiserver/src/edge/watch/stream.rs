@@ -45,6 +45,8 @@ pub(super) enum Phase {
     State {
         joined: Joined,
         view: View,
+        /// Keys of the only objects to look at.
+        among: Option<Arc<[Bytes]>>,
         last: Option<Bytes>,
     },
     Live {
@@ -108,9 +110,12 @@ impl Watch {
                 }
                 Poll::Ready(Err(failure)) => Poll::Ready(Some(lines::error(&failure))),
             },
-            Phase::State { joined, view, last } => {
-                Poll::Ready(Some(self.state(joined, &view, last)))
-            }
+            Phase::State {
+                joined,
+                view,
+                among,
+                last,
+            } => Poll::Ready(Some(self.state(joined, (view, among), last))),
             Phase::Live { joined, pending } => self.poll_live(joined, pending, cx),
             Phase::End => Poll::Ready(None),
         }
@@ -125,9 +130,10 @@ impl Watch {
         } = begun;
         self.sent = sent;
         self.phase = match start {
-            Start::State(view) => Phase::State {
+            Start::State(view, among) => Phase::State {
                 joined,
                 view,
+                among,
                 last: None,
             },
             Start::Live(pending) => Phase::Live { joined, pending },
@@ -135,29 +141,31 @@ impl Watch {
     }
 
     // State → State | Live
-    fn state(&mut self, joined: Joined, view: &View, mut last: Option<Bytes>) -> Bytes {
+    fn state(
+        &mut self,
+        joined: Joined,
+        (view, among): (View, Option<Arc<[Bytes]>>),
+        mut last: Option<Bytes>,
+    ) -> Bytes {
         let interest = joined.interest();
         let prefix = keys::list(&self.lines.resource, interest.namespace.as_deref());
         let after = last.clone();
-        let start = match &after {
-            Some(key) => Bound::Excluded(&key[..]),
-            None => Bound::Included(&prefix[..]),
-        };
         let mut piece = Vec::new();
         let mut seen = 0;
-        let items = view
-            .range(start, Bound::Unbounded)
-            .take_while(|item| item.key.starts_with(&prefix))
-            .map(|item| self.hub.vault().open(item));
-        for item in items {
+        for item in rest(&view, (&prefix, among.as_deref()), after.as_ref()) {
+            let item = self.hub.vault().open(item);
             seen += 1;
             if selects(interest, &item) {
                 piece.extend_from_slice(&self.lines.encode(Kind::Added, &item));
             }
             last = Some(item.key);
             if seen == STRETCH || piece.len() > PIECE {
-                let view = view.clone();
-                self.phase = Phase::State { joined, view, last };
+                self.phase = Phase::State {
+                    view: view.clone(),
+                    among: among.clone(),
+                    joined,
+                    last,
+                };
                 return piece.into();
             }
         }
@@ -281,6 +289,28 @@ impl Watch {
         };
         self.lines.event(event, kind)
     }
+}
+
+/// The objects of a view after a key: all below a prefix, or only those under some keys.
+fn rest<'a>(
+    view: &'a View,
+    (prefix, among): (&'a Bytes, Option<&'a [Bytes]>),
+    after: Option<&'a Bytes>,
+) -> impl Iterator<Item = Item> + use<'a> {
+    let start = match after {
+        Some(key) => Bound::Excluded(&key[..]),
+        None => Bound::Included(&prefix[..]),
+    };
+    let all = among.is_none().then(|| {
+        let items = view.range(start, Bound::Unbounded);
+        items.take_while(|item| item.key.starts_with(prefix))
+    });
+    let some = among.map(|keys| {
+        let first = after.map_or(0, |after| keys.partition_point(|key| key <= after));
+        keys[first..].iter().filter_map(|key| view.get(key))
+    });
+    let (all, some) = (all.into_iter().flatten(), some.into_iter().flatten());
+    all.chain(some)
 }
 
 fn selects(interest: &Interest, item: &Item) -> bool {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::rig::{Rig, config_map, task};
+use super::rig::{Rig, config_map, json_body, task};
+use crate::call::Annotations;
 use crate::user::User;
 
 fn policy(spec: Value) -> Value {
@@ -187,14 +188,9 @@ async fn parameters_and_variables() {
     rig.merge("configmaps", "limit", "", json!({"data": {"v": "x"}}))
         .await
         .unwrap();
-    let found = said(&rig, 5).await;
-    assert!(
-        found
-            .1
-            .starts_with(&format!("{DENIED}composited variable \"")),
-        "{}",
-        found.1
-    );
+    let broken = "expression '!variables.over' resulted in error: composited variable \"over\" fails to evaluate: \
+                  composited variable \"most\" fails to evaluate: type conversion error from 'string' to 'int'";
+    assert_eq!(said(&rig, 5).await, (422, format!("{DENIED}{broken}")));
     let labelled = json!({"metadata": {"labels": {"kind": "limit"}}, "data": {"v": "7"}});
     rig.merge("configmaps", "limit", "", labelled)
         .await
@@ -264,6 +260,178 @@ async fn wrong_policies_are_refused() {
         "spec.paramRef: Required value: one of name or selector must be specified",
         "spec.paramRef.parameterNotFoundAction: Unsupported value: \"Eat\": supported values: \"Deny\", \"Allow\"",
         "must not contain both Deny and Warn",
+    ] {
+        assert!(failure.message().contains(text), "{text}\n{failure}");
+    }
+}
+
+#[tokio::test]
+async fn variables_keep_their_types_and_are_composed_once() {
+    let rig = Rig::start().await;
+    // A chain longer than any stack is deep, and values that JSON cannot say.
+    let mut variables =
+        vec![json!({"name": "v0", "expression": "quantity(object.spec.resources.cpus)"})];
+    for n in 1..3_000 {
+        let expression = format!("variables.v{}", n - 1);
+        variables.push(json!({"name": format!("v{n}"), "expression": expression}));
+    }
+    variables.push(json!({"name": "asked", "expression": "timestamp('2026-01-01T00:00:00Z') + duration('1h')"}));
+    variables.push(json!({"name": "unread", "expression": "1 / 0"}));
+    let own = json!({
+        "variables": variables,
+        "validations": [
+            {"expression": "variables.v2999.isLessThan(quantity('1'))"},
+            {"expression": "variables.asked.getHours() == 1 && has(variables.unread)"},
+            {"expression": "variables.unread == 1 || true"},
+        ],
+    });
+    set(&rig, own, json!({})).await;
+    assert_eq!(said(&rig, 1).await, (200, String::new()));
+}
+
+#[tokio::test]
+async fn what_a_policy_costs_is_bounded() {
+    // Each check is dear, so that an expression may have two, and a policy as many as upstream.
+    let check = "authorizer.requestResource.check('get').allowed()";
+    let pair = format!("{check} && {check}");
+    let many = |n: usize| vec![json!({"expression": pair}); n];
+    let spent = "validation failed due to running out of cost budget, no further validation rules will be run";
+    let dear = format!("{check} && {pair}");
+    let text = format!(
+        "expression '{dear}' resulted in error: operation cancelled: actual cost limit exceeded"
+    );
+    for (validations, expected) in [
+        (many(14), (200, String::new())),
+        (many(15), (422, format!("{DENIED}{spent}"))),
+        (
+            vec![json!({"expression": dear})],
+            (422, format!("{DENIED}{text}")),
+        ),
+    ] {
+        let rig = Rig::start().await;
+        set(&rig, json!({"validations": validations}), json!({})).await;
+        assert_eq!(said(&rig, 1).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_condition_that_fails_is_weighed_by_the_actions() {
+    let rig = Rig::start().await;
+    let own = json!({
+        "validations": [{"expression": "false"}],
+        "matchConditions": [{"name": "a", "expression": "object.spec.nothing == 1"},
+                            {"name": "b", "expression": "object.spec.neither == 1"}],
+    });
+    set(&rig, own, json!({"validationActions": ["Warn"]})).await;
+    let (code, warning) = said(&rig, 1).await;
+    let failed = |field: &str| {
+        format!("expression 'object.spec.{field} == 1' resulted in error: no such key: {field}")
+    };
+    let both = format!("[{}, {}]", failed("nothing"), failed("neither"));
+    assert_eq!(code, 200);
+    assert!(
+        warning.ends_with(&format!("with binding 'b': {both}")),
+        "{warning}"
+    );
+}
+
+/// What the creation of a task leaves in the audit log.
+async fn noted(rig: &Rig, priority: i64) -> (u16, Vec<(String, String)>) {
+    let mut asked = task("x");
+    asked["spec"]["priority"] = json!(priority);
+    let annotations = Annotations::default();
+    let reply = rig.call("tasks", Some("default"), |call| {
+        call.body = json_body(&asked);
+        call.params.dry_run = true;
+        call.annotations = annotations.clone();
+    });
+    let code = reply.await.map_or_else(|failure| failure.code(), |_| 201);
+    (code, annotations.get().into_iter().collect())
+}
+
+#[tokio::test]
+async fn policies_leave_notes() {
+    let rig = Rig::start().await;
+    let own = json!({
+        "validations": [
+            {"expression": "object.spec.priority < 5", "message": "too <important>"},
+            {"expression": "object.spec.priority < 7", "message": "far too important"},
+        ],
+        "auditAnnotations": [
+            {"key": "priority", "valueExpression": "' it is ' + string(object.spec.priority) + ' '"},
+            {"key": "nothing", "valueExpression": "null"},
+            {"key": "blank", "valueExpression": "'  '"},
+        ],
+    });
+    set(&rig, own, json!({"validationActions": ["Deny", "Audit"]})).await;
+    let priority = |text: &str| ("p/priority".to_owned(), text.to_owned());
+    assert_eq!(noted(&rig, 1).await, (201, vec![priority("it is 1")]));
+    let failure = |message: &str, index: usize| {
+        let actions = r#"["Deny","Audit"]"#;
+        format!(
+            r#"{{"message":"{message}","policy":"p","binding":"b","expressionIndex":{index},"validationActions":{actions}}}"#
+        )
+    };
+    let key = "validation.policy.admission.k8s.io/validation_failure".to_owned();
+    let one = format!("[{}]", failure("too <important>", 0));
+    // What is denied is noted as well, and every policy has its say.
+    assert_eq!(
+        noted(&rig, 5).await,
+        (422, vec![priority("it is 5"), (key.clone(), one)])
+    );
+    let both = format!(
+        "[{},{}]",
+        failure("too <important>", 0),
+        failure("far too important", 1)
+    );
+    assert_eq!(
+        noted(&rig, 9).await,
+        (422, vec![priority("it is 9"), (key, both)])
+    );
+}
+
+#[tokio::test]
+async fn a_note_that_cannot_be_made_denies_unless_the_policy_fails_open() {
+    let text = "expression 'string(object.spec.nothing)' resulted in error: no such key: nothing";
+    for (failure_policy, expected) in [
+        ("Fail", (422, format!("{DENIED}{text}"))),
+        ("Ignore", (200, String::new())),
+    ] {
+        let rig = Rig::start().await;
+        let own = json!({"failurePolicy": failure_policy, "auditAnnotations": [
+            {"key": "k", "valueExpression": "string(object.spec.nothing)"},
+        ]});
+        set(&rig, own, json!({"validationActions": ["Audit"]})).await;
+        assert_eq!(said(&rig, 1).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn wrong_notes_and_kinds_of_parameters_are_refused() {
+    let rig = Rig::start().await;
+    let long = format!("'{}'", "x".repeat(6_000));
+    let failure = rig
+        .create(
+            "validatingadmissionpolicies",
+            policy(json!({
+                "paramKind": {"apiVersion": "A_b/V1", "kind": "1x"},
+                "auditAnnotations": [
+                    {"key": "a b", "valueExpression": "'x'"}, {"key": "ok", "valueExpression": " "},
+                    {"key": "ok", "valueExpression": "1"}, {"key": "long", "valueExpression": long},
+                ],
+            })),
+        )
+        .await
+        .unwrap_err();
+    for text in [
+        "spec.paramKind.apiVersion: Invalid value: \"A_b\": a lowercase RFC 1123 subdomain must consist of",
+        "spec.paramKind.apiVersion: Invalid value: \"V1\": a DNS-1035 label must consist of",
+        "spec.paramKind.kind: Invalid value: \"1x\": may have mixed case, but should otherwise match: a DNS-1035 label",
+        "spec.auditAnnotations[0].key: Invalid value: \"p/a b\": name part must consist of",
+        "spec.auditAnnotations[1].valueExpression: Required value: valueExpression is not specified",
+        "spec.auditAnnotations[2].key: Duplicate value: \"ok\"",
+        "spec.auditAnnotations[2].valueExpression: Invalid value: \"1\": must evaluate to one of [string null_type] but got int",
+        "spec.auditAnnotations[3].valueExpression: Required value: must not exceed 5120 bytes in length",
     ] {
         assert!(failure.message().contains(text), "{text}\n{failure}");
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authorize::Policy;
 use crate::bootstrap::ensure_system_objects;
-use crate::call::{Body, Call, List, Media, Reply, TransactionCall, Verb};
+use crate::call::{Annotations, Body, Call, List, Media, Reply, TransactionCall, Verb};
 use crate::engine::Engine;
 use crate::object;
 use crate::params::Params;
@@ -21,8 +21,8 @@ use crate::status::Failure;
 use crate::user::{MASTERS, User};
 
 /// An engine to try things on.
-pub(super) struct Rig {
-    pub(super) engine: Engine,
+pub(crate) struct Rig {
+    pub(crate) engine: Engine,
     pub(super) user: User,
     seeds: AtomicU64,
     stop: CancellationToken,
@@ -117,7 +117,7 @@ async fn store(directory: &std::path::Path, stop: &CancellationToken, limits: Li
 }
 
 impl Rig {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(Limits::default()).await
     }
 
@@ -161,6 +161,7 @@ impl Rig {
             body: Body::default(),
             now: now(),
             seed: self.seed(),
+            annotations: Annotations::default(),
         };
         adjust(&mut call);
         self.engine.call(call).await
@@ -351,6 +352,7 @@ impl Rig {
             params: Params::default(),
             now: now(),
             seed: self.seed(),
+            annotations: Annotations::default(),
         };
         self.engine
             .transaction(call)

@@ -56,8 +56,7 @@ fn agree(rig: &Rig, view: &View, query: (&str, Option<&str>), page: u64) -> Opti
     let selector = Selector::parse("", fields, &resource).unwrap();
     let mut wanted = read::wanted(&Params::parse(&format!("limit={page}")).unwrap()).unwrap();
     let place = (&*resource, namespace);
-    let source = (engine.store(), &**engine.vault());
-    let among = engine.shelves.candidates(source, view, place, &selector);
+    let among = engine.candidates(view, place, &selector);
     let opened = (view, &**engine.vault());
     loop {
         let all = read::list(opened, place, &selector, &wanted, None);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{default, duplicate, items, matching, not_supported, one_of, word};
-use crate::admission::expression;
+use crate::admission::expression::{self, Composed, Expression, Known, Wanted};
 use crate::names;
 use crate::status::Cause;
 
@@ -21,6 +21,9 @@ const CONDITIONS_MAX: usize = 64;
 
 /// Annotations one policy may make, as upstream.
 const ANNOTATIONS_MAX: usize = 20;
+
+/// Longest expression for the value of one, as upstream.
+const ANNOTATION_BYTES_MAX: usize = 5 << 10;
 
 /// Fills in the failure policy and the selectors.
 pub(super) fn complete(object: &mut Value) {
@@ -58,11 +61,7 @@ pub(super) fn check(object: &Value) -> Vec<Cause> {
     );
     let params = spec.get("paramKind").filter(|kind| !kind.is_null());
     if let Some(kind) = params {
-        for field in ["apiVersion", "kind"] {
-            if word(kind, field).is_empty() {
-                causes.push(Cause::required(format!("spec.paramKind.{field}"), ""));
-            }
-        }
+        param_kind(kind, &mut causes);
     }
     match spec
         .get("matchConstraints")
@@ -77,10 +76,51 @@ pub(super) fn check(object: &Value) -> Vec<Cause> {
         }
     }
     conditions(spec, "spec", params.is_some(), &mut causes);
-    variables(spec, params.is_some(), &mut causes);
-    validations(spec, params.is_some(), &mut causes);
-    annotations(object, params.is_some(), &mut causes);
+    let composed = variables(spec, params.is_some(), &mut causes);
+    let known = Known {
+        params: params.is_some(),
+        authorizer: true,
+        variables: Some(&composed),
+        ..Known::default()
+    };
+    validations(spec, known, &mut causes);
+    annotations(object, known, &mut causes);
     causes
+}
+
+fn param_kind(param: &Value, causes: &mut Vec<Cause>) {
+    const API_VERSION: &str = "spec.paramKind.apiVersion";
+    const KIND: &str = "spec.paramKind.kind";
+    let mut wrong = |place: &str, found: &str, problem: &str| {
+        causes.push(Cause::invalid(place, &found.into(), problem));
+    };
+    let (whole, kind) = (word(param, "apiVersion"), word(param, "kind"));
+    let (group, version) = whole.split_once('/').unwrap_or(("", whole));
+    if version.contains('/') {
+        let problem = format!("unexpected GroupVersion string: {whole}");
+        wrong(API_VERSION, whole, &problem);
+    } else if !whole.is_empty() {
+        let problem = names::dns_subdomain(group).filter(|_| !group.is_empty());
+        if let Some(problem) = problem {
+            wrong(API_VERSION, group, &problem);
+        }
+        match names::dns1035_label(version) {
+            _ if version.is_empty() => wrong(API_VERSION, whole, "version must be specified"),
+            Some(problem) => wrong(API_VERSION, version, &problem),
+            None => {}
+        }
+    }
+    let problem = names::dns1035_label(&kind.to_lowercase()).filter(|_| !kind.is_empty());
+    if let Some(problem) = problem {
+        let text = format!("may have mixed case, but should otherwise match: {problem}");
+        wrong(KIND, kind, &text);
+    }
+    for (place, _) in [(API_VERSION, whole), (KIND, kind)]
+        .into_iter()
+        .filter(|(_, found)| found.is_empty())
+    {
+        causes.push(Cause::required(place, ""));
+    }
 }
 
 /// `matchConditions` of a webhook or a policy.
@@ -97,11 +137,14 @@ pub(super) fn conditions(value: &Value, place: &str, params: bool, causes: &mut 
     let mut names = Vec::new();
     for (n, condition) in all.iter().enumerate() {
         let at = format!("{place}[{n}]");
-        let known = expression::Known {
+        let known = Known {
             params,
-            variables: false,
+            authorizer: true,
+            variables: None,
+            ..Known::default()
         };
-        compiles(condition, "expression", "", known, &at, causes);
+        let wanted = ("expression", Wanted::Bool);
+        compiles(condition, wanted, "", known, &at, causes);
         let name = word(condition, "name");
         if name.is_empty() {
             causes.push(Cause::required(format!("{at}.name"), ""));
@@ -114,29 +157,29 @@ pub(super) fn conditions(value: &Value, place: &str, params: bool, causes: &mut 
     }
 }
 
-/// The expression must be there, and compile.
+/// The expression must be there, compile, and give what is wanted.
 fn compiles(
     value: &Value,
-    field: &str,
+    (field, wanted): (&str, Wanted),
     missing: &str,
-    known: expression::Known,
+    known: Known<'_>,
     place: &str,
     causes: &mut Vec<Cause>,
-) {
+) -> Option<Expression> {
     let text = word(value, field);
     let at = format!("{place}.{field}");
     if text.trim().is_empty() {
         causes.push(Cause::required(at, missing));
-    } else if let Err(problem) = expression::Expression::compile(text, known) {
-        causes.push(Cause::invalid(
-            at,
-            &text.into(),
-            &format!("compilation failed: {problem}"),
-        ));
+        return None;
     }
+    let made = Expression::compile(text, known, wanted);
+    made.map_err(|problem| causes.push(Cause::invalid(at, &text.into(), &problem)))
+        .ok()
 }
 
-fn variables(spec: &Value, params: bool, causes: &mut Vec<Cause>) {
+/// Checks the variables, each of which knows those before it; answers them all.
+fn variables(spec: &Value, params: bool, causes: &mut Vec<Cause>) -> Composed {
+    let mut composed = Composed::default();
     for (n, variable) in items(spec, "variables").iter().enumerate() {
         let place = format!("spec.variables[{n}]");
         let name = word(variable, "name");
@@ -149,42 +192,37 @@ fn variables(spec: &Value, params: bool, causes: &mut Vec<Cause>) {
             const TEXT: &str = "name is not a valid CEL identifier";
             causes.push(Cause::invalid(format!("{place}.name"), &name.into(), TEXT));
         }
-        let known = expression::Known {
+        let known = Known {
             params,
-            variables: true,
+            authorizer: true,
+            variables: Some(&composed),
+            ..Known::default()
         };
-        compiles(
-            variable,
-            "expression",
-            "expression is not specified",
-            known,
-            &place,
-            causes,
-        );
+        const MISSING: &str = "expression is not specified";
+        let wanted = ("expression", Wanted::Anything);
+        let made = compiles(variable, wanted, MISSING, known, &place, causes);
+        composed.add(name, made.as_ref());
     }
+    composed
 }
 
-fn validations(spec: &Value, params: bool, causes: &mut Vec<Cause>) {
+fn validations(spec: &Value, known: Known<'_>, causes: &mut Vec<Cause>) {
     const NONE: &str = "validations or auditAnnotations must contain at least one item";
     let all = items(spec, "validations");
     if all.is_empty() && items(spec, "auditAnnotations").is_empty() {
         causes.push(Cause::required("spec.validations", NONE));
         causes.push(Cause::required("spec.auditAnnotations", NONE));
     }
-    let known = expression::Known {
-        params,
-        variables: true,
+    // Messages are made without the authorizer.
+    let spoken = Known {
+        authorizer: false,
+        ..known
     };
     for (n, validation) in all.iter().enumerate() {
         let place = format!("spec.validations[{n}]");
-        compiles(
-            validation,
-            "expression",
-            "expression is not specified",
-            known,
-            &place,
-            causes,
-        );
+        const MISSING: &str = "expression is not specified";
+        let wanted = ("expression", Wanted::Bool);
+        compiles(validation, wanted, MISSING, known, &place, causes);
         let message = word(validation, "message");
         let at = format!("{place}.message");
         if !message.is_empty() && message.trim().is_empty() {
@@ -203,13 +241,14 @@ fn validations(spec: &Value, params: bool, causes: &mut Vec<Cause>) {
                 TEXT,
             ));
         } else if !words.is_empty() {
-            compiles(validation, "messageExpression", "", known, &place, causes);
+            let wanted = ("messageExpression", Wanted::Text);
+            compiles(validation, wanted, "", spoken, &place, causes);
         }
         one_of(validation, "reason", &REASONS, &place, causes);
     }
 }
 
-fn annotations(object: &Value, params: bool, causes: &mut Vec<Cause>) {
+fn annotations(object: &Value, known: Known<'_>, causes: &mut Vec<Cause>) {
     let all = items(&object["spec"], "auditAnnotations");
     if all.len() > ANNOTATIONS_MAX {
         let text = format!("must not have more than {ANNOTATIONS_MAX} auditAnnotations");
@@ -219,33 +258,36 @@ fn annotations(object: &Value, params: bool, causes: &mut Vec<Cause>) {
             &text,
         ));
     }
+    let policy = crate::metadata::text(object, "name");
     let mut keys = Vec::new();
     for (n, annotation) in all.iter().enumerate() {
         let place = format!("spec.auditAnnotations[{n}]");
         let key = word(annotation, "key");
-        if let Some(problem) = names::label_key(key) {
+        let whole = format!("{policy}/{key}");
+        let problem = match policy {
+            "" => Some((key, "requires metadata.name be non-empty".to_owned())),
+            _ => names::label_key(&whole).map(|problem| (&*whole, problem)),
+        };
+        if let Some((found, problem)) = problem {
             causes.push(Cause::invalid(
                 format!("{place}.key"),
-                &key.into(),
+                &found.into(),
                 &problem,
             ));
-        } else if keys.contains(&key) {
+        }
+        let at = format!("{place}.valueExpression");
+        if word(annotation, "valueExpression").trim().len() > ANNOTATION_BYTES_MAX {
+            let text = format!("must not exceed {ANNOTATION_BYTES_MAX} bytes in length");
+            causes.push(Cause::required(at, &text));
+        } else {
+            const MISSING: &str = "valueExpression is not specified";
+            let wanted = ("valueExpression", Wanted::TextOrNull);
+            compiles(annotation, wanted, MISSING, known, &place, causes);
+        }
+        if keys.contains(&key) {
             causes.push(duplicate(format!("{place}.key"), key));
         }
         keys.push(key);
-        let known = expression::Known {
-            params,
-            variables: true,
-        };
-        const MISSING: &str = "valueExpression is not specified";
-        compiles(
-            annotation,
-            "valueExpression",
-            MISSING,
-            known,
-            &place,
-            causes,
-        );
     }
 }
 

@@ -24,9 +24,6 @@ use crate::wal::{Position, State, Vote};
 
 /// How long a lie about a write goes unwritten.
 const LIE: Duration = Duration::from_millis(30);
-/// Segments are kept ready once this part of the one in use is taken. A log that stays almost empty,
-/// as most do in tests, costs one segment.
-const USED_PART: u64 = 8;
 
 /// Reports the first failed write or sync. It is never retried: what an fsync that failed once
 /// left on the disk is unknown.
@@ -250,9 +247,7 @@ impl Group {
         inner.writer.written(batch.number);
         let (_, used) = inner.writer.end();
         drop(inner);
-        if used >= self.pool.segment_bytes() / USED_PART {
-            self.pool.want();
-        }
+        self.pool.used(used);
         if let Some(below) = batch.free_below {
             self.pool.retire(&self.files.take_below(below));
         }

@@ -18,11 +18,18 @@ use crate::edge::wal::{FRESH, SPARE, write_zeros};
 use crate::faults::{Faults, Point};
 use crate::wal;
 
-/// One is used up while the next is made.
-const READY: usize = 2;
+/// The next one; the one after it is made while that is used up.
+const READY: usize = 1;
+/// Segments are kept ready once this part of the one in use is taken. A log that stays almost empty,
+/// as most do in tests, costs one segment.
+const WANTED_PART: u64 = 8;
+/// From here on the next one is made as fast as the disk allows.
+const HURRIED_PART: u64 = 2;
 /// Purged segments kept for reuse; purges come in bursts.
 const SPARES: usize = 2;
-/// Longest rest while a segment is filled with zeros.
+/// While a segment is filled with zeros, the log's own syncs have the disk for so many times as long as each part
+/// took.
+const RESTS: u32 = 3;
 const REST_MAX: Duration = Duration::from_millis(50);
 /// Space is freed by others, without a word.
 const RETRY: Duration = Duration::from_millis(500);
@@ -59,6 +66,8 @@ struct Stock {
     spares: VecDeque<u64>,
     /// The log is in real use, so it is worth having segments ready.
     wanted: bool,
+    /// The log will soon need one.
+    hurried: bool,
     /// The log waits for one.
     awaited: bool,
     /// Why the last attempt to make one failed.
@@ -91,6 +100,7 @@ impl Pool {
             retired: VecDeque::new(),
             spares: VecDeque::new(),
             wanted: false,
+            hurried: false,
             awaited: false,
             failed: None,
             failures: 0,
@@ -107,17 +117,21 @@ impl Pool {
         })
     }
 
-    pub(crate) fn segment_bytes(&self) -> u64 {
-        self.segment_bytes
-    }
-
     pub(crate) fn space(&self) -> watch::Receiver<Space> {
         self.space.subscribe()
     }
 
-    /// From now on segments are kept ready.
-    pub(crate) fn want(&self) {
-        self.change(|stock| stock.wanted = true);
+    /// So much of the segment in use is taken. Told after every sync, so whoever makes segments is woken only when
+    /// that says something new.
+    pub(crate) fn used(&self, bytes: u64) {
+        let hurried = bytes >= self.segment_bytes / HURRIED_PART;
+        let stock = self.lock();
+        let wanted = stock.wanted || bytes >= self.segment_bytes / WANTED_PART;
+        let is_new = (stock.wanted, stock.hurried) != (wanted, hurried);
+        drop(stock);
+        if is_new {
+            self.change(|stock| (stock.wanted, stock.hurried) = (wanted, hurried));
+        }
     }
 
     /// Takes back purged segments, oldest first.
@@ -253,10 +267,10 @@ impl Pool {
         open_segment(&self.dir, seq)
     }
 
-    /// Leaves the disk to the log's own syncs for half of the time, while another segment is ready.
+    /// Leaves the disk to the log's own syncs for most of the time, while there is time.
     fn breathe(&self, file: &File) -> io::Result<()> {
         let stock = self.lock();
-        let (closed, ahead) = (stock.closed, !stock.ready.is_empty());
+        let (closed, ahead) = (stock.closed, !stock.hurried && !stock.awaited);
         drop(stock);
         if closed {
             return Err(io::Error::other("the log is closed"));
@@ -264,7 +278,7 @@ impl Pool {
         if ahead {
             let began = Instant::now();
             file.sync_data()?;
-            std::thread::sleep(began.elapsed().min(REST_MAX));
+            std::thread::sleep((began.elapsed() * RESTS).min(REST_MAX));
         }
         Ok(())
     }
