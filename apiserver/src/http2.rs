@@ -6,6 +6,8 @@
 
 pub mod frame;
 
+pub mod flow;
+
 pub mod hpack;
 
 pub mod request;

@@ -54,7 +54,7 @@ impl Collector {
             ),
             Name::Path => set(&mut self.path, path(value)),
             Name::Header(name) => return self.header(name, value),
-            Name::Unlawful => None,
+            Name::Status | Name::Unlawful => None,
         };
         // What is about the request itself comes first, and once.
         self.is_malformed |= fits.is_none() || !self.headers.is_empty();

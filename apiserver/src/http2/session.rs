@@ -9,8 +9,9 @@ mod tests;
 use bytes::Bytes;
 use http::StatusCode;
 
-use flow::{Flow, Intake};
+use flow::Flow;
 
+use super::flow::{FIRST, Intake};
 use super::frame::{self, Head, Reason};
 use super::hpack::decode::Decoder;
 use super::hpack::encode;
@@ -22,9 +23,6 @@ const STREAMS: usize = 512;
 
 /// Bytes of bodies that a peer may send ahead, on a stream and on the connection: what it can make us keep.
 const WINDOW: u32 = 1 << 20;
-
-/// Windows begin with so much, unless something else is agreed on. RFC 9113 §6.9.2.
-const FIRST: u32 = 65_535;
 
 /// Longest payload that is sent, if the peer takes it.
 const PAYLOAD_MAX: usize = 64 << 10;
@@ -123,10 +121,6 @@ impl Session {
             out.extend_from_slice(&value.to_be_bytes());
         }
         frame::window(out, 0, WINDOW - FIRST);
-        let intake = Intake {
-            left: WINDOW,
-            owed: 0,
-        };
         Self {
             stage: Stage::Preface,
             decoder: Decoder::default(),
@@ -136,7 +130,7 @@ impl Session {
             window: i64::from(FIRST),
             first: FIRST,
             payload: frame::PAYLOAD,
-            intake,
+            intake: Intake::new(WINDOW),
             patience: PATIENCE,
         }
     }

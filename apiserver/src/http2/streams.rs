@@ -5,7 +5,7 @@ const KEPT: usize = 8;
 
 /// The open streams.
 #[derive(Debug)]
-pub(crate) struct Streams<T>(Vec<(u32, T)>);
+pub struct Streams<T>(Vec<(u32, T)>);
 
 impl<T> Default for Streams<T> {
     fn default() -> Self {
@@ -15,22 +15,26 @@ impl<T> Default for Streams<T> {
 
 impl<T> Streams<T> {
     /// Adds a stream; its number is higher than all before.
-    pub(crate) fn push(&mut self, stream: u32, what: T) {
+    pub fn push(&mut self, stream: u32, what: T) {
         debug_assert!(self.0.last().is_none_or(|(last, _)| *last < stream));
         self.0.push((stream, what));
     }
 
-    pub(crate) fn get(&self, stream: u32) -> Option<&T> {
+    /// What there is for this stream.
+    #[must_use]
+    pub fn get(&self, stream: u32) -> Option<&T> {
         let place = self.place(stream)?;
         self.0.get(place).map(|(_, what)| what)
     }
 
-    pub(crate) fn get_mut(&mut self, stream: u32) -> Option<&mut T> {
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, stream: u32) -> Option<&mut T> {
         let place = self.place(stream)?;
         self.0.get_mut(place).map(|(_, what)| what)
     }
 
-    pub(crate) fn remove(&mut self, stream: u32) -> Option<T> {
+    /// Takes it out.
+    pub fn remove(&mut self, stream: u32) -> Option<T> {
         let place = self.place(stream)?;
         let (_, what) = self.0.remove(place);
         if self.0.is_empty() {
@@ -39,15 +43,20 @@ impl<T> Streams<T> {
         Some(what)
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
+    /// All of them, by number.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
         self.0.iter_mut().map(|(stream, what)| (*stream, what))
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// True if there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 

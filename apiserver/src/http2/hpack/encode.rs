@@ -29,12 +29,11 @@ pub(crate) fn answer(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap)
 
 fn put_status(out: &mut Vec<u8>, status: StatusCode) {
     let text = status.as_str();
-    let known = &KNOWN[STATUS - 1..STATUS + 6];
-    if let Some(place) = known.iter().position(|(_, value)| *value == text) {
-        put_number(out, 0x80, 7, STATUS + place);
+    let usual = &KNOWN[STATUS - 1..STATUS + 6];
+    if let Some(place) = usual.iter().position(|(_, value)| *value == text) {
+        known(out, STATUS + place);
     } else {
-        put_number(out, 0, 4, STATUS);
-        put_text(out, text.as_bytes());
+        literal(out, STATUS, text.as_bytes());
     }
 }
 
@@ -47,6 +46,17 @@ fn put_name(out: &mut Vec<u8>, name: &str) {
             put_text(out, name.as_bytes());
         }
     }
+}
+
+/// Appends a field of which everybody knows name and value, by its number.
+pub fn known(out: &mut Vec<u8>, number: usize) {
+    put_number(out, 0x80, 7, number);
+}
+
+/// Appends a field of which everybody knows the name, by its number; its value is not to be entered anywhere.
+pub fn literal(out: &mut Vec<u8>, name: usize, value: &[u8]) {
+    put_number(out, 0, 4, name);
+    put_text(out, value);
 }
 
 fn put_text(out: &mut Vec<u8>, text: &[u8]) {

@@ -15,21 +15,30 @@ const OVERHEAD: usize = 32;
 
 /// The name of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Name {
+pub enum Name {
+    /// `:method`.
     Method,
+    /// `:scheme`.
     Scheme,
+    /// `:authority`.
     Authority,
+    /// `:path`.
     Path,
+    /// `:status`, which answers have.
+    Status,
+    /// One of HTTP.
     Header(HeaderName),
-    /// Nothing that a request may have.
+    /// Nothing that is allowed.
     Unlawful,
 }
 
 /// A field, once and for all read: whoever names it by number gets it for a few counts.
 #[derive(Clone, Debug)]
-pub(crate) struct Field {
-    pub(crate) name: Name,
-    pub(crate) value: HeaderValue,
+pub struct Field {
+    /// Its name.
+    pub name: Name,
+    /// Its value; nothing where that is not allowed.
+    pub value: HeaderValue,
     name_bytes: usize,
     value_bytes: usize,
 }
@@ -41,6 +50,7 @@ impl Name {
             b":scheme" => Self::Scheme,
             b":authority" => Self::Authority,
             b":path" => Self::Path,
+            b":status" => Self::Status,
             name => HeaderName::from_lowercase(name).map_or(Self::Unlawful, Self::Header),
         }
     }
@@ -71,7 +81,8 @@ impl Field {
     }
 
     /// Its weight, here and in the list of a request.
-    pub(crate) fn bytes(&self) -> usize {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.name_bytes + self.value_bytes + OVERHEAD
     }
 }

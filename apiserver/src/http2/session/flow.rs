@@ -1,9 +1,8 @@
-//! What may still be sent and taken, on a stream and on the connection. RFC 9113 §5.2.
-
-use std::mem;
+//! What may still be sent and taken on a stream. RFC 9113 §5.2.
 
 use super::WINDOW;
-use crate::http2::frame::{self, Reason};
+use crate::http2::flow::Intake;
+use crate::http2::frame::Reason;
 
 /// One stream.
 #[derive(Debug)]
@@ -20,50 +19,11 @@ pub(super) struct Flow {
     pub(super) is_sent: bool,
 }
 
-/// What the peer may still send, and what of it was taken but not granted anew.
-#[derive(Debug)]
-pub(super) struct Intake {
-    pub(super) left: u32,
-    pub(super) owed: u32,
-}
-
-impl Intake {
-    pub(super) fn spend(&mut self, bytes: usize) -> Result<(), Reason> {
-        let bytes = u32::try_from(bytes).map_err(|_large| Reason::FlowControl)?;
-        self.left = self.left.checked_sub(bytes).ok_or(Reason::FlowControl)?;
-        Ok(())
-    }
-
-    /// What is to be granted now: not every few bytes.
-    pub(super) fn grant(&mut self, bytes: usize) -> Option<u32> {
-        self.owed = self
-            .owed
-            .saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
-        if self.owed < WINDOW / 2 {
-            return None;
-        }
-        let granted = mem::take(&mut self.owed).min(WINDOW - self.left);
-        self.left += granted;
-        Some(granted)
-    }
-}
-
-pub(super) fn grow(window: &mut i64, more: i64) -> Result<(), Reason> {
-    *window += more;
-    if *window > i64::from(frame::MAX) {
-        return Err(Reason::FlowControl);
-    }
-    Ok(())
-}
-
 impl Flow {
     pub(super) fn new(window: u32, length: Option<u64>, has_ended: bool) -> Self {
         Self {
             window: i64::from(window),
-            intake: Intake {
-                left: WINDOW,
-                owed: 0,
-            },
+            intake: Intake::new(WINDOW),
             length,
             has_ended,
             is_answered: false,

@@ -4,8 +4,8 @@ use std::mem;
 
 use bytes::Bytes;
 
-use super::flow::grow;
 use super::{Event, FAREWELL, PAYLOAD_MAX, Session, Stage};
+use crate::http2::flow::grow;
 use crate::http2::frame::{self, Head, Reason};
 
 impl Session {

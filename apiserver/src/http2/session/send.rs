@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::{ALIVE, FAREWELL, FIRST, PATIENCE, Session, Stage};
+use super::{ALIVE, FAREWELL, FIRST, PATIENCE, Session, Stage, WINDOW};
 use crate::http2::frame::{self, Reason};
 use crate::http2::hpack::encode;
 
@@ -20,37 +20,12 @@ impl Session {
             return;
         };
         flow.is_answered = true;
-        // The usual head is packed where it is sent from; its length is known afterwards.
-        let start = out.len();
         let end = if ends { frame::END_STREAM } else { 0 };
-        frame::head(out, 0, frame::HEADERS, end | frame::END_HEADERS, stream);
-        encode::answer(out, status, headers);
-        let length = out.len() - start - frame::HEAD;
-        if length <= self.payload {
-            out[start..start + 3].copy_from_slice(&length.to_be_bytes()[5..]);
-        } else {
-            let block = out.split_off(start + frame::HEAD);
-            out.truncate(start);
-            self.long_head(stream, end, &block, out);
-        }
+        frame::headers(out, (stream, end), self.payload, |out| {
+            encode::answer(out, status, headers);
+        });
         if ends {
             self.end(stream);
-        }
-    }
-
-    /// A head in several frames.
-    fn long_head(&self, stream: u32, end: u8, block: &[u8], out: &mut Vec<u8>) {
-        let chunks = block.chunks(self.payload);
-        let last = chunks.len() - 1;
-        for (n, chunk) in chunks.enumerate() {
-            let kind = if n == 0 {
-                frame::HEADERS
-            } else {
-                frame::CONTINUATION
-            };
-            let ends_stream = if n == 0 { end } else { 0 };
-            let ends_block = if n == last { frame::END_HEADERS } else { 0 };
-            frame::frame(out, kind, ends_stream | ends_block, stream, chunk);
         }
     }
 
@@ -125,11 +100,11 @@ impl Session {
         if bytes == 0 {
             return;
         }
-        if let Some(granted) = self.intake.grant(bytes) {
+        if let Some(granted) = self.intake.grant(bytes, WINDOW) {
             frame::window(out, 0, granted);
         }
         let flow = self.streams.get_mut(stream).filter(|flow| !flow.has_ended);
-        if let Some(granted) = flow.and_then(|flow| flow.intake.grant(bytes)) {
+        if let Some(granted) = flow.and_then(|flow| flow.intake.grant(bytes, WINDOW)) {
             frame::window(out, stream, granted);
         }
     }

@@ -137,7 +137,7 @@ async fn watch(lanes: &[Lane], board: &Arc<Board>) -> Outcome<JoinSet<Outcome<()
             "/apis/stoa.dev/v1/tasks?watch=1&allowWatchBookmarks=true&fieldSelector=spec.agent%3D{}",
             name(agent)
         );
-        Ok::<_, Fault>((agent, Lines::open(&mut lane.clone(), path).await?))
+        Ok::<_, Fault>((agent, Lines::open(lane, path).await?))
     });
     let mut opening = opening.buffer_unordered(DIALING);
     let mut watches = JoinSet::new();
@@ -254,7 +254,7 @@ async fn update(
                 samples.push(told(board, agent).await?);
             }
             board.send(agent);
-            let mut lane = lanes[sent % lanes.len()].clone();
+            let lane = lanes[sent % lanes.len()].clone();
             let ask = patch(agent, &format!("{{\"status\":{{\"message\":\"{sent}\"}}}}"));
             writes.spawn(async move { lane.call(ask, StatusCode::OK).await });
             sent += 1;

@@ -67,7 +67,7 @@ async fn run(bench: &Bench, namespace: &str, watchers: usize, events: usize) -> 
 
 async fn open(lane: &Lane, namespace: &str) -> Outcome<Lines> {
     let path = format!("/api/v1/namespaces/{namespace}/configmaps?watch=1");
-    Lines::open(&mut lane.clone(), path).await
+    Lines::open(lane, path).await
 }
 
 async fn follow(mut lines: Lines, events: usize) -> Outcome<()> {

@@ -73,7 +73,7 @@ pub(super) async fn drive(
 }
 
 async fn client(
-    mut lane: Lane,
+    lane: Lane,
     next: Arc<AtomicUsize>,
     end: usize,
     expected: StatusCode,

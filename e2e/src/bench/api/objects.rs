@@ -103,16 +103,15 @@ async fn gets(
 
 /// The whole list, plain and compressed.
 async fn list(lane: &Lane, options: &Options, figures: &mut Figures) -> Outcome<()> {
-    let mut lane = lane.clone();
     let mut plain = Vec::new();
     let mut packed = Vec::new();
     for _ in 0..options.lists {
-        let (took, bytes) = listed(&mut lane, false).await?;
+        let (took, bytes) = listed(lane, false).await?;
         plain.push(took);
         figures.insert(line::LIST_BYTES, number(bytes) / 1e6);
         let least = options.objects * VALUE_BYTES;
         fault::ensure(bytes > least, || format!("a list had {bytes} bytes"))?;
-        let (took, bytes) = listed(&mut lane, true).await?;
+        let (took, bytes) = listed(lane, true).await?;
         packed.push(took);
         figures.insert(line::LIST_GZIP_BYTES, number(bytes) / 1e6);
     }
@@ -121,7 +120,7 @@ async fn list(lane: &Lane, options: &Options, figures: &mut Figures) -> Outcome<
     Ok(())
 }
 
-async fn listed(lane: &mut Lane, gzip: bool) -> Outcome<(Duration, usize)> {
+async fn listed(lane: &Lane, gzip: bool) -> Outcome<(Duration, usize)> {
     let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps");
     let ask = Ask {
         gzip,

@@ -1,4 +1,16 @@
 //! One HTTP/2 connection over TLS, shared by as many callers as like.
+//!
+//! Our own, because client and servers share the machine: whatever the client spends is in every figure. What is asked
+//! goes to the socket from where it is asked, many at once where many were answered at once; of an answer nothing is kept
+//! but its length. `cut.rs`, `head.rs` and `session.rs` are pure; `link.rs` and `reader.rs` join them to a socket.
+
+mod callers;
+mod cut;
+mod head;
+mod link;
+mod reader;
+mod session;
+mod tls;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,29 +18,21 @@ use std::time::Duration;
 
 use apiserver::pki::{Authority, Subject};
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use http::{Method, StatusCode};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::{Fault, Outcome, fault};
+use crate::{Outcome, fault};
+use callers::Wanted;
+use link::{Answer, Hold};
 
 pub(super) const JSON: &str = "application/json";
 
 pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// What Go's client grants: a stream this much at once, and a connection all there is.
-const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 1 << 30;
-
-/// Streams a caller may open before the server has said how many it allows.
-const STREAMS: usize = 512;
+const H2: &[u8] = b"h2";
 
 /// Makes connections that show one certificate.
 #[derive(Clone)]
@@ -54,7 +58,7 @@ impl Dialer {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_client_auth_cert(pair.chain()?, pair.private_key()?)?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = vec![H2.to_vec()];
         Ok(Self {
             tls: TlsConnector::from(Arc::new(config)),
             ping: None,
@@ -69,31 +73,16 @@ impl Dialer {
         }
     }
 
-    /// Connects. The connection ends with the last clone of the lane.
+    /// Connects. The connection ends with the last clone of the lane, and the last watch over it.
     pub(super) async fn dial(&self, address: &str) -> Outcome<Lane> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         let name = ServerName::try_from(host.to_owned())?;
         let stream = self.tls.connect(name, stream).await?;
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .initial_max_send_streams(STREAMS);
-        if let Some(every) = self.ping {
-            builder
-                .keep_alive_interval(every)
-                .keep_alive_while_idle(true);
-        }
-        let (send, connection) = builder.handshake(TokioIo::new(stream)).await?;
-        // How a connection ends is told to its callers.
-        tokio::spawn(async move { drop(connection.await) });
-        Ok(Lane {
-            send,
-            address: address.into(),
-        })
+        let agreed = stream.get_ref().1.alpn_protocol();
+        fault::ensure(agreed == Some(H2), || format!("{address} speaks no HTTP/2"))?;
+        Ok(Lane(Hold::start(stream, address, self.ping)))
     }
 
     /// So many connections, spread over the addresses.
@@ -114,12 +103,10 @@ pub(super) fn now_s() -> Outcome<u64> {
 
 /// A connection. Clones share it.
 #[derive(Clone)]
-pub(super) struct Lane {
-    send: SendRequest<Full<Bytes>>,
-    address: Arc<str>,
-}
+pub(super) struct Lane(Arc<Hold>);
 
 /// A request as its parts; the lane knows whom to send it to.
+#[derive(Debug)]
 pub(super) struct Ask {
     pub(super) method: Method,
     pub(super) path: String,
@@ -142,96 +129,31 @@ impl Ask {
             gzip: false,
         }
     }
-
-    fn request(self, address: &str) -> Outcome<Request<Full<Bytes>>> {
-        let uri = Uri::builder()
-            .scheme("https")
-            .authority(address)
-            .path_and_query(self.path)
-            .build()?;
-        let mut request = Request::new(Full::new(self.body));
-        *request.method_mut() = self.method;
-        *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        if !self.media.is_empty() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media));
-        }
-        if self.gzip {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        Ok(request)
-    }
 }
 
 impl Lane {
-    /// The head of the answer; the rest is still to come.
-    pub(super) async fn open(&mut self, ask: Ask) -> Outcome<Response<Incoming>> {
-        let request = ask.request(&self.address)?;
-        Ok(self.send.send_request(request).await?)
-    }
-
     /// Asks, and throws the answer away once its status is as it should be; how long it was.
-    pub(super) async fn call(&mut self, ask: Ask, expected: StatusCode) -> Outcome<usize> {
-        let response = self.open(ask).await?;
-        let status = response.status();
-        let mut body = response.into_body();
-        if status != expected {
-            let text = body.collect().await?.to_bytes();
-            let text = String::from_utf8_lossy(&text).into_owned();
-            return Err(Fault::new(format!("{status}: {text}")));
-        }
-        let mut bytes = 0;
-        while let Some(frame) = body.frame().await {
-            bytes += frame?.data_ref().map_or(0, Bytes::len);
-        }
-        Ok(bytes)
+    pub(super) async fn call(&self, ask: Ask, expected: StatusCode) -> Outcome<usize> {
+        self.0.ask(ask, Wanted::Length(expected))?.length().await
     }
 }
 
 /// The body of a watch, followed line by line; lines themselves are not looked into.
-pub(super) struct Lines(Incoming);
+pub(super) struct Lines(Answer);
 
 impl Lines {
-    pub(super) async fn open(lane: &mut Lane, path: String) -> Outcome<Self> {
-        let response = lane.open(Ask::get(path)).await?;
-        let status = response.status();
+    pub(super) async fn open(lane: &Lane, path: String) -> Outcome<Self> {
+        let mut answer = lane.0.ask(Ask::get(path), Wanted::Lines)?;
+        let status = answer.status().await?;
         fault::ensure(status == StatusCode::OK, || format!("a watch got {status}"))?;
-        Ok(Self(response.into_body()))
+        Ok(Self(answer))
     }
 
-    /// How many lines ended in the next piece; none at the end.
+    /// How many lines ended in what came since the last time; none at the end.
     pub(super) async fn next(&mut self) -> Outcome<Option<usize>> {
-        let Some(frame) = self.0.frame().await else {
-            return Ok(None);
-        };
-        let frame = frame?;
-        let data = frame.data_ref().map_or(&[][..], |data| &data[..]);
-        Ok(Some(ends(data)))
+        self.0.lines().await
     }
-}
-
-/// How many lines end here. Counted in bytes, which the compiler makes wide steps of: one by one, this alone was a
-/// quarter of what the client did.
-fn ends(data: &[u8]) -> usize {
-    let few = |chunk: &[u8]| {
-        chunk
-            .iter()
-            .map(|byte| u8::from(*byte == b'\n'))
-            .sum::<u8>()
-    };
-    data.chunks(usize::from(u8::MAX))
-        .map(|chunk| usize::from(few(chunk)))
-        .sum()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::ends;
-
-    #[test]
-    fn ends_of_lines() {
-        for (text, expected) in [("", 0), ("a\nb\n", 2), ("\n".repeat(1_000).as_str(), 1_000)] {
-            assert_eq!(ends(text.as_bytes()), expected);
-        }
-    }
-}
+mod tests;
