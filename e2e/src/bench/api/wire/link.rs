@@ -132,6 +132,7 @@ impl Link {
         let mut sent = 0;
         while sent < sealed.len() {
             match self.socket.try_write(&sealed[sent..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(bytes) => sent += bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),

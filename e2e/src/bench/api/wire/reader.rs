@@ -1,15 +1,15 @@
 //! Listens to one connection, and wakes those who are answered.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use futures::FutureExt;
-use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, Sleep};
+use tokio_util::io::poll_read_buf;
 
 use super::link::Link;
 use crate::{Fault, Outcome};
@@ -52,19 +52,16 @@ impl Reader {
         }
     }
 
-    /// Waits for something to come, and takes it. While nothing comes there is no buffer.
+    /// Waits for something to come, and takes it.
     async fn turn(&mut self) -> Outcome<()> {
-        match &mut self.pulse {
-            None => self.read.readable().await?,
-            Some(pulse) => pulse.wait(&self.link, &self.read).await?,
+        let sealed = match &mut self.pulse {
+            None => arrival(&mut self.read).await?,
+            Some(pulse) => pulse.wait(&self.link, &mut self.read).await?,
+        };
+        if sealed.is_empty() {
+            return Err(Fault::new("the server ended the connection"));
         }
-        let mut sealed = Vec::with_capacity(READ);
-        match self.read.read_buf(&mut sealed).now_or_never() {
-            None => Ok(()),
-            Some(Ok(0)) => Err(Fault::new("the server ended the connection")),
-            Some(Ok(_)) => self.hear(&sealed).await,
-            Some(Err(error)) => Err(error.into()),
-        }
+        self.hear(&sealed).await
     }
 
     async fn hear(&mut self, sealed: &[u8]) -> Outcome<()> {
@@ -77,6 +74,16 @@ impl Reader {
         self.link.gathered();
         heard
     }
+}
+
+/// What comes next; nothing at the end. While nothing comes there is no buffer.
+async fn arrival(read: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
+    poll_fn(|cx| {
+        let mut sealed = Vec::with_capacity(READ);
+        let polled = poll_read_buf(Pin::new(&mut *read), cx, &mut sealed);
+        polled.map_ok(|_bytes| sealed)
+    })
+    .await
 }
 
 /// Until those had their turn who were woken before.
@@ -112,14 +119,13 @@ impl Pulse {
     }
 
     /// Waits for something to come.
-    async fn wait(&mut self, link: &Arc<Link>, read: &OwnedReadHalf) -> Outcome<()> {
+    async fn wait(&mut self, link: &Arc<Link>, read: &mut OwnedReadHalf) -> Outcome<Vec<u8>> {
         loop {
             tokio::select! {
                 biased;
-                readable = read.readable() => {
-                    readable?;
+                arrived = arrival(read) => {
                     self.hear();
-                    return Ok(());
+                    return Ok(arrived?);
                 }
                 () = self.alarm.as_mut() => self.ring(link)?,
             }
@@ -147,6 +153,41 @@ impl Pulse {
             due = now + PONG_MAX;
         }
         self.alarm.as_mut().reset(due);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::coop;
+
+    use super::*;
+    use crate::wait;
+
+    /// A task that has had its share of turns is told to wait though something is there, and has to be woken.
+    #[tokio::test]
+    async fn what_came_is_read_by_a_task_that_had_its_share() -> Outcome<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let mut far = TcpStream::connect(listener.local_addr()?).await?;
+        let (mut read, _write) = listener.accept().await?.0.into_split();
+        let reading = tokio::spawn(async move {
+            let mut came = Vec::new();
+            for piece in [&b"abc"[..], b"d"] {
+                far.write_all(piece).await?;
+                read.readable().await?;
+                while coop::has_budget_remaining() {
+                    coop::consume_budget().await;
+                }
+                came.extend(arrival(&mut read).await?);
+            }
+            drop(far);
+            assert!(arrival(&mut read).await?.is_empty(), "the end");
+            io::Result::Ok(came)
+        });
+        let read = wait::at_most("what came", Duration::from_secs(10), reading).await???;
+        assert_eq!(read, b"abcd");
         Ok(())
     }
 }

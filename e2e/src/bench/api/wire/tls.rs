@@ -59,7 +59,9 @@ impl Tls {
             if sealed.is_empty() {
                 return Ok(());
             }
-            self.0.read_tls(&mut sealed)?;
+            if self.0.read_tls(&mut sealed)? == 0 {
+                return Err(Fault::new("the server ended the connection"));
+            }
         }
     }
 }
