@@ -114,7 +114,7 @@ mod tests {
         let ((feed, requests), urgent) = (fed(), Urgent::default());
         let mut sent = std::pin::pin!(bundled(requests, &urgent));
         feed.send(request(1, false)).unwrap();
-        let before = std::time::Instant::now();
+        let before = tokio::time::Instant::now();
         assert!(is_news(&sent.next().await.unwrap()));
         assert!(before.elapsed() >= HOLD);
         // What is held at the end is told.
