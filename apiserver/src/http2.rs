@@ -4,6 +4,8 @@
 //! such a connection keeps a few hundred bytes, and no buffer (decision 020). `edge/http2.rs` connects it to sockets
 //! and to the requests' answers.
 
+pub mod block;
+
 pub mod frame;
 
 pub mod flow;

@@ -113,6 +113,15 @@ pub fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]
     out.extend_from_slice(payload);
 }
 
+/// Writes our settings: numbers and values.
+pub fn settings(out: &mut Vec<u8>, settings: &[(u16, u32)]) {
+    head(out, 6 * settings.len(), SETTINGS, 0, 0);
+    for (name, value) in settings {
+        out.extend_from_slice(&name.to_be_bytes());
+        out.extend_from_slice(&value.to_be_bytes());
+    }
+}
+
 /// Writes a block of headers where it is sent from, in as many frames as the peer's longest `payload` asks for. Its length
 /// is known afterwards.
 pub fn headers(

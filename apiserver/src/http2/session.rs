@@ -11,6 +11,7 @@ use http::StatusCode;
 
 use flow::Flow;
 
+use super::block::{self, Block};
 use super::flow::{FIRST, Intake};
 use super::frame::{self, Head, Reason};
 use super::hpack::decode::Decoder;
@@ -26,9 +27,6 @@ const WINDOW: u32 = 1 << 20;
 
 /// Longest payload that is sent, if the peer takes it.
 const PAYLOAD_MAX: usize = 64 << 10;
-
-/// Frames that one block of headers may come in.
-const FRAMES: usize = 32;
 
 /// Steps that lead to nothing which a peer may take before it is cut off; what is answered makes up for them.
 const PATIENCE: u32 = 200;
@@ -102,24 +100,11 @@ enum Stage {
     Left,
 }
 
-/// A block of headers of which not all has come.
-#[derive(Debug)]
-struct Block {
-    stream: u32,
-    ends: bool,
-    bytes: Vec<u8>,
-    frames: usize,
-}
-
 impl Session {
     /// A connection on which nothing was said; `out` gets our part of it.
     pub fn begin(out: &mut Vec<u8>) -> Self {
         let settings = [(3, STREAMS as u32), (4, WINDOW), (6, HEAD_BYTES as u32)];
-        frame::head(out, 6 * settings.len(), frame::SETTINGS, 0, 0);
-        for (name, value) in settings {
-            out.extend_from_slice(&u16::to_be_bytes(name));
-            out.extend_from_slice(&value.to_be_bytes());
-        }
+        frame::settings(out, &settings);
         frame::window(out, 0, WINDOW - FIRST);
         Self {
             stage: Stage::Preface,
@@ -228,23 +213,15 @@ impl Session {
         payload: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, Reason> {
-        let mut bytes = frame::unpadded(head, payload)?;
-        if head.has(frame::PRIORITIZED) {
-            bytes = bytes.get(5..).ok_or(Reason::FrameSize)?;
-        }
+        let bytes = block::first(head, payload)?;
         if head.stream.is_multiple_of(2) {
             return Err(Reason::Protocol);
         }
-        let ends = head.has(frame::END_STREAM);
         if head.has(frame::END_HEADERS) {
+            let ends = head.has(frame::END_STREAM);
             return self.block(head.stream, ends, bytes, out);
         }
-        self.block = Some(Box::new(Block {
-            stream: head.stream,
-            ends,
-            bytes: bytes.to_vec(),
-            frames: 1,
-        }));
+        self.block = Some(Box::new(Block::begin(head, bytes)));
         Ok(None)
     }
 
@@ -255,16 +232,9 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, Reason> {
         let mut block = self.block.take().ok_or(Reason::Protocol)?;
-        if block.stream != head.stream {
-            return Err(Reason::Protocol);
-        }
-        block.bytes.extend_from_slice(payload);
-        block.frames += 1;
-        if block.bytes.len() > 2 * HEAD_BYTES || block.frames > FRAMES {
-            return Err(Reason::Calm);
-        }
+        block.add(head, payload, 2 * HEAD_BYTES)?;
         if head.has(frame::END_HEADERS) {
-            return self.block(block.stream, block.ends, &block.bytes, out);
+            return self.block(block.stream, block.ends, block.bytes(), out);
         }
         self.block = Some(block);
         Ok(None)

@@ -18,8 +18,9 @@ use crate::edge::wal::{FRESH, SPARE, write_zeros};
 use crate::faults::{Faults, Point};
 use crate::wal;
 
-/// The next one; the one after it is made while that is used up.
-const READY: usize = 1;
+/// One is used up while the next is made. It is also what is left when the disk is full: what makes room must still
+/// be written then.
+const READY: usize = 2;
 /// Segments are kept ready once this part of the one in use is taken. A log that stays almost empty,
 /// as most do in tests, costs one segment.
 const WANTED_PART: u64 = 8;
@@ -66,7 +67,7 @@ struct Stock {
     spares: VecDeque<u64>,
     /// The log is in real use, so it is worth having segments ready.
     wanted: bool,
-    /// The log will soon need one.
+    /// The log will need the next one soon.
     hurried: bool,
     /// The log waits for one.
     awaited: bool,
@@ -270,7 +271,8 @@ impl Pool {
     /// Leaves the disk to the log's own syncs for most of the time, while there is time.
     fn breathe(&self, file: &File) -> io::Result<()> {
         let stock = self.lock();
-        let (closed, ahead) = (stock.closed, !stock.hurried && !stock.awaited);
+        let ahead = !stock.awaited && !(stock.hurried && stock.ready.is_empty());
+        let closed = stock.closed;
         drop(stock);
         if closed {
             return Err(io::Error::other("the log is closed"));

@@ -5,6 +5,7 @@ mod receive;
 
 use std::collections::VecDeque;
 
+use apiserver::http2::block::Block;
 use apiserver::http2::flow::{FIRST, Intake};
 use apiserver::http2::frame::{self, Reason};
 use apiserver::http2::hpack::decode::Decoder;
@@ -23,9 +24,8 @@ const CONNECTION_WINDOW: u32 = 1 << 30;
 /// Streams that are opened before the server has said how many it allows.
 const STREAMS: usize = 512;
 
-/// Bytes of a block of headers that comes in several frames, and how many those may be.
+/// Bytes of a block of headers that comes in several frames.
 const BLOCK_MAX: usize = 64 << 10;
-const FRAMES: usize = 32;
 
 /// What has come.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,26 +83,13 @@ struct Flow {
     has_head: bool,
 }
 
-/// A block of headers of which not all has come.
-#[derive(Debug)]
-struct Block {
-    stream: u32,
-    ends: bool,
-    bytes: Vec<u8>,
-    frames: usize,
-}
-
 impl Session {
     /// A connection to this authority on which nothing was said; `out` gets our part of it.
     pub(super) fn begin(authority: &str, out: &mut Vec<u8>) -> Self {
         out.extend_from_slice(frame::PREFACE);
         // No promises, please.
         let settings = [(2, 0), (4, STREAM_WINDOW)];
-        frame::head(out, 6 * settings.len(), frame::SETTINGS, 0, 0);
-        for (name, value) in settings {
-            out.extend_from_slice(&u16::to_be_bytes(name));
-            out.extend_from_slice(&value.to_be_bytes());
-        }
+        frame::settings(out, &settings);
         frame::window(out, 0, CONNECTION_WINDOW - FIRST);
         Self {
             authority: authority.into(),

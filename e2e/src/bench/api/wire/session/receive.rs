@@ -2,10 +2,11 @@
 
 use std::mem;
 
+use apiserver::http2::block::{self, Block};
 use apiserver::http2::flow::grow;
 use apiserver::http2::frame::{self, Head, Reason};
 
-use super::{BLOCK_MAX, Block, CONNECTION_WINDOW, Event, FRAMES, STREAM_WINDOW, Session};
+use super::{BLOCK_MAX, CONNECTION_WINDOW, Event, STREAM_WINDOW, Session};
 use crate::bench::api::wire::cut::Piece;
 use crate::bench::api::wire::head::{self, Broken};
 
@@ -144,35 +145,20 @@ impl Session {
     }
 
     fn headers(&mut self, head: Head, payload: &[u8], out: &mut Vec<u8>) -> Dealt {
-        let mut bytes = frame::unpadded(head, payload)?;
-        if head.has(frame::PRIORITIZED) {
-            bytes = bytes.get(5..).ok_or(Reason::FrameSize)?;
-        }
-        let ends = head.has(frame::END_STREAM);
+        let bytes = block::first(head, payload)?;
         if head.has(frame::END_HEADERS) {
+            let ends = head.has(frame::END_STREAM);
             return self.block(head.stream, ends, bytes, out);
         }
-        self.block = Some(Box::new(Block {
-            stream: head.stream,
-            ends,
-            bytes: bytes.to_vec(),
-            frames: 1,
-        }));
+        self.block = Some(Box::new(Block::begin(head, bytes)));
         Ok(None)
     }
 
     fn continuation(&mut self, head: Head, payload: &[u8], out: &mut Vec<u8>) -> Dealt {
         let mut block = self.block.take().ok_or(Reason::Protocol)?;
-        block.bytes.extend_from_slice(payload);
-        block.frames += 1;
-        if block.stream != head.stream {
-            return Err(Reason::Protocol);
-        }
-        if block.bytes.len() > BLOCK_MAX || block.frames > FRAMES {
-            return Err(Reason::Calm);
-        }
+        block.add(head, payload, BLOCK_MAX)?;
         if head.has(frame::END_HEADERS) {
-            return self.block(block.stream, block.ends, &block.bytes, out);
+            return self.block(block.stream, block.ends, block.bytes(), out);
         }
         self.block = Some(block);
         Ok(None)
