@@ -271,13 +271,13 @@ impl Pool {
     /// Leaves the disk to the log's own syncs for most of the time, while there is time.
     fn breathe(&self, file: &File) -> io::Result<()> {
         let stock = self.lock();
-        let ahead = !stock.awaited && !(stock.hurried && stock.ready.is_empty());
+        let hurries = stock.awaited || stock.hurried && stock.ready.is_empty();
         let closed = stock.closed;
         drop(stock);
         if closed {
             return Err(io::Error::other("the log is closed"));
         }
-        if ahead {
+        if !hurries {
             let began = Instant::now();
             file.sync_data()?;
             std::thread::sleep((began.elapsed() * RESTS).min(REST_MAX));
