@@ -55,6 +55,14 @@ impl Proposal {
         Self(Bytes::from_static(&[ALLOCATE_NODE]))
     }
 
+    /// Whether it is one transaction and nothing besides.
+    pub(crate) fn is_lone(&self) -> bool {
+        match self.0.split_first() {
+            Some((&TXNS, encoded)) => Txns::one(encoded).is_some(),
+            Some(_) | None => false,
+        }
+    }
+
     pub(crate) fn command(&self) -> Result<Command<'_>, String> {
         match self.0.split_first() {
             Some((&TXNS, encoded)) => Ok(Command::Txns(Txns(encoded))),

@@ -25,9 +25,10 @@ pub(crate) mod wal;
 
 pub(crate) mod formation;
 pub(crate) mod frame;
+pub(crate) mod haste;
 pub(crate) mod link;
 pub(crate) mod network;
-pub(crate) mod news;
+pub(crate) mod outbox;
 pub(crate) mod peers;
 pub(crate) mod server;
 pub(crate) mod transfer;

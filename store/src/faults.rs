@@ -141,7 +141,7 @@ impl Faults {
     /// True until the point was hit as often as it was told to fail.
     #[must_use]
     pub fn is_armed(&self, point: Point) -> bool {
-        self.table().contains_key(&point)
+        self.0.any.load(Ordering::Relaxed) && self.table().contains_key(&point)
     }
 
     /// Arms what a text says: `wal-sync=fail:full*3,wal-write=delay:100,apply=panic`.

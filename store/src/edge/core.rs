@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use crate::edge::alarm::Alarm;
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::handle::LeaderHandler;
+use crate::edge::haste::Haste;
 use crate::edge::link::Link;
 use crate::edge::log::LogStore;
 use crate::edge::metrics::Metrics;
-use crate::edge::news::Urgent;
 use crate::edge::options::Limits;
 use crate::edge::peers::{Lane, Peers};
 use crate::edge::propose::Proposed;
@@ -50,7 +50,7 @@ pub(crate) struct Core {
     pub(crate) faults: Faults,
     pub(crate) alarm: Alarm,
     pub(crate) metrics: Metrics,
-    pub(crate) urgent: Urgent,
+    pub(crate) haste: Haste,
 }
 
 /// Why the replica stopped, once it has.

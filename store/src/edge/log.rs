@@ -13,6 +13,7 @@ use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::{oneshot, watch};
 
 use crate::edge::metrics::Metrics;
+use crate::edge::outbox::is_lone;
 use crate::edge::wal::Opened;
 use crate::edge::wal::group::{Group, OnFault, Waiter};
 use crate::edge::wal::pool::Space;
@@ -262,9 +263,20 @@ impl RaftLogStorage<Types> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries = entries.into_iter().map(|entry| encode(&entry));
-        let entries: Vec<_> = entries.collect::<io::Result<_>>()?;
-        self.append_then(&entries, Waiter::Raft(callback))
+        let (mut encoded, mut lone) = (Vec::new(), true);
+        for entry in entries {
+            lone &= encoded.is_empty() && is_lone(&entry);
+            encoded.push(encode(&entry)?);
+        }
+        let waiter = Waiter::Raft(callback);
+        match &encoded[..] {
+            [(_, payload)] if lone => {
+                let bytes = payload.len();
+                let append = |log: &mut Writer| log.append(&encoded).map_err(refused);
+                self.group.write_lone(waiter, bytes, append)
+            }
+            _ => self.append_then(&encoded, waiter),
+        }
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {

@@ -16,9 +16,10 @@ use openraft::{OptionalSend, RaftNetworkV2};
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use crate::edge::haste::Haste;
 use crate::edge::link::{Link, LinkError, received};
 use crate::edge::metrics::Metrics;
-use crate::edge::news::{self, Urgent};
+use crate::edge::outbox;
 use crate::edge::peers::{Lane, Peers};
 use crate::edge::transfer;
 use crate::faults::Faults;
@@ -37,6 +38,9 @@ const APPEND_MAX: Duration = Duration::from_secs(5);
 /// Entries a follower may be behind the commit before it is sent the rest at a gentle pace. One that
 /// the commit waits for is never behind it.
 const BEHIND_MAX: u64 = 1024;
+/// How long a heartbeat waits that a quorum does not need: linearizable reads ask for one each, and those of several
+/// share it.
+const HEARTBEAT_HOLD: Duration = Duration::from_millis(1);
 /// Bytes a microsecond, so 64 MB a second.
 const CATCH_UP_RATE: u64 = 64;
 
@@ -47,7 +51,7 @@ pub(crate) struct Network {
     pub(crate) cluster_id: u128,
     pub(crate) faults: Faults,
     pub(crate) metrics: Metrics,
-    pub(crate) urgent: Urgent,
+    pub(crate) haste: Haste,
 }
 
 impl Network {
@@ -55,11 +59,12 @@ impl Network {
         Client {
             link: self.peers.link(lane, target, &node.peer_addr),
             control: self.peers.link(Lane::Control, target, &node.peer_addr),
+            lane,
             target,
             cluster_id: self.cluster_id,
             faults: self.faults.clone(),
             metrics: self.metrics.clone(),
-            urgent: self.urgent.clone(),
+            haste: self.haste.clone(),
         }
     }
 }
@@ -85,11 +90,12 @@ impl RaftNetworkFactory<Types> for Network {
 pub(crate) struct Client {
     link: Link,
     control: Link,
+    lane: Lane,
     target: NodeId,
     cluster_id: u128,
     faults: Faults,
     metrics: Metrics,
-    urgent: Urgent,
+    haste: Haste,
 }
 
 impl Client {
@@ -138,12 +144,16 @@ impl RaftNetworkV2<Types> for Client {
         S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
     {
         let (link, peer, metrics) = (&self.link, self.target, &self.metrics);
+        let (haste, lane) = (&self.haste, self.lane);
         // `then` queues one request at a time, in order; `buffered` awaits the answers, in order.
-        let answers = news::bundled(input, &self.urgent)
+        let answers = outbox::joined(input, peer, haste)
             .then(move |rpc| async move {
                 let (prev, last) = ends(&rpc);
                 if let Some(rest) = rest(&rpc) {
                     tokio::time::sleep(rest).await;
+                }
+                if lane == Lane::Heartbeat && haste.can_wait(peer) {
+                    tokio::time::sleep(HEARTBEAT_HOLD).await;
                 }
                 let sent = Instant::now();
                 (prev, last, sent, link.send(Ask::Append(rpc)).await)
@@ -156,8 +166,11 @@ impl RaftNetworkV2<Types> for Client {
                     },
                     Err(error) => Err(error),
                 };
-                let response = appended(answer)?;
+                let response = appended(answer).inspect_err(|_error| haste.lost(peer))?;
                 metrics.replicated(peer, at.elapsed());
+                if let (AppendEntriesResponse::Success, Some(last)) = (&response, last) {
+                    haste.stored(peer, last.index);
+                }
                 Ok(response.into_stream_result(prev, last))
             })
             .buffered(PIPELINE);

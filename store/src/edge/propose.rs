@@ -13,8 +13,8 @@ use tracing::Instrument;
 
 use crate::command::{Proposal, Response, Txns};
 use crate::edge::core::{Core, Fault};
+use crate::edge::haste::Haste;
 use crate::edge::metrics::Metrics;
-use crate::edge::news::Urgent;
 use crate::edge::wal::pool::Space;
 use crate::error::TxnError;
 use crate::growth::grows;
@@ -73,7 +73,7 @@ pub(crate) struct Proposer {
     pub(crate) raft: RaftHandle,
     pub(crate) fault: Arc<Fault>,
     pub(crate) metrics: Metrics,
-    pub(crate) urgent: Urgent,
+    pub(crate) haste: Haste,
 }
 
 /// Proposes until the queue is closed.
@@ -107,13 +107,13 @@ async fn commit(proposer: Proposer, batch: Vec<Proposed>, slot: OwnedSemaphorePe
         raft,
         fault,
         metrics,
-        urgent,
+        haste,
     } = proposer;
     let written = write(&raft, &fault, entry).await;
     if let Ok(written) = &written
         && batch.iter().any(Proposed::is_from_afar)
     {
-        urgent.upto(written.log_id.index);
+        haste.upto(written.log_id.index);
     }
     metrics.committed(batch.len(), started.elapsed());
     // The next entry need not wait until everybody has been told about this one.

@@ -331,7 +331,7 @@ async fn answer(core: Arc<Core>, ask: Ask) -> Answer {
         Ask::ReadIndex if core.leadership.borrow().is_local => {
             let index = core.read_index().await;
             if let Ok(index) = index {
-                core.urgent.upto(index);
+                core.haste.upto(index);
             }
             Answer::Index(index)
         }

@@ -116,7 +116,7 @@ impl Tasks {
             raft: core.raft.clone(),
             fault: Arc::clone(&core.fault),
             metrics: core.metrics.clone(),
-            urgent: core.urgent.clone(),
+            haste: core.haste.clone(),
         };
         tasks.spawn(propose::run(proposer, proposed));
         tasks.spawn(reads::run(Arc::clone(core), asked));
@@ -223,6 +223,9 @@ async fn watch_server(core: Arc<Core>, leads: watch::Sender<Leadership>) {
         if leads.send_if_modified(|known| std::mem::replace(known, now) != now) {
             core.note_leadership(now, &mut led_by);
         }
+        let is_joint = members.membership().get_joint_config().len() > 1;
+        let voters = members.voter_ids().filter(|id| *id != core.id).collect();
+        core.haste.elect((!is_joint).then_some(voters));
         let others = members.nodes().filter(|(id, _)| **id != core.id);
         let others: Vec<String> = others.map(|(_, node)| node.peer_addr.clone()).collect();
         if !others.is_empty() && others != peers {

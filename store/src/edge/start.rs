@@ -18,13 +18,13 @@ use crate::edge::core::{Core, Fault};
 use crate::edge::engine::Engine;
 use crate::edge::formation::{self, Door};
 use crate::edge::handle::Store;
+use crate::edge::haste::Haste;
 use crate::edge::identity::{self, Identity};
 use crate::edge::link::{Link, Target};
 use crate::edge::log::LogStore;
 use crate::edge::machine::Machine;
 use crate::edge::metrics::Metrics;
 use crate::edge::network::Network;
-use crate::edge::news::Urgent;
 use crate::edge::options::{Bootstrap, Limits, Options, PeerTls};
 use crate::edge::peers::Peers;
 use crate::edge::published::Published;
@@ -122,7 +122,7 @@ async fn run(options: Options) -> Result<Running, StartError> {
         tls: options.tls,
         faults: options.faults,
         metrics,
-        urgent: Urgent::default(),
+        haste: Haste::default(),
     };
     let (core, tasks) = opened.run(log, fault, &founders, stop.clone()).await?;
     desk.core.set(Arc::clone(&core)).ok();
@@ -269,7 +269,7 @@ struct Opened {
     tls: PeerTls,
     faults: Faults,
     metrics: Metrics,
-    urgent: Urgent,
+    haste: Haste,
 }
 
 impl Opened {
@@ -301,7 +301,7 @@ impl Opened {
             cluster_id,
             faults: self.faults.clone(),
             metrics: self.metrics.clone(),
-            urgent: self.urgent.clone(),
+            haste: self.haste.clone(),
         };
         let config = config(&self.limits).validate().map_err(raft_error)?;
         RaftHandle::new(
@@ -353,7 +353,7 @@ impl Opened {
             faults: self.faults,
             alarm: Alarm::default(),
             metrics: self.metrics,
-            urgent: self.urgent,
+            haste: self.haste,
         });
         let tasks = Tasks::spawn(&core, proposed, asked, leads, stop);
         (core, tasks)

@@ -101,6 +101,11 @@ impl Writer {
         self.batch.chunks.is_empty()
     }
 
+    /// Whether what was gathered needs another segment.
+    pub(crate) fn seals(&self) -> bool {
+        self.batch.chunks.iter().any(|chunk| chunk.seals)
+    }
+
     /// The segment in use, and how much of it is taken.
     pub(crate) fn end(&self) -> (u64, u64) {
         (self.seq, self.offset)

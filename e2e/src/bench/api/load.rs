@@ -39,10 +39,11 @@ impl std::fmt::Display for Load {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{:.0}/s, p50 {:.2} ms, p99 {:.2} ms",
+            "{:.0}/s, p50 {:.2} ms, p99 {:.2} ms, longest {:.1} ms",
             self.rate(),
             self.milliseconds(50),
-            self.milliseconds(99)
+            self.milliseconds(99),
+            self.milliseconds(100)
         )
     }
 }

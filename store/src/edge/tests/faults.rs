@@ -2,6 +2,7 @@
 //! A full disk is no fault: the replica waits for space.
 
 use std::io;
+use std::time::Duration;
 
 use super::support::{Cluster, PATIENCE, Replica, leader, must_put, put, txn, until};
 use crate::Store;
@@ -136,6 +137,7 @@ async fn a_full_disk_is_waited_for() {
     reached(store, Space::Exhausted).await;
     assert!(!writing.is_finished());
     assert_eq!(store.status().role, Role::Leader);
+    store.barrier().await.unwrap();
     faults.disarm(Point::WalSegment);
     writing.await.unwrap();
     reached(store, Space::Ample).await;
@@ -159,6 +161,27 @@ async fn a_full_disk_is_waited_for() {
     replica.store.barrier().await.unwrap();
     let kept = replica.store.view().get(b"gone").map(|item| item.value);
     assert_eq!(kept, Some(vec![7; 20 << 10].into()));
+    replica.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_disk_holds_up_writes_and_nothing_else() {
+    let cluster = Cluster::new(&["a"]).await;
+    let faults = Faults::default();
+    let replica = start_with(&faults, &cluster, "a").await;
+    let slow = Action::Delay(Duration::from_millis(500));
+    faults.arm(Point::WalSync, slow, None);
+    // Nothing is known of the disk before the first.
+    must_put(&replica.store, "k", "first").await;
+    for value in ["second", "third"] {
+        let mut writing = std::pin::pin!(must_put(&replica.store, "k", value));
+        tokio::select! {
+            biased;
+            _ = &mut writing => panic!("the write was faster than the read"),
+            read = replica.store.barrier() => drop(read.unwrap()),
+        }
+        writing.await;
+    }
     replica.shutdown().await;
 }
 

@@ -1,5 +1,8 @@
 //! Group commit: one thread makes the log durable. While it waits for one sync, further records gather and share
 //! the next one.
+//!
+//! An entry that came alone is made durable by the thread that brought it, once it has nothing else to do, as long as
+//! the disk is quick: to wake another thread and be woken by it takes as long as a sync.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +27,10 @@ use crate::wal::{Position, State, Vote};
 
 /// How long a lie about a write goes unwritten.
 const LIE: Duration = Duration::from_millis(30);
+/// A thread with other duties does not wait for a disk whose last sync took longer.
+const QUICK: Duration = Duration::from_millis(1);
+/// Nor for more bytes than these.
+const LONE_BYTES_MAX: usize = 64 << 10;
 
 /// Reports the first failed write or sync. It is never retried: what an fsync that failed once
 /// left on the disk is unknown.
@@ -31,6 +38,8 @@ pub(crate) type OnFault = Arc<dyn Fn(&io::Error) + Send + Sync>;
 
 /// The log, as its users and its thread share it.
 pub(crate) struct Group {
+    /// Taken before `inner` by whoever makes a batch durable.
+    desk: Mutex<Desk>,
     inner: Mutex<Inner>,
     work: Condvar,
     files: Arc<Files>,
@@ -41,9 +50,22 @@ pub(crate) struct Group {
     metrics: Metrics,
 }
 
+/// The disk, and the batch on its way there.
+struct Desk {
+    disk: Disk,
+    batch: Batch,
+    waiters: Vec<Waiter>,
+}
+
 struct Inner {
     writer: Writer,
     waiting: Vec<Waiter>,
+    /// Somebody is at the desk.
+    busy: bool,
+    /// Whoever brought what is gathered will make it durable, so the log's thread need not.
+    promised: bool,
+    /// The last sync was.
+    quick: bool,
     /// A vote that was said to be durable and is not, and how many batches go before it.
     lie: Option<(Vote, u8)>,
     fault: Option<String>,
@@ -67,25 +89,35 @@ impl Group {
         let inner = Inner {
             writer,
             waiting: Vec::new(),
+            busy: false,
+            promised: false,
+            quick: false,
             lie: None,
             fault: None,
             closed: false,
         };
+        let (files, pool) = (Arc::clone(&disk.files), Arc::clone(&disk.pool));
+        let faults = disk.faults.clone();
+        let desk = Desk {
+            disk,
+            batch: Batch::default(),
+            waiters: Vec::new(),
+        };
         let group = Arc::new(Self {
+            desk: Mutex::new(desk),
             inner: Mutex::new(inner),
             work: Condvar::new(),
-            files: Arc::clone(&disk.files),
-            pool: Arc::clone(&disk.pool),
-            faults: disk.faults.clone(),
+            files,
+            pool: Arc::clone(&pool),
+            faults,
             released: CancellationToken::new(),
             on_fault,
             metrics,
         });
-        let pool = Arc::clone(&disk.pool);
         let preparer = thread("stoa-log-ahead", move || pool.run())?;
         let worker = Arc::clone(&group);
         thread("stoa-log-sync", move || {
-            worker.run(disk);
+            worker.run();
             preparer.join().ok();
             drop(lock);
             worker.released.cancel();
@@ -126,6 +158,48 @@ impl Group {
         waiter: Option<Waiter>,
         write: impl FnOnce(&mut Writer) -> io::Result<()>,
     ) -> io::Result<()> {
+        let inner = self.add(waiter, write)?;
+        // Whoever is at it, or has promised to be, looks again afterwards.
+        let seen_to = inner.busy || inner.promised;
+        drop(inner);
+        if !seen_to {
+            self.work.notify_one();
+        }
+        Ok(())
+    }
+
+    /// As `write`, of so many bytes that came alone. To be called from a task: it makes them durable here once
+    /// nothing else is to be done, so the replication of the entry goes first.
+    pub(crate) fn write_lone(
+        self: &Arc<Self>,
+        waiter: Waiter,
+        bytes: usize,
+        write: impl FnOnce(&mut Writer) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut inner = self.lock();
+        let idle = inner.is_idle() && !inner.busy && !inner.promised;
+        // A lie is told at once, and what it is about is written later: not by who must tell it.
+        let here = idle && inner.quick && bytes <= LONE_BYTES_MAX;
+        if !here || self.faults.is_armed(Point::WalWrite) {
+            drop(inner);
+            return self.write(Some(waiter), write);
+        }
+        inner.promised = true;
+        drop(inner);
+        let added = self.add(Some(waiter), write).map(drop);
+        let group = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            group.keep_promise();
+        });
+        added
+    }
+
+    fn add(
+        &self,
+        waiter: Option<Waiter>,
+        write: impl FnOnce(&mut Writer) -> io::Result<()>,
+    ) -> io::Result<MutexGuard<'_, Inner>> {
         let mut inner = self.lock();
         inner.healthy()?;
         if let Err(error) = write(&mut inner.writer) {
@@ -133,9 +207,23 @@ impl Group {
             return Err(self.fail(error));
         }
         inner.waiting.extend(waiter);
+        Ok(inner)
+    }
+
+    fn keep_promise(&self) {
+        let mut inner = self.lock();
+        inner.promised = false;
+        // For the next segment the log may have to wait until there is space.
+        let here = !inner.writer.seals();
         drop(inner);
-        self.work.notify_one();
-        Ok(())
+        if here && let Ok(mut desk) = self.desk.try_lock() {
+            self.sync(&mut desk);
+        }
+        // There may be more by now, or the log's thread waited for the promise.
+        let rest = !self.lock().is_idle();
+        if rest {
+            self.work.notify_one();
+        }
     }
 
     /// Written with the next batch that there is anyway.
@@ -185,41 +273,69 @@ impl Group {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, mut disk: Disk) {
-        let (mut batch, mut waiters) = (Batch::default(), Vec::new());
-        while let Some(healthy) = self.next(&mut batch, &mut waiters) {
-            let awaited = waiters.len();
-            let result = healthy.and_then(|()| {
-                let write = || self.write_batch(&mut disk, &batch, &mut waiters);
-                let started = Instant::now();
-                let written = catch_unwind(AssertUnwindSafe(write))
-                    .unwrap_or_else(|_| Err(io::Error::other("the log's writer panicked")));
-                let bytes = batch.bytes.len() as u64;
-                self.metrics.log_synced(started.elapsed(), bytes, awaited);
-                written
-            });
-            self.finish(&batch, &mut waiters, result);
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        while self.has_work() {
+            self.sync(&mut self.desk());
         }
-        if let Err(error) = self.end(&mut disk, &mut batch) {
+        if let Err(error) = self.end(&mut self.desk()) {
             tracing::warn!(%error, "the log's end could not be marked; nothing is lost by it");
         }
     }
 
-    /// Waits for work. None when the log is closed and nothing is left.
-    fn next(&self, batch: &mut Batch, waiters: &mut Vec<Waiter>) -> Option<io::Result<()>> {
+    /// Waits for work. False when the log is closed and nothing is left.
+    fn has_work(&self) -> bool {
         let mut inner = self.lock();
-        while inner.writer.is_idle() && inner.waiting.is_empty() {
-            if inner.closed {
-                return None;
+        loop {
+            // The task that made the promise may have ended with its runtime.
+            match inner.is_idle() {
+                false if !inner.promised || inner.closed => return true,
+                true if inner.closed => return false,
+                _ => {}
             }
             let woken = self.work.wait(inner);
             inner = woken.unwrap_or_else(PoisonError::into_inner);
         }
-        std::mem::swap(&mut inner.waiting, waiters);
-        batch.clear();
+    }
+
+    /// Makes durable what is gathered, if anything is.
+    fn sync(&self, desk: &mut Desk) {
+        let Some(healthy) = self.take(desk) else {
+            return;
+        };
+        let Desk {
+            disk,
+            batch,
+            waiters,
+        } = desk;
+        let awaited = waiters.len();
+        let started = Instant::now();
+        let result = healthy.and_then(|()| {
+            let write = || self.write_batch(disk, batch, waiters);
+            let written = catch_unwind(AssertUnwindSafe(write))
+                .unwrap_or_else(|_| Err(io::Error::other("the log's writer panicked")));
+            let bytes = batch.bytes.len() as u64;
+            self.metrics.log_synced(started.elapsed(), bytes, awaited);
+            written
+        });
+        self.finish(batch, waiters, result, started.elapsed() < QUICK);
+    }
+
+    /// None when nothing is gathered: somebody else was faster.
+    fn take(&self, desk: &mut Desk) -> Option<io::Result<()>> {
+        let mut inner = self.lock();
+        if inner.is_idle() {
+            return None;
+        }
+        inner.busy = true;
+        std::mem::swap(&mut inner.waiting, &mut desk.waiters);
+        desk.batch.clear();
         if !inner.writer.is_idle() {
             inner.tell_the_truth();
-            inner.writer.cut(batch);
+            inner.writer.cut(&mut desk.batch);
         }
         Some(inner.unbroken())
     }
@@ -237,24 +353,31 @@ impl Group {
         commit(batch, disk)
     }
 
-    fn finish(&self, batch: &Batch, waiters: &mut Vec<Waiter>, result: io::Result<()>) {
+    fn finish(
+        &self,
+        batch: &Batch,
+        waiters: &mut Vec<Waiter>,
+        result: io::Result<()>,
+        quick: bool,
+    ) {
         let result = result.map_err(|error| self.fail(error));
         complete(waiters, &result);
+        let mut inner = self.lock();
+        (inner.busy, inner.quick) = (false, quick);
         if result.is_err() {
             return;
         }
-        let mut inner = self.lock();
         inner.writer.written(batch.number);
-        let (_, used) = inner.writer.end();
+        let (seq, used) = inner.writer.end();
         drop(inner);
-        self.pool.used(used);
+        self.pool.used(seq, used);
         if let Some(below) = batch.free_below {
             self.pool.retire(&self.files.take_below(below));
         }
     }
 
     /// Leaves nothing unmarked, so that at the next start every damage shows.
-    fn end(&self, disk: &mut Disk, batch: &mut Batch) -> io::Result<()> {
+    fn end(&self, Desk { disk, batch, .. }: &mut Desk) -> io::Result<()> {
         let mut inner = self.lock();
         inner.unbroken()?;
         inner.writer.flush_commit();
@@ -270,6 +393,10 @@ impl Group {
 }
 
 impl Inner {
+    fn is_idle(&self) -> bool {
+        self.writer.is_idle() && self.waiting.is_empty()
+    }
+
     fn healthy(&self) -> io::Result<()> {
         if self.closed {
             return Err(io::Error::other("the log is closed"));
