@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::tables::{Field, Message, Shape, Tables, Type};
+use super::tables::{Field, Message, Other, Shape, Tables, Type};
 use super::wire::{Malformed, Reader, Wire, text};
 use crate::body::DEPTH_MAX;
 
@@ -142,7 +142,7 @@ impl Decoder<'_> {
             // Negative numbers of 32 bits are written with 64.
             (Type::Int, Wire::Number(number)) => Ok(Some((number as i64).into())),
             (Type::Bool, Wire::Number(number)) => Ok(Some((number != 0).into())),
-            (Type::Double, Wire::Double(number)) => Ok(Some(number.into())),
+            (Type::Double, Wire::Double(number)) => Ok(Some(double(number))),
             (Type::Time, Wire::Bytes(bytes)) => time(bytes, name, "%Y-%m-%dT%H:%M:%SZ"),
             (Type::MicroTime, Wire::Bytes(bytes)) => time(bytes, name, "%Y-%m-%dT%H:%M:%S.%6fZ"),
             (Type::Quantity, Wire::Bytes(bytes)) => {
@@ -154,16 +154,69 @@ impl Decoder<'_> {
             (Type::IntOrString, Wire::Bytes(bytes)) => int_or_string(bytes, name).map(Some),
             (Type::Json, Wire::Bytes(bytes)) => json(bytes, name),
             (Type::Words, Wire::Bytes(bytes)) => self.words(bytes, name).map(Some),
-            (Type::Message(at), Wire::Bytes(bytes)) => {
-                let mut object = match present {
+            (Type::Message(at), wire) => {
+                let object = match present {
                     Some(Value::Object(object)) => object,
                     _ => Map::new(),
                 };
-                self.message(self.tables.message(at), bytes, &mut object)?;
-                Ok(Some(object.into()))
+                self.object(at, wire, object, name)
+                    .map(|it| Some(it.into()))
+            }
+            (Type::Either(at, other), Wire::Bytes(bytes)) => {
+                self.either(at, other, bytes, name).map(Some)
             }
             _ => Err(Malformed::Misfit(name)),
         }
+    }
+
+    /// A message whose fields are added to the object.
+    fn object(
+        &mut self,
+        at: usize,
+        wire: Wire<'_>,
+        mut object: Map<String, Value>,
+        name: &'static str,
+    ) -> Result<Map<String, Value>, Malformed> {
+        let Wire::Bytes(bytes) = wire else {
+            return Err(Malformed::Misfit(name));
+        };
+        self.message(self.tables.message(at), bytes, &mut object)?;
+        Ok(object)
+    }
+
+    /// A message of a message and something else, of which JSON writes the one that is there. Go prefers the
+    /// list and the words, and the message to the flag.
+    fn either(
+        &mut self,
+        at: usize,
+        other: Other,
+        bytes: &[u8],
+        name: &'static str,
+    ) -> Result<Value, Malformed> {
+        let (mut one, mut many, mut flag) = (None, Vec::<Value>::new(), false);
+        let (one_at, other_at) = if other == Other::Bool { (2, 1) } else { (1, 2) };
+        let mut reader = Reader::new(bytes);
+        while let Some((number, wire)) = reader.next()? {
+            self.fields = self.fields.checked_sub(1).ok_or(Malformed::Many)?;
+            if number == one_at {
+                one = Some(self.object(at, wire, one.unwrap_or_default(), name)?);
+            } else if number == other_at {
+                match (other, wire) {
+                    (Other::List, wire) => {
+                        many.push(self.object(at, wire, Map::new(), name)?.into());
+                    }
+                    (Other::Words, Wire::Bytes(bytes)) => many.push(text(bytes, name)?.into()),
+                    (Other::Bool, Wire::Number(number)) => flag = number != 0,
+                    (Other::Words | Other::Bool, _) => return Err(Malformed::Misfit(name)),
+                }
+            }
+        }
+        Ok(match (many.is_empty(), one, other) {
+            (false, ..) => many.into(),
+            (true, Some(one), _) => one.into(),
+            (true, None, Other::Bool) => flag.into(),
+            (true, None, Other::List | Other::Words) => Value::Null,
+        })
     }
 
     /// A message of nothing but `repeated string items = 1`, which JSON writes as a list.
@@ -177,6 +230,16 @@ impl Decoder<'_> {
             }
         }
         Ok(Value::Array(words))
+    }
+}
+
+/// A number as Go writes it: without a fraction where there is none. One that JSON cannot say is null.
+fn double(number: f64) -> Value {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && number.abs() <= EXACT {
+        (number as i64).into()
+    } else {
+        number.into()
     }
 }
 

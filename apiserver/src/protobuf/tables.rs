@@ -8,7 +8,9 @@
 //!
 //! `?` marks what JSON writes even when it is empty (pointers, and what has no `omitempty`), `[]` a
 //! repeated field, `{}` a map from strings, `<>` a message whose fields JSON writes in place of it.
-//! Numbers are those of the `generated.proto` files of k8s.io/api and k8s.io/apimachinery.
+//! `A|list` is a message that holds an `A` or several, of which JSON writes the one or the list; so are
+//! `A|bool` and `A|words`. `-` stands for no fields. Numbers are those of the `generated.proto` files of
+//! k8s.io/api, k8s.io/apimachinery and k8s.io/apiextensions-apiserver.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -33,6 +35,17 @@ pub(super) enum Type {
     Words,
     /// Another message.
     Message(usize),
+    /// A message that holds another one or something else.
+    Either(usize, Other),
+}
+
+/// What may be there instead of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Other {
+    /// Several of it.
+    List,
+    Bool,
+    Words,
 }
 
 /// How often a field is there.
@@ -115,7 +128,8 @@ fn parse(text: &'static str) -> Result<Tables, &'static str> {
         }
     }
     for line in &lines {
-        let fields = line.fields.split(", ").map(|word| field(word, &names));
+        let words = line.fields.split(", ").filter(|word| *word != "-");
+        let fields = words.map(|word| field(word, &names));
         let fields = fields.collect::<Result<_, _>>()?;
         tables.messages.push(Message { fields });
     }
@@ -171,7 +185,7 @@ fn field(word: &'static str, names: &BTreeMap<&'static str, usize>) -> Result<Fi
         name,
         shape,
         type_: type_of(plain)
-            .or_else(|| Some(Type::Message(*names.get(plain)?)))
+            .or_else(|| message_of(plain, names))
             .ok_or(word)?,
         kept,
     })
@@ -192,6 +206,19 @@ fn type_of(word: &str) -> Option<Type> {
         "Words" => Type::Words,
         _ => return None,
     })
+}
+
+fn message_of(word: &str, names: &BTreeMap<&'static str, usize>) -> Option<Type> {
+    let Some((name, other)) = word.split_once('|') else {
+        return Some(Type::Message(*names.get(word)?));
+    };
+    let other = match other {
+        "list" => Other::List,
+        "bool" => Other::Bool,
+        "words" => Other::Words,
+        _ => return None,
+    };
+    Some(Type::Either(*names.get(name)?, other))
 }
 
 #[cfg(test)]
@@ -224,6 +251,8 @@ mod tests {
             ("A: b", "b"),
             ("A: b x string", "b x string"),
             ("A: b 1 Nothing", "b 1 Nothing"),
+            ("A: b 1 A|none", "b 1 A|none"),
+            ("A: b 1 B|list", "b 1 B|list"),
             ("A: b 1 string, c 2 string x", "c 2 string x"),
         ] {
             assert_eq!(parse(text).unwrap_err(), word);

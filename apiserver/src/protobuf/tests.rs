@@ -216,6 +216,106 @@ fn inline_messages_and_repetitions() {
     assert_eq!(found["spec"]["ports"], expected);
 }
 
+fn double(number: u64, value: f64) -> Vec<u8> {
+    [varint(number << 3 | 1), value.to_le_bytes().to_vec()].concat()
+}
+
+#[test]
+fn definitions_with_their_schemas() {
+    let property = |name: &str, schema: &[Vec<u8>]| {
+        let entry = [field(1, name), field(2, schema.concat())].concat();
+        field(29, entry)
+    };
+    let string = || field(5, "string");
+    let share = [
+        field(5, "number"),
+        double(9, 1.5),
+        double(11, 0.0),
+        field(8, field(1, "0.25")),
+    ];
+    let mode = [
+        string(),
+        field(20, field(1, "\"on\"")),
+        field(20, field(1, "null")),
+        number(37, 1),
+        number(13, 0),
+    ];
+    let rule = [
+        field(1, "self.all(x, x > 0)"),
+        field(4, "FieldValueInvalid"),
+        number(6, 0),
+    ];
+    let list = [
+        field(5, "array"),
+        field(24, field(1, field(5, "integer"))),
+        field(42, "set"),
+        field(44, rule.concat()),
+    ];
+    let either = [field(24, [field(2, string()), field(2, "")].concat())];
+    let schemas = [
+        field(5, "object"),
+        property("share", &share),
+        property("mode", &mode),
+        property("list", &list),
+        property("either", &either),
+        property("map", &[field(30, field(2, string()))]),
+        property("open", &[field(30, number(1, 1)), number(38, 1)]),
+        property("closed", &[field(30, "")]),
+        field(23, "share"),
+        field(32, [field(1, "mode"), field(2, field(2, "list"))].concat()),
+        field(3, "#/definitions/x"),
+    ];
+    let version = [
+        field(1, "v1"),
+        number(2, 1),
+        number(3, 0),
+        field(4, field(1, schemas.concat())),
+        field(5, [field(1, ""), field(2, field(1, ".spec.n"))].concat()),
+        field(
+            6,
+            [field(1, "N"), field(6, ".spec.n"), number(5, 1)].concat(),
+        ),
+        field(9, field(1, ".spec.mode")),
+    ];
+    let names = [field(1, "points"), field(4, "Point"), field(3, "pt")];
+    let spec = [
+        field(1, "example.com"),
+        field(3, names.concat()),
+        field(4, "Cluster"),
+        field(7, version.concat()),
+    ];
+    let raw = field(2, spec.concat());
+    let found = read("apiextensions.k8s.io/v1", "CustomResourceDefinition", &raw);
+    let expected = json!({
+        "group": "example.com", "scope": "Cluster",
+        "names": {"plural": "points", "kind": "Point", "shortNames": ["pt"]},
+        "versions": [{
+            "name": "v1", "served": true, "storage": false,
+            "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.n"}},
+            "additionalPrinterColumns": [{"name": "N", "jsonPath": ".spec.n", "priority": 1}],
+            "selectableFields": [{"jsonPath": ".spec.mode"}],
+            "schema": {"openAPIV3Schema": {
+                "type": "object", "required": ["share"], "$ref": "#/definitions/x",
+                "dependencies": {"mode": ["list"]},
+                "properties": {
+                    "share": {"type": "number", "maximum": 1.5, "minimum": 0, "default": 0.25},
+                    "mode": {"type": "string", "enum": ["on", null], "nullable": true, "maxLength": 0},
+                    "list": {"type": "array", "items": {"type": "integer"},
+                             "x-kubernetes-list-type": "set",
+                             "x-kubernetes-validations": [{"rule": "self.all(x, x > 0)",
+                                 "reason": "FieldValueInvalid", "optionalOldSelf": false}]},
+                    "either": {"items": [{"type": "string"}, {}]},
+                    "map": {"additionalProperties": {"type": "string"}},
+                    "open": {"additionalProperties": true,
+                             "x-kubernetes-preserve-unknown-fields": true},
+                    "closed": {"additionalProperties": false},
+                },
+            }},
+        }],
+    });
+    assert_eq!(found.unwrap()["spec"], expected);
+}
+
 #[test]
 fn refusals() {
     let deep = "[".repeat(126) + &"]".repeat(126);
@@ -249,6 +349,12 @@ fn refusals() {
         ("v1", "ConfigMap", fields("{"), "400"),
         ("v1", "ConfigMap", fields(&deep), "400"),
         ("v1", "Namespace", field(1, "").repeat(1 << 20), "400"),
+        (
+            "apiextensions.k8s.io/v1",
+            "CustomResourceDefinition",
+            field(2, field(7, field(4, field(1, field(30, field(1, "")))))),
+            "400 the protobuf body does not decode: additionalProperties",
+        ),
     ] {
         let refused = read(api_version, kind, &raw).unwrap_err();
         assert!(refused.starts_with(expected), "{kind}: {refused}");

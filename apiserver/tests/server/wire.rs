@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, framework, raw};
+use crate::rig::{PATIENCE, Rig, framework, raw};
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
@@ -15,11 +15,15 @@ const TYPED: &[(&str, &str)] = &[
     ),
 ];
 
-/// A field of bytes shorter than 128.
-fn field(number: u8, value: impl AsRef<[u8]>) -> Vec<u8> {
+/// A field of bytes shorter than 16 KiB.
+fn field(number: u16, value: impl AsRef<[u8]>) -> Vec<u8> {
     let value = value.as_ref();
-    let length = u8::try_from(value.len()).ok().filter(|n| *n < 128).unwrap();
-    [&[number << 3 | 2, length][..], value].concat()
+    let short = |number: usize| match u8::try_from(number) {
+        Ok(number) if number < 128 => vec![number],
+        _ => vec![number as u8 | 0x80, u8::try_from(number >> 7).unwrap()],
+    };
+    let tag = short(usize::from(number << 3 | 2));
+    [tag, short(value.len()), value.to_vec()].concat()
 }
 
 fn body(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
@@ -41,6 +45,7 @@ async fn typed_clients_write_protobuf() {
     let rig = Rig::start().await;
     let admin = rig.admin().await;
     leases(&admin).await;
+    definitions(&admin).await;
     options(&admin).await;
     refusals(&admin).await;
     rig.stop().await;
@@ -61,6 +66,73 @@ async fn leases(admin: &kube::Client) {
     assert_eq!(taken["spec"]["holderIdentity"], "", "released");
     let (code, late) = raw(admin, "PUT", &path, TYPED, lease("b", &version)).await;
     assert_eq!((code, &late["reason"]), (409, &json!("Conflict")), "{late}");
+}
+
+/// A definition as an operator's typed client writes it, and an object of its kind.
+async fn definitions(admin: &kube::Client) {
+    const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let mode = [
+        field(5, "string"),
+        field(8, field(1, "\"on\"")),
+        field(20, field(1, "\"on\"")),
+    ];
+    let spec = [
+        field(5, "object"),
+        field(29, [field(1, "mode"), field(2, mode.concat())].concat()),
+    ];
+    let schema = [
+        field(5, "object"),
+        field(29, [field(1, "spec"), field(2, spec.concat())].concat()),
+    ];
+    let version = [
+        field(1, "v1"),
+        vec![0x10, 1, 0x18, 1],
+        field(4, field(1, schema.concat())),
+    ];
+    let names = [field(1, "points"), field(4, "Point")];
+    let definition = [
+        field(1, field(1, "points.example.com")),
+        field(
+            2,
+            [
+                field(1, "example.com"),
+                field(3, names.concat()),
+                field(4, "Cluster"),
+                field(7, version.concat()),
+            ]
+            .concat(),
+        ),
+    ];
+    let definition = body(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        &definition.concat(),
+    );
+    let (code, made) = raw(admin, "POST", DEFINITIONS, TYPED, definition).await;
+    assert_eq!(code, 201, "{made}");
+    let made = &made["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let mode = &made["properties"]["spec"]["properties"]["mode"];
+    assert_eq!(
+        *mode,
+        json!({"type": "string", "default": "on", "enum": ["on"]})
+    );
+
+    const POINTS: &str = "/apis/example.com/v1/points";
+    let json = &[("content-type", "application/json")];
+    let point = json!({"apiVersion": "example.com/v1", "kind": "Point",
+                       "metadata": {"name": "p"}, "spec": {}});
+    let served = async {
+        loop {
+            let (code, made) = raw(admin, "POST", POINTS, json, point.to_string()).await;
+            if code == 201 {
+                return made;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let made = tokio::time::timeout(PATIENCE, served).await;
+    let made = made.expect("the kind is not served");
+    assert_eq!(made["spec"]["mode"], "on");
 }
 
 /// DeleteOptions are protobuf even for kinds that are not.
