@@ -220,8 +220,8 @@ fn double(number: u64, value: f64) -> Vec<u8> {
     [varint(number << 3 | 1), value.to_le_bytes().to_vec()].concat()
 }
 
-#[test]
-fn definitions_with_their_schemas() {
+/// A schema with everything that is written in a way of its own.
+fn schema() -> Vec<u8> {
     let property = |name: &str, schema: &[Vec<u8>]| {
         let entry = [field(1, name), field(2, schema.concat())].concat();
         field(29, entry)
@@ -252,7 +252,7 @@ fn definitions_with_their_schemas() {
         field(44, rule.concat()),
     ];
     let either = [field(24, [field(2, string()), field(2, "")].concat())];
-    let schemas = [
+    let schema = [
         field(5, "object"),
         property("share", &share),
         property("mode", &mode),
@@ -265,11 +265,36 @@ fn definitions_with_their_schemas() {
         field(32, [field(1, "mode"), field(2, field(2, "list"))].concat()),
         field(3, "#/definitions/x"),
     ];
+    schema.concat()
+}
+
+/// What it means.
+fn read_schema() -> Value {
+    json!({
+        "type": "object", "required": ["share"], "$ref": "#/definitions/x",
+        "dependencies": {"mode": ["list"]},
+        "properties": {
+            "share": {"type": "number", "maximum": 1.5, "minimum": 0, "default": 0.25},
+            "mode": {"type": "string", "enum": ["on", null], "nullable": true, "maxLength": 0},
+            "list": {"type": "array", "items": {"type": "integer"},
+                     "x-kubernetes-list-type": "set",
+                     "x-kubernetes-validations": [{"rule": "self.all(x, x > 0)",
+                         "reason": "FieldValueInvalid", "optionalOldSelf": false}]},
+            "either": {"items": [{"type": "string"}, {}]},
+            "map": {"additionalProperties": {"type": "string"}},
+            "open": {"additionalProperties": true,
+                     "x-kubernetes-preserve-unknown-fields": true},
+            "closed": {"additionalProperties": false},
+        },
+    })
+}
+
+fn definition() -> Vec<u8> {
     let version = [
         field(1, "v1"),
         number(2, 1),
         number(3, 0),
-        field(4, field(1, schemas.concat())),
+        field(4, field(1, schema())),
         field(5, [field(1, ""), field(2, field(1, ".spec.n"))].concat()),
         field(
             6,
@@ -284,8 +309,16 @@ fn definitions_with_their_schemas() {
         field(4, "Cluster"),
         field(7, version.concat()),
     ];
-    let raw = field(2, spec.concat());
-    let found = read("apiextensions.k8s.io/v1", "CustomResourceDefinition", &raw);
+    field(2, spec.concat())
+}
+
+#[test]
+fn definitions_with_their_schemas() {
+    let found = read(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        &definition(),
+    );
     let expected = json!({
         "group": "example.com", "scope": "Cluster",
         "names": {"plural": "points", "kind": "Point", "shortNames": ["pt"]},
@@ -294,23 +327,7 @@ fn definitions_with_their_schemas() {
             "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.n"}},
             "additionalPrinterColumns": [{"name": "N", "jsonPath": ".spec.n", "priority": 1}],
             "selectableFields": [{"jsonPath": ".spec.mode"}],
-            "schema": {"openAPIV3Schema": {
-                "type": "object", "required": ["share"], "$ref": "#/definitions/x",
-                "dependencies": {"mode": ["list"]},
-                "properties": {
-                    "share": {"type": "number", "maximum": 1.5, "minimum": 0, "default": 0.25},
-                    "mode": {"type": "string", "enum": ["on", null], "nullable": true, "maxLength": 0},
-                    "list": {"type": "array", "items": {"type": "integer"},
-                             "x-kubernetes-list-type": "set",
-                             "x-kubernetes-validations": [{"rule": "self.all(x, x > 0)",
-                                 "reason": "FieldValueInvalid", "optionalOldSelf": false}]},
-                    "either": {"items": [{"type": "string"}, {}]},
-                    "map": {"additionalProperties": {"type": "string"}},
-                    "open": {"additionalProperties": true,
-                             "x-kubernetes-preserve-unknown-fields": true},
-                    "closed": {"additionalProperties": false},
-                },
-            }},
+            "schema": {"openAPIV3Schema": read_schema()},
         }],
     });
     assert_eq!(found.unwrap()["spec"], expected);
@@ -380,7 +397,12 @@ impl Dice {
 #[test]
 fn garbage_is_refused_or_read_but_never_harms() {
     let mut dice = Dice(0x5701);
-    let bodies: Vec<Vec<u8>> = captured().iter().map(|(hex, _)| bytes(hex)).collect();
+    let mut bodies: Vec<Vec<u8>> = captured().iter().map(|(hex, _)| bytes(hex)).collect();
+    bodies.push(body(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        &definition(),
+    ));
     for _ in 0..20_000 {
         let mut garbled = bodies[dice.roll(bodies.len())].clone();
         for _ in 0..=dice.roll(4) {
