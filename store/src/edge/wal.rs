@@ -22,8 +22,6 @@ const LOCK: &str = "lock";
 /// Segments under other names: not yet made, no longer used.
 const FRESH: &str = "new";
 const SPARE: &str = "spare-";
-/// Written at once.
-const ZEROS_PART: usize = 256 << 10;
 
 /// An open log. The directory is free again when it is dropped.
 #[derive(Debug)]
@@ -135,7 +133,7 @@ fn write_zeros(
     mut bytes: u64,
     mut breathe: impl FnMut() -> io::Result<()>,
 ) -> io::Result<()> {
-    let zeros = vec![0; ZEROS_PART];
+    let zeros = vec![0; 256 << 10];
     while bytes > 0 {
         breathe()?;
         let part = bytes.min(zeros.len() as u64);

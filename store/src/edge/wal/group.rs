@@ -368,9 +368,9 @@ impl Group {
             return;
         }
         inner.writer.written(batch.number);
-        let (seq, used) = inner.writer.end();
+        let (_, used) = inner.writer.end();
         drop(inner);
-        self.pool.used(seq, used);
+        self.pool.used(used);
         if let Some(below) = batch.free_below {
             self.pool.retire(&self.files.take_below(below));
         }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::edge::files::sync_dir;
 use crate::edge::wal::files::{named, open_segment};
-use crate::edge::wal::{FRESH, SPARE, ZEROS_PART, write_zeros};
+use crate::edge::wal::{FRESH, SPARE, write_zeros};
 use crate::faults::{Faults, Point};
 use crate::wal;
 
@@ -28,11 +28,10 @@ const WANTED_PART: u64 = 8;
 const HURRIED_PART: u64 = 2;
 /// Purged segments kept for reuse; purges come in bursts.
 const SPARES: usize = 2;
-/// While a segment is filled with zeros, the log's own syncs have the disk: no more than so many zeros are written for
-/// each byte that the log takes, unless it rests.
-const ZEROS_A_BYTE: u64 = 4;
-const REST: Duration = Duration::from_millis(20);
-const REST_MAX: Duration = Duration::from_millis(250);
+/// While a segment is filled with zeros, the log's own syncs have the disk for so many times as long as each part
+/// took.
+const RESTS: u32 = 3;
+const REST_MAX: Duration = Duration::from_millis(50);
 /// Space is freed by others, without a word.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -70,8 +69,6 @@ struct Stock {
     wanted: bool,
     /// The log will need the next one soon.
     hurried: bool,
-    /// Bytes that the log took so far.
-    taken: u64,
     /// The log waits for one.
     awaited: bool,
     /// Why the last attempt to make one failed.
@@ -105,7 +102,6 @@ impl Pool {
             spares: VecDeque::new(),
             wanted: false,
             hurried: false,
-            taken: 0,
             awaited: false,
             failed: None,
             failures: 0,
@@ -126,12 +122,11 @@ impl Pool {
         self.space.subscribe()
     }
 
-    /// So much of this segment, the one in use, is taken. Told after every sync, so whoever makes segments is woken only
-    /// when that says something new.
-    pub(crate) fn used(&self, seq: u64, bytes: u64) {
+    /// So much of the segment in use is taken. Told after every sync, so whoever makes segments is woken only when
+    /// that says something new.
+    pub(crate) fn used(&self, bytes: u64) {
         let hurried = bytes >= self.segment_bytes / HURRIED_PART;
-        let mut stock = self.lock();
-        stock.taken = seq * self.segment_bytes + bytes;
+        let stock = self.lock();
         let wanted = stock.wanted || bytes >= self.segment_bytes / WANTED_PART;
         let is_new = (stock.wanted, stock.hurried) != (wanted, hurried);
         drop(stock);
@@ -266,32 +261,26 @@ impl Pool {
                 fs::rename(self.spare(spare), self.dir.join(wal::name(seq)))?;
                 sync_dir(&self.dir)?;
             }
-            None => {
-                let (mut made, from) = (0, self.lock().taken);
-                make(&self.dir, seq, self.segment_bytes, &[], |file| {
-                    let rested = self.breathe(file, from + made / ZEROS_A_BYTE);
-                    made += ZEROS_PART as u64;
-                    rested
-                })?;
-            }
+            None => make(&self.dir, seq, self.segment_bytes, &[], |file| {
+                self.breathe(file)
+            })?,
         }
         open_segment(&self.dir, seq)
     }
 
-    /// Leaves the disk to the log's own syncs until the log has taken so much, or for a while if it takes nothing.
-    /// Not while it waits for the segment.
-    fn breathe(&self, file: &File, taken: u64) -> io::Result<()> {
-        if !self.lock().hurries() {
-            file.sync_data()?;
-        }
-        let ends = Instant::now() + REST_MAX;
-        let mut stock = self.lock();
-        while !stock.closed && !stock.hurries() && stock.taken < taken && Instant::now() < ends {
-            let waited = self.changed.wait_timeout(stock, REST);
-            stock = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        if stock.closed {
+    /// Leaves the disk to the log's own syncs for most of the time, while there is time.
+    fn breathe(&self, file: &File) -> io::Result<()> {
+        let stock = self.lock();
+        let hurries = stock.awaited || stock.hurried && stock.ready.is_empty();
+        let closed = stock.closed;
+        drop(stock);
+        if closed {
             return Err(io::Error::other("the log is closed"));
+        }
+        if !hurries {
+            let began = Instant::now();
+            file.sync_data()?;
+            std::thread::sleep((began.elapsed() * RESTS).min(REST_MAX));
         }
         Ok(())
     }
@@ -321,10 +310,6 @@ impl Pool {
 }
 
 impl Stock {
-    fn hurries(&self) -> bool {
-        self.awaited || self.hurried && self.ready.is_empty()
-    }
-
     fn job(&mut self) -> Option<Job> {
         if self.paused {
             return None;
@@ -352,7 +337,7 @@ pub(crate) fn make(
     seq: u64,
     segment_bytes: u64,
     head: &[u8],
-    mut breathe: impl FnMut(&File) -> io::Result<()>,
+    breathe: impl Fn(&File) -> io::Result<()>,
 ) -> io::Result<()> {
     let path = dir.join(wal::name(seq));
     let fresh = path.with_extension(FRESH);
