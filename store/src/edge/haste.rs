@@ -1,6 +1,5 @@
 //! Who must hear of what at once. A commit takes a quorum, so a lone entry goes first to as many followers as make one
-//! with the leader, those that were the first to have the entries before. The others get it together with the next. So
-//! do they with heartbeats.
+//! with the leader, those that were the first to have the entries before. The others get it together with the next.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,7 +60,7 @@ impl Haste {
         self.favour().lost(follower);
     }
 
-    /// Whether a quorum does not need the follower's answer.
+    /// Whether a commit does not need the follower's answer.
     pub(crate) fn can_wait(&self, follower: NodeId) -> bool {
         self.favour().can_wait(follower)
     }

@@ -38,9 +38,6 @@ const APPEND_MAX: Duration = Duration::from_secs(5);
 /// Entries a follower may be behind the commit before it is sent the rest at a gentle pace. One that
 /// the commit waits for is never behind it.
 const BEHIND_MAX: u64 = 1024;
-/// How long a heartbeat waits that a quorum does not need: linearizable reads ask for one each, and those of several
-/// share it.
-const HEARTBEAT_HOLD: Duration = Duration::from_millis(1);
 /// Bytes a microsecond, so 64 MB a second.
 const CATCH_UP_RATE: u64 = 64;
 
@@ -59,7 +56,6 @@ impl Network {
         Client {
             link: self.peers.link(lane, target, &node.peer_addr),
             control: self.peers.link(Lane::Control, target, &node.peer_addr),
-            lane,
             target,
             cluster_id: self.cluster_id,
             faults: self.faults.clone(),
@@ -90,7 +86,6 @@ impl RaftNetworkFactory<Types> for Network {
 pub(crate) struct Client {
     link: Link,
     control: Link,
-    lane: Lane,
     target: NodeId,
     cluster_id: u128,
     faults: Faults,
@@ -144,16 +139,13 @@ impl RaftNetworkV2<Types> for Client {
         S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
     {
         let (link, peer, metrics) = (&self.link, self.target, &self.metrics);
-        let (haste, lane) = (&self.haste, self.lane);
+        let haste = &self.haste;
         // `then` queues one request at a time, in order; `buffered` awaits the answers, in order.
         let answers = outbox::joined(input, peer, haste)
             .then(move |rpc| async move {
                 let (prev, last) = ends(&rpc);
                 if let Some(rest) = rest(&rpc) {
                     tokio::time::sleep(rest).await;
-                }
-                if lane == Lane::Heartbeat && haste.can_wait(peer) {
-                    tokio::time::sleep(HEARTBEAT_HOLD).await;
                 }
                 let sent = Instant::now();
                 (prev, last, sent, link.send(Ask::Append(rpc)).await)

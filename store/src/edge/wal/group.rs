@@ -27,8 +27,9 @@ use crate::wal::{Position, State, Vote};
 
 /// How long a lie about a write goes unwritten.
 const LIE: Duration = Duration::from_millis(30);
-/// A thread with other duties does not wait for a disk whose last sync took longer.
+/// A thread with other duties waits for a disk only if none of the last syncs, so many, took longer than this.
 const QUICK: Duration = Duration::from_millis(1);
+const QUICK_SYNCS: u32 = 8;
 /// Nor for more bytes than these.
 const LONE_BYTES_MAX: usize = 64 << 10;
 
@@ -64,8 +65,8 @@ struct Inner {
     busy: bool,
     /// Whoever brought what is gathered will make it durable, so the log's thread need not.
     promised: bool,
-    /// The last sync was.
-    quick: bool,
+    /// The last syncs that were, without one in between that was not.
+    quick: u32,
     /// A vote that was said to be durable and is not, and how many batches go before it.
     lie: Option<(Vote, u8)>,
     fault: Option<String>,
@@ -91,7 +92,7 @@ impl Group {
             waiting: Vec::new(),
             busy: false,
             promised: false,
-            quick: false,
+            quick: 0,
             lie: None,
             fault: None,
             closed: false,
@@ -179,7 +180,7 @@ impl Group {
         let mut inner = self.lock();
         let idle = inner.is_idle() && !inner.busy && !inner.promised;
         // A lie is told at once, and what it is about is written later: not by who must tell it.
-        let here = idle && inner.quick && bytes <= LONE_BYTES_MAX;
+        let here = idle && inner.quick >= QUICK_SYNCS && bytes <= LONE_BYTES_MAX;
         if !here || self.faults.is_armed(Point::WalWrite) {
             drop(inner);
             return self.write(Some(waiter), write);
@@ -363,7 +364,12 @@ impl Group {
         let result = result.map_err(|error| self.fail(error));
         complete(waiters, &result);
         let mut inner = self.lock();
-        (inner.busy, inner.quick) = (false, quick);
+        inner.busy = false;
+        inner.quick = if quick {
+            inner.quick.saturating_add(1)
+        } else {
+            0
+        };
         if result.is_err() {
             return;
         }
