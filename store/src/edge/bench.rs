@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::edge::log::LogStore;
 use crate::edge::metrics::Metrics;
-use crate::edge::wal::{self, group::Waiter};
+use crate::edge::wal::{self, waiter::Waiter};
 use crate::faults::Faults;
 
 const SEGMENT_BYTES: u64 = 16 << 20;

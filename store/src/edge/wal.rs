@@ -3,6 +3,7 @@
 pub(crate) mod files;
 pub(crate) mod group;
 pub(crate) mod pool;
+pub(crate) mod waiter;
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::support::{files_below, until};
 use crate::edge::log::LogStore;
 use crate::edge::metrics::Metrics;
-use crate::edge::wal::{self, group::Waiter};
+use crate::edge::wal::{self, waiter::Waiter};
 use crate::faults::{Action, Faults, Point};
 use crate::raft::{EntryPayload, log_id};
 use openraft::RaftLogReader;

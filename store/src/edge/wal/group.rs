@@ -10,8 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use openraft::storage::IOFlushed;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -19,8 +18,8 @@ use crate::edge::metrics::Metrics;
 use crate::edge::wal::Opened;
 use crate::edge::wal::files::{Disk, Files};
 use crate::edge::wal::pool::{Pool, Space};
+use crate::edge::wal::waiter::{Waiter, complete};
 use crate::faults::{Faults, Point, Verdict};
-use crate::raft::Types;
 use crate::wal::commit::{Medium, commit};
 use crate::wal::writer::{Batch, Source, Writer};
 use crate::wal::{Position, State, Vote};
@@ -71,12 +70,6 @@ struct Inner {
     lie: Option<(Vote, u8)>,
     fault: Option<String>,
     closed: bool,
-}
-
-/// Somebody who must know when everything written before is durable.
-pub(crate) enum Waiter {
-    Raft(IOFlushed<Types>),
-    Caller(oneshot::Sender<io::Result<()>>),
 }
 
 impl Group {
@@ -426,20 +419,6 @@ impl Inner {
             }
             Some((_, batches)) => *batches -= 1,
             None => {}
-        }
-    }
-}
-
-fn complete(waiters: &mut Vec<Waiter>, result: &io::Result<()>) {
-    for waiter in waiters.drain(..) {
-        let result = match result {
-            Ok(()) => Ok(()),
-            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
-        };
-        match waiter {
-            Waiter::Raft(flushed) => flushed.io_completed(result),
-            // The caller may have gone away; the write stands regardless.
-            Waiter::Caller(done) => drop(done.send(result)),
         }
     }
 }
