@@ -11,6 +11,7 @@ pub(crate) mod service;
 pub(crate) mod start;
 
 pub(crate) mod gate;
+pub(crate) mod idle_poll;
 pub(crate) mod membership;
 pub(crate) mod propose;
 pub(crate) mod published;

@@ -104,6 +104,7 @@ fn set(limits: &mut Limits, key: &str, value: &str) -> Outcome<()> {
                 .ok_or_else(|| Fault::new(format!("`{value}` is not LOW-HIGH")))?;
             limits.election_ms = (parse(low)?, parse(high)?);
         }
+        "idle-poll" => limits.idle_poll = parse(value)?,
         "request-ms" => limits.request = Duration::from_millis(parse(value)?),
         "txn-bytes-max" => limits.txn_bytes_max = parse(value)?,
         "checkpoint-entries" => limits.checkpoint_entries = parse(value)?,

@@ -12,6 +12,7 @@ use crate::edge::alarm::Alarm;
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::handle::LeaderHandler;
 use crate::edge::haste::Haste;
+use crate::edge::idle_poll::IdlePoll;
 use crate::edge::link::Link;
 use crate::edge::log::LogStore;
 use crate::edge::metrics::Metrics;
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) alarm: Alarm,
     pub(crate) metrics: Metrics,
     pub(crate) haste: Haste,
+    pub(crate) idle_poll: IdlePoll,
 }
 
 /// Why the replica stopped, once it has.

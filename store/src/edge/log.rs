@@ -12,6 +12,7 @@ use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::{oneshot, watch};
 
+use crate::edge::idle_poll::IdlePoll;
 use crate::edge::metrics::Metrics;
 use crate::edge::outbox::is_lone;
 use crate::edge::wal::Opened;
@@ -30,6 +31,7 @@ const READ_BYTES_MAX: usize = 1 << 20;
 #[derive(Clone)]
 pub(crate) struct LogStore {
     group: Arc<Group>,
+    idle_poll: IdlePoll,
 }
 
 /// Closes the log when it is dropped, unless it is told to keep it open.
@@ -58,7 +60,15 @@ impl Drop for Closing {
 impl LogStore {
     /// Takes the log and starts its threads, which end after `close`.
     pub(crate) fn new(opened: Opened, on_fault: OnFault, metrics: Metrics) -> io::Result<Self> {
-        Group::start(opened, on_fault, metrics).map(|group| Self { group })
+        Group::start(opened, on_fault, metrics).map(|group| Self {
+            group,
+            idle_poll: IdlePoll::default(),
+        })
+    }
+
+    /// The same log, whose lone entries are known there.
+    pub(crate) fn polling(self, idle_poll: IdlePoll) -> Self {
+        Self { idle_poll, ..self }
     }
 
     /// Ends the log's threads once everything written is durable, or cannot be for lack of space.
@@ -272,11 +282,15 @@ impl RaftLogStorage<Types> for LogStore {
         let waiter = Waiter::Raft(callback);
         match &encoded[..] {
             [(_, payload)] if lone => {
+                self.idle_poll.lone();
                 let bytes = payload.len();
                 let append = |log: &mut Writer| log.append(&encoded).map_err(refused);
                 self.group.write_lone(waiter, bytes, append)
             }
-            _ => self.append_then(&encoded, waiter),
+            _ => {
+                self.idle_poll.crowd();
+                self.append_then(&encoded, waiter)
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 mod gauges;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -50,6 +51,7 @@ struct Figures {
     log_batches: Counter,
     log_waiters: Histogram,
     log_sync: Histogram,
+    idle_poll: Counter<f64, AtomicU64>,
     replicate: PerPeer,
     apply: Histogram,
     apply_entries: Histogram,
@@ -78,6 +80,7 @@ impl Default for Figures {
             log_batches: Counter::default(),
             log_waiters: Histogram::new(COUNTS),
             log_sync: seconds(),
+            idle_poll: Counter::default(),
             replicate: Family::new_with_constructor(seconds),
             apply: seconds(),
             apply_entries: Histogram::new(COUNTS),
@@ -130,6 +133,16 @@ impl Metrics {
         self.0.log_bytes.inc_by(bytes);
         self.0.log_batches.inc();
         self.0.log_waiters.observe(waiters as f64);
+    }
+
+    /// A processor with nothing else to do was kept awake so long.
+    pub(crate) fn idle_polled(&self, took: Duration) {
+        self.0.idle_poll.inc_by(took.as_secs_f64());
+    }
+
+    #[cfg(test)]
+    pub(crate) fn idle_poll_seconds(&self) -> f64 {
+        self.0.idle_poll.get()
     }
 
     /// A follower answered an append.
@@ -248,6 +261,7 @@ impl Metrics {
             log_batches,
             log_waiters,
             log_sync,
+            idle_poll,
             ..
         } = &*self.0;
         to.register(
@@ -264,6 +278,8 @@ impl Metrics {
             "Making a batch durable",
             log_sync.clone(),
         );
+        let of = "Keeping a processor awake between lone writes or reads";
+        to.register("idle_poll_seconds", of, idle_poll.clone());
     }
 
     fn register_reads(&self, to: &mut Registry) {
@@ -332,6 +348,7 @@ mod tests {
         metrics.proposed("applied", 1);
         metrics.answered(Duration::from_micros(40));
         metrics.log_synced(Duration::from_millis(3), 700, 5);
+        metrics.idle_polled(Duration::from_millis(250));
         metrics.replicated(2, Duration::from_secs(20));
         let mut registry = Registry::with_prefix("stoa_store");
         metrics.register(&mut registry);
@@ -344,6 +361,7 @@ mod tests {
             "stoa_store_log_sync_seconds_bucket{le=\"0.002\"} 0",
             "stoa_store_log_sync_seconds_bucket{le=\"0.005\"} 1",
             "stoa_store_log_batch_waiters_sum 5.0",
+            "stoa_store_idle_poll_seconds_total 0.25",
             "stoa_store_replicate_seconds_bucket{le=\"10.0\",peer=\"2\"} 0",
             "stoa_store_replicate_seconds_count{peer=\"2\"} 1",
         ] {

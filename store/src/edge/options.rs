@@ -101,6 +101,9 @@ pub struct Limits {
     /// Disk space kept back, so that a full disk does not prevent the checkpoint that makes room. Files
     /// in the data directory otherwise take three log segments and about three times the state.
     pub reserve_bytes: u64,
+    /// Whether a thread of the idle class keeps a processor from halting while lone writes or reads follow one another
+    /// within 2 ms, on up to 4 processors and without a quota.
+    pub idle_poll: bool,
 }
 
 impl Default for Limits {
@@ -118,6 +121,7 @@ impl Default for Limits {
             segment_bytes: 16 << 20,
             keep_entries: 2_000,
             reserve_bytes: 16 << 20,
+            idle_poll: true,
         }
     }
 }

@@ -26,6 +26,10 @@ pub(crate) async fn run(core: Arc<Core>, mut queue: mpsc::Receiver<ReadIndex>) {
     let mut readers = Vec::new();
     while queue.recv_many(&mut readers, ROUND_READERS).await > 0 {
         let started = Instant::now();
+        match readers.len() {
+            1 => core.idle_poll.lone(),
+            _ => core.idle_poll.crowd(),
+        }
         let index = core.read_index_round().await;
         core.metrics.read(readers.len(), started.elapsed());
         for reader in readers.drain(..) {

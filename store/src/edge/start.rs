@@ -20,6 +20,7 @@ use crate::edge::formation::{self, Door};
 use crate::edge::handle::Store;
 use crate::edge::haste::Haste;
 use crate::edge::identity::{self, Identity};
+use crate::edge::idle_poll::IdlePoll;
 use crate::edge::link::{Link, Target};
 use crate::edge::log::LogStore;
 use crate::edge::machine::Machine;
@@ -112,7 +113,12 @@ async fn run(options: Options) -> Result<Running, StartError> {
 
     let fault = Arc::new(Fault::default());
     let metrics = Metrics::default();
+    let idle_poll = match options.limits.idle_poll {
+        true => IdlePoll::start(metrics.clone()),
+        false => IdlePoll::default(),
+    };
     let log = open_log(&dir, &options.faults, &fault, &metrics).await?;
+    let log = log.polling(idle_poll.clone());
     let closing = log.closing();
     let opened = Opened {
         dir,
@@ -123,6 +129,7 @@ async fn run(options: Options) -> Result<Running, StartError> {
         faults: options.faults,
         metrics,
         haste: Haste::default(),
+        idle_poll,
     };
     let (core, tasks) = opened.run(log, fault, &founders, stop.clone()).await?;
     desk.core.set(Arc::clone(&core)).ok();
@@ -270,6 +277,7 @@ struct Opened {
     faults: Faults,
     metrics: Metrics,
     haste: Haste,
+    idle_poll: IdlePoll,
 }
 
 impl Opened {
@@ -354,6 +362,7 @@ impl Opened {
             alarm: Alarm::default(),
             metrics: self.metrics,
             haste: self.haste,
+            idle_poll: self.idle_poll,
         });
         let tasks = Tasks::spawn(&core, proposed, asked, leads, stop);
         (core, tasks)

@@ -1,0 +1,239 @@
+//! A processor kept from halting between the steps of lone writes and reads.
+//!
+//! Such a request is a chain of threads that wake one another, with nothing else to do for the processors in between.
+//! They halt, and to wake a halted virtual processor takes some 50 µs, half a dozen times a write. So while lone
+//! requests follow one another closely, a thread of the scheduler's idle class turns in place: a processor that has it
+//! is awake, and whoever has work there goes before it at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use thread_priority::ThreadPriority;
+use thread_priority::unix::{
+    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
+
+use crate::edge::metrics::Metrics;
+
+/// After two lone requests no further apart than this, a third is expected for as long.
+const CLOSE: Duration = Duration::from_millis(2);
+/// On more processors than these, the next step would find another one, halted.
+const PROCESSORS_MAX: usize = 4;
+
+/// Clones share the thread, which ends with the last of them. `Default` has none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct IdlePoll(Option<Arc<Poller>>);
+
+#[derive(Debug)]
+struct Poller {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+#[derive(Debug)]
+struct Shared {
+    began: Instant,
+    rhythm: Rhythm,
+    rests: AtomicBool,
+    ended: AtomicBool,
+}
+
+/// How close lone requests follow one another. Times are nanoseconds of any clock.
+#[derive(Debug, Default)]
+struct Rhythm {
+    /// The time of the last one, if nothing else came since; otherwise 0.
+    last: AtomicU64,
+    until: AtomicU64,
+}
+
+impl IdlePoll {
+    /// Starts the thread, where it can be of use.
+    pub(crate) fn start(metrics: Metrics) -> Self {
+        if !is_of_use() {
+            return Self::default();
+        }
+        let shared = Arc::new(Shared {
+            began: Instant::now(),
+            rhythm: Rhythm::default(),
+            rests: AtomicBool::new(true),
+            ended: AtomicBool::new(false),
+        });
+        let turning = Arc::clone(&shared);
+        let spawned = thread::Builder::new()
+            .name("stoa-idle-poll".into())
+            .spawn(move || turning.run(&metrics));
+        match spawned {
+            Ok(handle) => Self(Some(Arc::new(Poller {
+                shared,
+                thread: handle.thread().clone(),
+            }))),
+            Err(error) => {
+                tracing::debug!(%error, "no thread for idle polling; lone writes are slower");
+                Self::default()
+            }
+        }
+    }
+
+    /// A lone request is under way.
+    pub(crate) fn lone(&self) {
+        let Some(Poller { shared, thread }) = self.0.as_deref() else {
+            return;
+        };
+        if shared.rhythm.lone(shared.now()) && shared.rests.load(Ordering::SeqCst) {
+            thread.unpark();
+        }
+    }
+
+    /// Requests share their way: the processors have enough to do.
+    pub(crate) fn crowd(&self) {
+        if let Some(poller) = &self.0 {
+            poller.shared.rhythm.crowd();
+        }
+    }
+}
+
+/// A process that may use part of the processors' time only needs it for work.
+fn is_of_use() -> bool {
+    let Ok(affinity) = rustix::thread::sched_getaffinity(None) else {
+        return false;
+    };
+    let processors = affinity.count() as usize;
+    let granted = thread::available_parallelism().map_or(0, usize::from);
+    processors <= PROCESSORS_MAX && granted == processors
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+}
+
+impl Shared {
+    fn run(&self, metrics: &Metrics) {
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        let set = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+        if let Err(error) = set {
+            tracing::debug!(?error, "no idle scheduling class; lone writes are slower");
+            return;
+        }
+        while !self.ended.load(Ordering::SeqCst) {
+            let began = self.now();
+            // Without the processor's pause instruction: a hypervisor takes a loop of those for a lock that another
+            // virtual processor holds, and runs that one instead.
+            while self.rhythm.lasts(self.now()) && !self.ended.load(Ordering::Relaxed) {}
+            metrics.idle_polled(Duration::from_nanos(self.now() - began));
+            self.rests.store(true, Ordering::SeqCst);
+            // Looks again after saying that it rests, so that either sees the other.
+            while !self.rhythm.lasts(self.now()) && !self.ended.load(Ordering::SeqCst) {
+                thread::park();
+            }
+            self.rests.store(false, Ordering::SeqCst);
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Rhythm {
+    /// Whether another one is expected soon.
+    fn lone(&self, now: u64) -> bool {
+        let close = CLOSE.as_nanos() as u64;
+        let last = self.last.swap(now, Ordering::Relaxed);
+        let expected = last > 0 && now.saturating_sub(last) <= close;
+        if expected {
+            self.until.store(now + close, Ordering::SeqCst);
+        }
+        expected
+    }
+
+    fn crowd(&self) {
+        // Mostly it is known already, and a store would take the line from the others' caches.
+        for known in [&self.last, &self.until] {
+            if known.load(Ordering::Relaxed) > 0 {
+                known.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn lasts(&self, now: u64) -> bool {
+        now < self.until.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    enum Came {
+        Lone,
+        Crowd,
+    }
+
+    #[test]
+    fn close_lone_requests_keep_the_processor_awake() {
+        use Came::{Crowd, Lone};
+        // What came when, and until when the processor stays awake then.
+        let table = [
+            (10 * MS, Lone, 0),
+            (12 * MS, Lone, 14 * MS),
+            (13 * MS, Lone, 15 * MS),
+            // Too late for a rhythm, and the first of a new one.
+            (16 * MS, Lone, 15 * MS),
+            (17 * MS, Lone, 19 * MS),
+            (18 * MS, Crowd, 0),
+            // The crowd was the last.
+            (19 * MS, Lone, 0),
+            (20 * MS, Lone, 22 * MS),
+            // Another processor's clock may be a little behind.
+            (20 * MS - 1, Lone, 22 * MS - 1),
+        ];
+        let rhythm = Rhythm::default();
+        for (now, came, until) in table {
+            match came {
+                Lone => assert_eq!(rhythm.lone(now), until > now, "at {now}"),
+                Crowd => rhythm.crowd(),
+            }
+            assert_eq!(rhythm.until.load(Ordering::SeqCst), until, "at {now}");
+            assert_eq!(rhythm.lasts(now), until > now, "at {now}");
+        }
+    }
+
+    #[test]
+    fn the_thread_turns_rests_and_ends() {
+        let metrics = Metrics::default();
+        let poll = IdlePoll::start(metrics.clone());
+        let Some(poller) = poll.0.clone() else {
+            // A machine where it is of no use.
+            return;
+        };
+        let bound = Instant::now() + Duration::from_secs(20);
+        let rests = || poller.shared.rests.load(Ordering::SeqCst);
+        // Other tests may have the processors to themselves for a while.
+        while metrics.idle_poll_seconds() < CLOSE.as_secs_f64() / 4.0 {
+            assert!(Instant::now() < bound, "it never turned");
+            poll.lone();
+            poll.lone();
+            while poller.shared.rhythm.lasts(poller.shared.now()) || !rests() {
+                thread::yield_now();
+            }
+        }
+        while !rests() {
+            assert!(Instant::now() < bound, "it never rested");
+            thread::yield_now();
+        }
+        let shared = Arc::downgrade(&poller.shared);
+        drop((poller, poll));
+        while shared.strong_count() > 0 {
+            assert!(Instant::now() < bound, "it never ended");
+            thread::yield_now();
+        }
+    }
+}
