@@ -23,6 +23,11 @@ const CLOSE: Duration = Duration::from_millis(2);
 /// On more processors than these, the next step would find another one, halted.
 const PROCESSORS_MAX: usize = 4;
 
+/// Nanoseconds after which it must have been off the processor, and those it stays after it gave way: two of its kind
+/// must not pass the processor to and fro.
+const AWAY: u64 = 2_000;
+const APART: u64 = 20_000;
+
 /// Clones share the thread, which ends with the last of them. `Default` has none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IdlePoll(Option<Arc<Poller>>);
@@ -121,11 +126,7 @@ impl Shared {
             return;
         }
         while !self.ended.load(Ordering::SeqCst) {
-            let began = self.now();
-            // Without the processor's pause instruction: a hypervisor takes a loop of those for a lock that another
-            // virtual processor holds, and runs that one instead.
-            while self.rhythm.lasts(self.now()) && !self.ended.load(Ordering::Relaxed) {}
-            metrics.idle_polled(Duration::from_nanos(self.now() - began));
+            metrics.idle_polled(self.turn());
             self.rests.store(true, Ordering::SeqCst);
             // Looks again after saying that it rests, so that either sees the other.
             while !self.rhythm.lasts(self.now()) && !self.ended.load(Ordering::SeqCst) {
@@ -133,6 +134,28 @@ impl Shared {
             }
             self.rests.store(false, Ordering::SeqCst);
         }
+    }
+
+    /// Turns while it lasts.
+    ///
+    /// The idle class is little weight, not the last place: the scheduler owes it a turn now and then, which others
+    /// would wait out. It gives way whenever it gets the processor, and then is owed nothing for a long time.
+    ///
+    /// It does without the processor's pause instruction: a hypervisor takes a loop of those for a lock that another
+    /// virtual processor holds, and runs that one instead.
+    fn turn(&self) -> Duration {
+        let began = self.now();
+        let (mut seen, mut gave_way) = (0, 0);
+        let mut now = began;
+        while self.rhythm.lasts(now) && !self.ended.load(Ordering::Relaxed) {
+            if now - seen > AWAY && now - gave_way > APART {
+                thread::yield_now();
+                gave_way = self.now();
+            }
+            seen = now;
+            now = self.now();
+        }
+        Duration::from_nanos(now - began)
     }
 
     fn now(&self) -> u64 {
