@@ -36,14 +36,23 @@ pub(crate) enum Ask {
     PreVote(VoteRequest<Types>),
     Transfer(TransferLeaderRequest<Types>),
     Snapshot(SnapshotAsk),
-    Propose(Bytes),
-    ReadIndex,
+    /// An encoded transaction, from this member.
+    Propose(NodeId, Bytes),
+    ReadIndex(Witness),
     Status,
     Call(Bytes),
     Change(MemberChange),
     Probe(Probe),
     /// Digests of the state at known indexes.
     Marks,
+}
+
+/// A member that asks for a read index, and its vote after its readers had asked. If it is the leader's own, the
+/// member had not helped anybody to replace that leader, which is what a heartbeat would find out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Witness {
+    pub(crate) node: NodeId,
+    pub(crate) vote: Vote,
 }
 
 /// Snapshots in both directions.

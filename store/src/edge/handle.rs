@@ -306,7 +306,7 @@ impl Core {
         if at.is_local {
             return self.propose(txn).await;
         }
-        let answer = self.ask_leader(at, Ask::Propose(txn)).await?;
+        let answer = self.ask_leader(at, Ask::Propose(self.id, txn)).await?;
         if let Answer::Outcome(outcome) = answer {
             outcome.map_err(Refusal::heard_afar)
         } else {

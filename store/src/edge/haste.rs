@@ -55,6 +55,11 @@ impl Haste {
         self.favour().stored(follower, index);
     }
 
+    /// This follower needs the next entry most: somebody there waits for it.
+    pub(crate) fn prefer(&self, follower: NodeId) {
+        self.favour().prefer(follower);
+    }
+
     /// The follower did not answer.
     pub(crate) fn lost(&self, follower: NodeId) {
         self.favour().lost(follower);
@@ -97,6 +102,16 @@ impl Favour {
         }
         if self.first.len() == self.needed && self.favoured != self.first {
             self.favoured.clone_from(&self.first);
+        }
+    }
+
+    fn prefer(&mut self, follower: NodeId) {
+        if self.favoured.is_empty() || self.favoured.contains(&follower) {
+            return;
+        }
+        if self.voters.contains(&follower) {
+            self.favoured.pop();
+            self.favoured.insert(0, follower);
         }
     }
 
@@ -150,6 +165,26 @@ mod tests {
                 favour.stored(*follower, *index);
             }
             assert_eq!(waiting(&favour), expected, "{voters:?} {acks:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_asks_takes_a_place_among_the_first() {
+        // Voters, the first ones, who asks, and who can wait then.
+        for (voters, acks, asks, expected) in [
+            (vec![2, 3], vec![3], 2, vec![3, 4, 5, 6, 7]),
+            (vec![2, 3], vec![3], 3, vec![2, 4, 5, 6, 7]),
+            (vec![2, 3, 4, 5], vec![3, 5], 4, vec![2, 5, 6, 7]),
+            // A learner makes no quorum, and of whom nothing is known may be slow.
+            (vec![2, 3], vec![3], 4, vec![2, 4, 5, 6, 7]),
+            (vec![2, 3], vec![], 2, vec![]),
+        ] {
+            let mut favour = favour(voters.clone());
+            for follower in &acks {
+                favour.stored(*follower, 7);
+            }
+            favour.prefer(asks);
+            assert_eq!(waiting(&favour), expected, "{voters:?} {acks:?} {asks}");
         }
     }
 

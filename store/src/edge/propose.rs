@@ -18,6 +18,7 @@ use crate::edge::metrics::Metrics;
 use crate::edge::wal::pool::Space;
 use crate::error::TxnError;
 use crate::growth::grows;
+use crate::item::NodeId;
 use crate::raft::{RaftHandle, Types};
 use crate::txn::TxnOutcome;
 use crate::wire::{Answer, Refusal};
@@ -37,9 +38,12 @@ pub(crate) struct Proposed {
 }
 
 impl Proposed {
-    /// The asker waits until its own replica has applied it.
-    fn is_from_afar(&self) -> bool {
-        matches!(self.asker, Asker::Afar(..))
+    /// The member whose replica the asker waits for.
+    fn from_afar(&self) -> Option<NodeId> {
+        match self.asker {
+            Asker::Here(_) => None,
+            Asker::Afar(from, ..) => Some(from),
+        }
     }
 }
 
@@ -47,8 +51,8 @@ impl Proposed {
 pub(crate) enum Asker {
     /// A caller in this process.
     Here(oneshot::Sender<Result<TxnOutcome, Refusal>>),
-    /// Another replica, which is answered on its connection under this number.
-    Afar(mpsc::Sender<(u64, Answer)>, u64),
+    /// Another member, which is answered on its connection under this number.
+    Afar(NodeId, mpsc::Sender<(u64, Answer)>, u64),
 }
 
 impl Asker {
@@ -57,7 +61,7 @@ impl Asker {
     pub(crate) fn answer(self, outcome: Result<TxnOutcome, Refusal>) {
         match self {
             Self::Here(answer) => drop(answer.send(outcome)),
-            Self::Afar(answers, id) => {
+            Self::Afar(_, answers, id) => {
                 let told = answers.try_send((id, Answer::Outcome(outcome)));
                 if let Err(TrySendError::Full(answer)) = told {
                     tokio::spawn(async move { answers.send(answer).await.ok() });
@@ -109,10 +113,12 @@ async fn commit(proposer: Proposer, batch: Vec<Proposed>, slot: OwnedSemaphorePe
         metrics,
         haste,
     } = proposer;
+    let afar = batch.iter().find_map(Proposed::from_afar);
+    if let ([_], Some(asks)) = (&batch[..], afar) {
+        haste.prefer(asks);
+    }
     let written = write(&raft, &fault, entry).await;
-    if let Ok(written) = &written
-        && batch.iter().any(Proposed::is_from_afar)
-    {
+    if let (Ok(written), Some(_)) = (&written, afar) {
         haste.upto(written.log_id.index);
     }
     metrics.committed(batch.len(), started.elapsed());

@@ -24,6 +24,7 @@ use crate::edge::transfer::{Assembly, Cutter};
 use crate::edge::{frame, link};
 use crate::faults::{Faults, Point};
 use crate::image::Header;
+use crate::item::NodeId;
 use crate::raft::{SnapshotMeta, Vote};
 use crate::wire::{Answer, Ask, Hello, PROTOCOL, Piece, Refusal, SnapshotAsk};
 
@@ -202,17 +203,17 @@ impl Conversation {
                 .unwrap_or_else(Answer::Failed);
             return self.say(id, answer).await;
         }
-        if let Ask::Propose(txn) = ask {
-            return self.propose(id, &core, txn).await;
+        if let Ask::Propose(from, txn) = ask {
+            return self.propose(id, &core, from, txn).await;
         }
         self.answer_later(id, core, ask).await;
     }
 
     /// Queues a transaction; whoever carries it out answers on this connection, so that none of the
     /// many in flight costs a task here.
-    async fn propose(&self, id: u64, core: &Core, txn: bytes::Bytes) {
+    async fn propose(&self, id: u64, core: &Core, from: NodeId, txn: bytes::Bytes) {
         if is_txn(&txn) {
-            let asker = Asker::Afar(self.answers.clone(), id);
+            let asker = Asker::Afar(from, self.answers.clone(), id);
             core.enqueue(txn, asker).await;
         } else {
             let answer = Answer::Failed("not a transaction".into());
@@ -328,19 +329,19 @@ async fn answer(core: Arc<Core>, ask: Ask) -> Answer {
             Err(fatal) => failed(fatal.to_string()),
         },
         // Never passed on: a chain of replicas that take each other for the leader must end.
-        Ask::ReadIndex if core.leadership.borrow().is_local => {
-            let index = core.read_index().await;
+        Ask::ReadIndex(witness) if core.leadership.borrow().is_local => {
+            let index = core.read_index_for(witness).await;
             if let Ok(index) = index {
                 core.haste.upto(index);
             }
             Answer::Index(index)
         }
-        Ask::ReadIndex => Answer::Index(Err(Refusal::NotLeader)),
+        Ask::ReadIndex(_) => Answer::Index(Err(Refusal::NotLeader)),
         Ask::Status => Answer::Status(core.status(), std::process::id()),
         Ask::Marks => Answer::Marks(core.published.marks()),
         Ask::Call(payload) => Answer::Called(core.call_here(payload).await),
         Ask::Change(change) => Answer::Changed(core.change(change).await),
-        Ask::Probe(_) | Ask::Snapshot(_) | Ask::Propose(_) => {
+        Ask::Probe(_) | Ask::Snapshot(_) | Ask::Propose(..) => {
             failed("answered by the connection itself".into())
         }
     }
