@@ -1,20 +1,21 @@
-//! A processor kept from halting between the steps of lone writes and reads.
+//! Processors kept from halting between the steps of lone writes and reads.
 //!
 //! Such a request is a chain of threads that wake one another, with nothing else to do for the processors in between.
 //! They halt, and to wake a halted virtual processor takes some 50 µs, half a dozen times a write. So while lone
-//! requests follow one another closely, a thread of the scheduler's idle class turns in place: a processor that has it
-//! is awake, and whoever has work there goes before it at once.
+//! requests follow one another closely, threads of the scheduler's idle class turn in place, one for each processor: one
+//! that has such a thread is awake, and whoever has work there goes before it at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use thread_priority::ThreadPriority;
 use thread_priority::unix::{
     NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
     thread_native_id,
 };
+use tokio::time::Instant;
 
 use crate::edge::metrics::Metrics;
 
@@ -28,21 +29,22 @@ const PROCESSORS_MAX: usize = 4;
 const AWAY: u64 = 2_000;
 const APART: u64 = 20_000;
 
-/// Clones share the thread, which ends with the last of them. `Default` has none.
+/// Clones share the threads, which end with the last of them. `Default` has none.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct IdlePoll(Option<Arc<Poller>>);
+pub(crate) struct IdlePoll(Option<Arc<Pollers>>);
 
 #[derive(Debug)]
-struct Poller {
+struct Pollers {
     shared: Arc<Shared>,
-    thread: Thread,
+    threads: Vec<Thread>,
 }
 
 #[derive(Debug)]
 struct Shared {
     began: Instant,
     rhythm: Rhythm,
-    rests: AtomicBool,
+    /// So many threads sleep, or are about to.
+    resting: AtomicUsize,
     ended: AtomicBool,
 }
 
@@ -55,65 +57,60 @@ struct Rhythm {
 }
 
 impl IdlePoll {
-    /// Starts the thread, where it can be of use.
-    pub(crate) fn start(metrics: Metrics) -> Self {
-        if !is_of_use() {
-            return Self::default();
-        }
+    /// Starts the threads, where they can be of use.
+    pub(crate) fn start(metrics: &Metrics) -> Self {
         let shared = Arc::new(Shared {
             began: Instant::now(),
             rhythm: Rhythm::default(),
-            rests: AtomicBool::new(true),
+            resting: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
         });
-        let turning = Arc::clone(&shared);
-        let spawned = thread::Builder::new()
-            .name("stoa-idle-poll".into())
-            .spawn(move || turning.run(&metrics));
-        match spawned {
-            Ok(handle) => Self(Some(Arc::new(Poller {
-                shared,
-                thread: handle.thread().clone(),
-            }))),
-            Err(error) => {
-                tracing::debug!(%error, "no thread for idle polling; lone writes are slower");
-                Self::default()
-            }
-        }
+        let spawn = |_processor| {
+            let (turning, metrics) = (Arc::clone(&shared), metrics.clone());
+            let spawned = thread::Builder::new()
+                .name("stoa-idle-poll".into())
+                .spawn(move || turning.run(&metrics));
+            let refused = |error: &_| tracing::debug!(%error, "no thread for idle polling");
+            spawned.inspect_err(refused).ok()
+        };
+        let handles = (0..processors_of_use()).filter_map(spawn);
+        let threads: Vec<Thread> = handles.map(|handle| handle.thread().clone()).collect();
+        Self((!threads.is_empty()).then(|| Arc::new(Pollers { shared, threads })))
     }
 
     /// A lone request is under way.
     pub(crate) fn lone(&self) {
-        let Some(Poller { shared, thread }) = self.0.as_deref() else {
+        let Some(Pollers { shared, threads }) = self.0.as_deref() else {
             return;
         };
-        if shared.rhythm.lone(shared.now()) && shared.rests.load(Ordering::SeqCst) {
-            thread.unpark();
+        if shared.rhythm.lone(shared.now()) && shared.resting.load(Ordering::SeqCst) > 0 {
+            threads.iter().for_each(Thread::unpark);
         }
     }
 
     /// Requests share their way: the processors have enough to do.
     pub(crate) fn crowd(&self) {
-        if let Some(poller) = &self.0 {
-            poller.shared.rhythm.crowd();
+        if let Some(pollers) = &self.0 {
+            pollers.shared.rhythm.crowd();
         }
     }
 }
 
-/// A process that may use part of the processors' time only needs it for work.
-fn is_of_use() -> bool {
-    let Ok(affinity) = rustix::thread::sched_getaffinity(None) else {
-        return false;
-    };
-    let processors = affinity.count() as usize;
+/// All there are, or none: a process that may use part of the processors' time only needs it for work.
+fn processors_of_use() -> usize {
+    let affinity = rustix::thread::sched_getaffinity(None);
+    let processors = affinity.map_or(0, |set| set.count() as usize);
     let granted = thread::available_parallelism().map_or(0, usize::from);
-    processors <= PROCESSORS_MAX && granted == processors
+    match processors <= PROCESSORS_MAX && granted == processors {
+        true => processors,
+        false => 0,
+    }
 }
 
-impl Drop for Poller {
+impl Drop for Pollers {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
-        self.thread.unpark();
+        self.threads.iter().for_each(Thread::unpark);
     }
 }
 
@@ -127,12 +124,12 @@ impl Shared {
         }
         while !self.ended.load(Ordering::SeqCst) {
             metrics.idle_polled(self.turn());
-            self.rests.store(true, Ordering::SeqCst);
+            self.resting.fetch_add(1, Ordering::SeqCst);
             // Looks again after saying that it rests, so that either sees the other.
             while !self.rhythm.lasts(self.now()) && !self.ended.load(Ordering::SeqCst) {
                 thread::park();
             }
-            self.rests.store(false, Ordering::SeqCst);
+            self.resting.fetch_sub(1, Ordering::SeqCst);
         }
     }
 
@@ -230,32 +227,30 @@ mod tests {
     }
 
     #[test]
-    fn the_thread_turns_rests_and_ends() {
+    fn the_threads_turn_rest_and_end() {
         let metrics = Metrics::default();
-        let poll = IdlePoll::start(metrics.clone());
-        let Some(poller) = poll.0.clone() else {
-            // A machine where it is of no use.
+        let poll = IdlePoll::start(&metrics);
+        let Some(pollers) = poll.0.clone() else {
+            // A machine where they are of no use.
             return;
         };
+        let Pollers { shared, threads } = &*pollers;
         let bound = Instant::now() + Duration::from_secs(20);
-        let rests = || poller.shared.rests.load(Ordering::SeqCst);
+        let rest = || shared.resting.load(Ordering::SeqCst) == threads.len();
         // Other tests may have the processors to themselves for a while.
         while metrics.idle_poll_seconds() < CLOSE.as_secs_f64() / 4.0 {
-            assert!(Instant::now() < bound, "it never turned");
+            assert!(Instant::now() < bound, "they never turned");
             poll.lone();
             poll.lone();
-            while poller.shared.rhythm.lasts(poller.shared.now()) || !rests() {
+            while shared.rhythm.lasts(shared.now()) || !rest() {
+                assert!(Instant::now() < bound, "they never rested");
                 thread::yield_now();
             }
         }
-        while !rests() {
-            assert!(Instant::now() < bound, "it never rested");
-            thread::yield_now();
-        }
-        let shared = Arc::downgrade(&poller.shared);
-        drop((poller, poll));
+        let shared = Arc::downgrade(shared);
+        drop((pollers, poll));
         while shared.strong_count() > 0 {
-            assert!(Instant::now() < bound, "it never ended");
+            assert!(Instant::now() < bound, "they never ended");
             thread::yield_now();
         }
     }

@@ -101,7 +101,7 @@ pub struct Limits {
     /// Disk space kept back, so that a full disk does not prevent the checkpoint that makes room. Files
     /// in the data directory otherwise take three log segments and about three times the state.
     pub reserve_bytes: u64,
-    /// Whether a thread of the idle class keeps a processor from halting while lone writes or reads follow one another
+    /// Whether threads of the idle class keep the processors from halting while lone writes or reads follow one another
     /// within 2 ms, on up to 4 processors and without a quota.
     pub idle_poll: bool,
 }

@@ -39,7 +39,7 @@ pub(crate) struct Proposed {
 
 impl Proposed {
     /// The member whose replica the asker waits for.
-    fn from_afar(&self) -> Option<NodeId> {
+    fn asking_member(&self) -> Option<NodeId> {
         match self.asker {
             Asker::Here(_) => None,
             Asker::Afar(from, ..) => Some(from),
@@ -113,7 +113,7 @@ async fn commit(proposer: Proposer, batch: Vec<Proposed>, slot: OwnedSemaphorePe
         metrics,
         haste,
     } = proposer;
-    let afar = batch.iter().find_map(Proposed::from_afar);
+    let afar = batch.iter().find_map(Proposed::asking_member);
     if let ([_], Some(asks)) = (&batch[..], afar) {
         haste.prefer(asks);
     }

@@ -163,126 +163,55 @@ mod tests {
     use crate::raft::log_id;
 
     const ME: NodeId = 1;
+    const THREE: &[&[NodeId]] = &[&[1, 2, 3]];
+
+    /// The read index with the leader's vote, the members, what is committed, and who asks with which vote.
+    fn asked(
+        vote: Vote,
+        configs: &[&[NodeId]],
+        committed: Option<LogId>,
+        node: NodeId,
+        theirs: Vote,
+    ) -> Option<u64> {
+        let configs = configs.iter().map(|ids| ids.iter().copied().collect());
+        let configs: Vec<BTreeSet<NodeId>> = configs.collect();
+        let witness = Witness { node, vote: theirs };
+        seconded(ME, &vote, &configs, committed.as_ref(), &witness)
+    }
 
     #[test]
     fn a_question_confirms_what_a_heartbeat_would() {
-        let (led, voted) = (Vote::new_committed(5, ME), Vote::new(5, ME));
-        let three = || vec![BTreeSet::from([1, 2, 3])];
-        let committed = Some(log_id(5, 40));
-        // The leader's vote, the members, what is committed, who asks with which vote, and the read index.
-        let table = [
-            (
-                "a voter of three",
-                led,
-                three(),
-                committed,
-                (2, led),
-                Some(40),
-            ),
-            (
-                "one of two",
-                led,
-                vec![BTreeSet::from([1, 2])],
-                committed,
-                (2, led),
-                Some(40),
-            ),
-            (
-                "five need a third",
-                led,
-                vec![(1..=5).collect()],
-                committed,
-                (2, led),
-                None,
-            ),
-            ("a learner", led, three(), committed, (4, led), None),
-            ("itself", led, three(), committed, (ME, led), None),
-            (
-                "the leader left",
-                led,
-                vec![BTreeSet::from([2, 3])],
-                committed,
-                (2, led),
-                None,
-            ),
-            (
-                "members change",
-                led,
-                [three(), three()].concat(),
-                committed,
-                (2, led),
-                None,
-            ),
-            (
-                "it voted again",
-                led,
-                three(),
-                committed,
-                (2, Vote::new(6, 3)),
-                None,
-            ),
-            (
-                "it heard of another",
-                led,
-                three(),
-                committed,
-                (2, Vote::new_committed(6, 3)),
-                None,
-            ),
-            (
-                "it is behind",
-                led,
-                three(),
-                committed,
-                (2, Vote::new_committed(4, 3)),
-                None,
-            ),
-            (
-                "it only voted so far",
-                led,
-                three(),
-                committed,
-                (2, voted),
-                None,
-            ),
-            (
-                "not elected yet",
-                voted,
-                three(),
-                committed,
-                (2, voted),
-                None,
-            ),
-            (
-                "no longer leader",
-                Vote::new_committed(6, 3),
-                three(),
-                committed,
-                (2, led),
-                None,
-            ),
-            (
-                "both follow another",
-                Vote::new_committed(6, 3),
-                three(),
-                Some(log_id(6, 41)),
-                (2, Vote::new_committed(6, 3)),
-                None,
-            ),
-            (
-                "nothing of its own yet",
-                led,
-                three(),
-                Some(log_id(4, 40)),
-                (2, led),
-                None,
-            ),
-            ("nothing at all", led, three(), None, (2, led), None),
-        ];
-        for (case, vote, configs, committed, (node, theirs), expected) in table {
-            let witness = Witness { node, vote: theirs };
-            let index = seconded(ME, &vote, &configs, committed.as_ref(), &witness);
-            assert_eq!(index, expected, "{case}");
-        }
+        let (led, at) = (Vote::new_committed(5, ME), Some(log_id(5, 40)));
+        assert_eq!(asked(led, THREE, at, 2, led), Some(40), "of three");
+        assert_eq!(asked(led, &[&[1, 2]], at, 2, led), Some(40), "of two");
+        let five: &[NodeId] = &[1, 2, 3, 4, 5];
+        assert_eq!(asked(led, &[five], at, 2, led), None, "five need a third");
+        assert_eq!(asked(led, THREE, at, 4, led), None, "a learner");
+        assert_eq!(asked(led, THREE, at, ME, led), None, "itself");
+        assert_eq!(asked(led, &[&[2, 3]], at, 2, led), None, "the leader left");
+        let joint: &[&[NodeId]] = &[&[1, 2, 3], &[1, 2, 4]];
+        assert_eq!(asked(led, joint, at, 2, led), None, "members change");
+        let before = Some(log_id(4, 40));
+        assert_eq!(
+            asked(led, THREE, before, 2, led),
+            None,
+            "nothing of its own"
+        );
+        assert_eq!(asked(led, THREE, None, 2, led), None, "nothing at all");
+    }
+
+    #[test]
+    fn another_vote_confirms_nothing() {
+        let (led, at) = (Vote::new_committed(5, ME), Some(log_id(5, 40)));
+        let (voted, other) = (Vote::new(5, ME), Vote::new_committed(6, 3));
+        let theirs = |vote| asked(led, THREE, at, 2, vote);
+        assert_eq!(theirs(Vote::new(6, 3)), None, "it voted again");
+        assert_eq!(theirs(other), None, "it follows another");
+        assert_eq!(theirs(Vote::new_committed(4, 3)), None, "it is behind");
+        assert_eq!(theirs(voted), None, "it has not heard from the leader");
+        assert_eq!(asked(voted, THREE, at, 2, voted), None, "not elected yet");
+        assert_eq!(asked(other, THREE, at, 2, led), None, "no longer leader");
+        let at = Some(log_id(6, 41));
+        assert_eq!(asked(other, THREE, at, 2, other), None, "both follow");
     }
 }

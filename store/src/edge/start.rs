@@ -114,7 +114,7 @@ async fn run(options: Options) -> Result<Running, StartError> {
     let fault = Arc::new(Fault::default());
     let metrics = Metrics::default();
     let idle_poll = match options.limits.idle_poll {
-        true => IdlePoll::start(metrics.clone()),
+        true => IdlePoll::start(&metrics),
         false => IdlePoll::default(),
     };
     let log = open_log(&dir, &options.faults, &fault, &metrics).await?;
