@@ -1,5 +1,5 @@
-//! etcd, the peer to be measured against: three members on loopback, started as its manual says and
-//! with its own defaults, fsync rules included.
+//! etcd, the peer to be measured against: members on loopback, started as its manual says and with
+//! its own defaults, fsync rules included.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -10,9 +10,6 @@ use crate::grpc::{Client, Consistency};
 use crate::process::{Process, Recipe};
 use crate::{Outcome, command, machine, wait};
 
-/// Members of the cluster.
-const MEMBERS: usize = 3;
-
 /// Longest the members may take to elect a leader and answer.
 const READY_MAX: Duration = Duration::from_secs(60);
 
@@ -22,7 +19,7 @@ pub const PROGRAM: &str = "etcd";
 /// What a machine without etcd is told.
 pub const NOT_INSTALLED: &str = "etcd is not installed (apt-get install etcd-server)";
 
-/// Three running members of etcd.
+/// Running members of etcd.
 #[derive(Debug)]
 pub struct Etcd {
     members: Vec<Process>,
@@ -30,13 +27,13 @@ pub struct Etcd {
 }
 
 impl Etcd {
-    /// Starts three members with their data below `root`, and waits until each answers a
-    /// linearizable read.
+    /// Starts so many members of this program with their data below `root`, and waits until each
+    /// answers a linearizable read.
     ///
     /// # Errors
     /// When they do not answer in time, with the end of the log of one that has ended.
-    pub async fn start(root: &Path) -> Outcome<Self> {
-        let plans = plans(root)?;
+    pub async fn start(program: &Path, members: usize, root: &Path) -> Outcome<Self> {
+        let plans = plans(members, root)?;
         let cluster: Vec<_> = plans
             .iter()
             .map(|plan| format!("{}={}", plan.name, plan.peer()))
@@ -47,7 +44,7 @@ impl Etcd {
         };
         for plan in &plans {
             etcd.members
-                .push(Process::start(plan.recipe(&cluster.join(",")))?);
+                .push(Process::start(plan.recipe(program, &cluster.join(",")))?);
         }
         etcd.ready().await?;
         Ok(etcd)
@@ -95,9 +92,9 @@ impl Etcd {
 ///
 /// # Errors
 /// When it cannot be run.
-pub async fn version() -> Outcome<String> {
+pub async fn version(program: &Path) -> Outcome<String> {
     let folder = std::env::temp_dir();
-    let said = command::run(Path::new(PROGRAM), &["--version"], &[], &folder, "").await?;
+    let said = command::run(program, &["--version"], &[], &folder, "").await?;
     let said = said.ok()?;
     let line = said.lines().next().unwrap_or_default();
     Ok(line.replace("etcd Version: ", "etcd "))
@@ -111,7 +108,7 @@ struct Plan {
     peer: SocketAddr,
 }
 
-fn plans(root: &Path) -> Outcome<Vec<Plan>> {
+fn plans(members: usize, root: &Path) -> Outcome<Vec<Plan>> {
     let plan = |number: usize| {
         let name = format!("e{number}");
         Ok(Plan {
@@ -121,7 +118,7 @@ fn plans(root: &Path) -> Outcome<Vec<Plan>> {
             peer: SocketAddr::from(([127, 0, 0, 1], machine::free_port()?)),
         })
     };
-    (1..=MEMBERS).map(plan).collect()
+    (1..=members).map(plan).collect()
 }
 
 impl Plan {
@@ -129,7 +126,7 @@ impl Plan {
         format!("http://{}", self.peer)
     }
 
-    fn recipe(&self, cluster: &str) -> Recipe {
+    fn recipe(&self, program: &Path, cluster: &str) -> Recipe {
         let client = format!("http://{}", self.client);
         let peer = self.peer();
         let flags = [
@@ -149,7 +146,7 @@ impl Plan {
         args.push("--data-dir".into());
         args.push(self.folder.clone().into_os_string());
         Recipe {
-            program: PROGRAM.into(),
+            program: program.to_owned(),
             args,
             log: self.folder.with_extension("log"),
         }

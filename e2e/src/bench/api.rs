@@ -1,11 +1,13 @@
 //! The public API, one replica and three, driven over HTTPS by one lean HTTP/2 client, beside what
-//! kube-apiserver did on such a machine, and beside the limits of the machine in the same run.
+//! kube-apiserver did on such a machine and, where it can be had, does in the same run, and beside
+//! the limits of the machine.
 //!
 //! Client and servers share the machine. Each client waits for its answer before it asks again;
 //! requests are encoded in a few formatted pieces, answers are thrown away once their status is seen.
 
 mod agents;
 mod fan;
+mod kube;
 mod limits;
 mod line;
 mod load;
@@ -16,12 +18,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use apiserver::pki::Subject;
+use http::{Method, StatusCode};
 
 use crate::{Cluster, Fault, Outcome, Plan, machine};
 
+pub use kube::Programs;
 pub use line::{Row, rows};
 
-use wire::Dialer;
+use kube::Kube;
+use wire::{Ask, Dialer, JSON};
 
 /// What was measured, by the name of its line.
 pub type Figures = BTreeMap<&'static str, f64>;
@@ -133,24 +138,59 @@ pub async fn measure(
 ) -> Outcome<Figures> {
     let mut figures = Figures::new();
     if options.has(Part::Objects) || options.has(Part::Fan) {
-        let bench = Bench::start(options, replicas).await?;
+        let (cluster, bench) = Bench::of_cluster(options, replicas).await?;
         if options.has(Part::Objects) {
             figures.extend(objects::measure(&bench, options, progress).await?);
         }
         if options.has(Part::Fan) {
             figures.extend(fan::measure(&bench, options, progress).await?);
         }
-        bench.cluster.finish();
+        cluster.finish();
     }
     if options.has(Part::Agents) {
         for &connections in &options.agent_connections {
             // A cluster of its own each time: memory that was used before would hide what is used now.
-            let bench = Bench::start(options, replicas).await?;
-            let measured = agents::measure(&bench, options, connections, progress).await?;
-            bench.cluster.finish();
+            let (cluster, bench) = Bench::of_cluster(options, replicas).await?;
+            let doors = all_doors(&cluster);
+            let measured = agents::measure(&bench, &doors, options, connections, progress).await?;
+            cluster.finish();
             figures.extend(measured);
         }
     }
+    Ok(figures)
+}
+
+/// The parts that kube-apiserver can do, by it and so many members of etcd.
+///
+/// # Errors
+/// When it does not do what is to be measured.
+pub async fn measure_kube(
+    programs: &Programs,
+    options: &Options,
+    members: usize,
+    progress: Progress<'_>,
+) -> Outcome<Figures> {
+    machine::open_many_files();
+    let (kube, admin) = Kube::start(programs, members, &options.root).await?;
+    let bench = Bench {
+        dialer: admin.clone(),
+        admin,
+        doors: vec![kube.address().to_owned()],
+        pids: kube.pids(),
+        weighed: Weighed::Together,
+    };
+    let mut figures = Figures::new();
+    if options.has(Part::Objects) {
+        figures.extend(objects::measure(&bench, options, progress).await?);
+    }
+    if options.has(Part::Fan) {
+        match fan::measure(&bench, options, progress).await {
+            Ok(fanned) => figures.extend(fanned),
+            // It cuts watchers that are slow, as this machine can be with both at work.
+            Err(fault) => progress(&format!("  no fan-out of kube-apiserver: {fault}")),
+        }
+    }
+    kube.stop().await?;
     Ok(figures)
 }
 
@@ -165,17 +205,27 @@ pub fn medians(runs: &[Figures]) -> Figures {
     gathered.into_iter().map(median).collect()
 }
 
-/// A cluster, and the way to its API.
+/// The way to an API.
 struct Bench {
-    cluster: Cluster,
     dialer: Dialer,
-    /// The replicas that are asked, `host:port`.
+    admin: Dialer,
+    /// The servers that are asked, `host:port`.
     doors: Vec<String>,
     pids: Vec<u32>,
+    weighed: Weighed,
+}
+
+/// Whose memory counts.
+#[derive(Clone, Copy)]
+enum Weighed {
+    /// The largest process, where each is the whole of a replica.
+    Largest,
+    /// All processes, where only together they are of use.
+    Together,
 }
 
 impl Bench {
-    async fn start(options: &Options, replicas: usize) -> Outcome<Self> {
+    async fn of_cluster(options: &Options, replicas: usize) -> Outcome<(Cluster, Self)> {
         machine::open_many_files();
         let cluster = Cluster::start(Plan::new(replicas, 0)).await?;
         if replicas > 1 {
@@ -192,39 +242,43 @@ impl Bench {
             }
         };
         let pids = names.iter().map(|name| cluster.pid(name));
-        Ok(Self {
+        let bench = Self {
             // A server's certificate: it alone may bind a task to an agent by hand.
             dialer: Dialer::new(&cluster.pki_dir(), &Subject::Server("bench".to_owned()))?,
+            admin: Dialer::new(&cluster.pki_dir(), &Subject::Admin)?,
             doors: asked.iter().map(|name| cluster.api_address(name)).collect(),
             pids: pids.collect::<Outcome<_>>()?,
-            cluster,
-        })
-    }
-
-    /// Every replica, as agents are spread over them.
-    fn all_doors(&self) -> Vec<String> {
-        let names = self.cluster.server_names();
-        names
-            .iter()
-            .map(|name| self.cluster.api_address(name))
-            .collect()
+            weighed: Weighed::Largest,
+        };
+        Ok((cluster, bench))
     }
 
     async fn create_namespace(&self, name: &str) -> Outcome<()> {
-        let client = self.cluster.client("s1").await?;
+        let door = self.doors.first().ok_or_else(|| Fault::new("no server is asked"))?;
         let body = format!("{{\"metadata\":{{\"name\":\"{name}\"}}}}");
-        let path = "/api/v1/namespaces";
-        let answer = crate::connect::write(&client, "POST", path, "application/json", body).await?;
-        crate::fault::ensure(answer.status.is_success(), || answer.text())
+        let path = "/api/v1/namespaces".to_owned();
+        let create = Ask::new(Method::POST, path, JSON, body.into());
+        let lane = self.admin.dial(door).await?;
+        lane.call(create, StatusCode::CREATED).await?;
+        Ok(())
+    }
+
+    /// What a server keeps resident, in MB.
+    fn resident_mb(&self) -> Outcome<f64> {
+        let each = self.pids.iter().map(|pid| resident_kib(*pid));
+        let each: Vec<_> = each.collect::<Outcome<_>>()?;
+        let kib: usize = match self.weighed {
+            Weighed::Largest => each.into_iter().max().unwrap_or(0),
+            Weighed::Together => each.into_iter().sum(),
+        };
+        Ok(super::figure::number(kib) * 1_024.0 / 1_000_000.0)
     }
 }
 
-/// The largest of these processes, resident, in MB.
-fn resident_mb(pids: &[u32]) -> Outcome<f64> {
-    let each = pids.iter().map(|pid| resident_kib(*pid));
-    let largest = each.collect::<Outcome<Vec<_>>>()?.into_iter().max();
-    let largest = largest.ok_or_else(|| Fault::new("no server runs"))?;
-    Ok(super::figure::number(largest) * 1_024.0 / 1_000_000.0)
+/// Every replica, as agents are spread over them.
+fn all_doors(cluster: &Cluster) -> Vec<String> {
+    let names = cluster.server_names();
+    names.iter().map(|name| cluster.api_address(name)).collect()
 }
 
 fn resident_kib(pid: u32) -> Outcome<usize> {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::bench::api::{self, Doors, Figures, Options, Part, Row, SIZES};
-use crate::{Fault, Outcome, machine};
+use crate::bench::api::{self, Doors, Figures, Options, Part, Programs, Row, SIZES};
+use crate::{Fault, Outcome, machine, peer};
 
 /// Flags of the benchmark.
 #[derive(Debug, clap::Args)]
@@ -39,6 +39,12 @@ pub struct Args {
     /// Runs on clusters of their own; the medians are printed.
     #[arg(long, default_value_t = 1)]
     rounds: usize,
+    /// This kube-apiserver is measured too, in turn with us.
+    #[arg(long, value_name = "PROGRAM")]
+    kube_apiserver: Option<PathBuf>,
+    /// The etcd that kube-apiserver keeps its objects in.
+    #[arg(long, value_name = "PROGRAM", default_value = peer::PROGRAM)]
+    etcd: PathBuf,
     /// End with exit code 1 when a bar is missed.
     #[arg(long)]
     check: bool,
@@ -57,6 +63,12 @@ impl Args {
             agents_s: self.agents_s,
             ..Options::default()
         }
+    }
+
+    fn programs(&self) -> Option<Programs> {
+        let apiserver = self.kube_apiserver.clone()?;
+        let etcd = self.etcd.clone();
+        Some(Programs { apiserver, etcd })
     }
 }
 
@@ -90,28 +102,50 @@ pub fn run(args: &Args) -> Outcome<ExitCode> {
 
 async fn measure(args: &Args) -> Outcome<Vec<Row>> {
     let options = args.options();
+    let programs = args.programs();
+    introduce(args, programs.as_ref()).await?;
+    let mut ours: [Vec<Figures>; 2] = Default::default();
+    let mut beside: [Vec<Figures>; 2] = Default::default();
+    for round in 1..=args.rounds.max(1) {
+        for (at, size) in SIZES.into_iter().enumerate() {
+            if !args.replicas.contains(&size) {
+                continue;
+            }
+            tell(&format!("round {round}, replicas: {size}"));
+            let mut figures = api::limits(&options).await?;
+            figures.extend(api::measure(&options, size, &mut tell).await?);
+            ours[at].push(figures);
+            if let Some(programs) = &programs {
+                tell(&format!("round {round}, kube-apiserver, members of etcd: {size}"));
+                let peer = api::measure_kube(programs, &options, size, &mut tell).await?;
+                beside[at].push(peer);
+            }
+        }
+    }
+    let [ours, beside] = [ours, beside].map(|runs| runs.map(|runs| api::medians(&runs)));
+    Ok(api::rows(&ours, &beside))
+}
+
+/// What a reader must know before any figure means something.
+async fn introduce(args: &Args, programs: Option<&Programs>) -> Outcome<()> {
     let cores = std::thread::available_parallelism()?;
     print(&machine::stoa_binary()?.display());
     print(&format!(
-        "{cores} cores for all replicas and the client; three replicas are asked through: {:?}",
+        "{cores} cores for all servers and the client; three replicas are asked through: {:?}",
         args.doors
     ));
     print(
         &"kube+1, kube+3: kube-apiserver 1.36 with one and three members of etcd 3.6 on another \
-            day's machine of two cores; it is not measured here",
+            day's machine of two cores, to which the bars were set",
     );
-    let mut rounds: [Vec<Figures>; 2] = Default::default();
-    for round in 1..=args.rounds.max(1) {
-        for (size, rounds) in SIZES.into_iter().zip(&mut rounds) {
-            if args.replicas.contains(&size) {
-                tell(&format!("round {round}, replicas: {size}"));
-                let mut figures = api::limits(&options).await?;
-                figures.extend(api::measure(&options, size, &mut tell).await?);
-                rounds.push(figures);
-            }
-        }
+    match programs {
+        Some(programs) => print(&format!(
+            "beside+1, beside+3: {} in this run, in turn with us",
+            programs.versions().await?
+        )),
+        None => print(&"kube-apiserver is not measured in this run: --kube-apiserver names it"),
     }
-    Ok(api::rows(&rounds.map(|rounds| api::medians(&rounds))))
+    Ok(())
 }
 
 #[expect(

@@ -41,7 +41,7 @@ fn the_benchmark_of_the_api_measures_every_part() {
         };
         let mut figures = api::limits(&options).await?;
         figures.extend(api::measure(&options, 3, &mut |line| println!("{line}")).await?);
-        let rows = api::rows(&[api::Figures::new(), figures]);
+        let rows = api::rows(&[api::Figures::new(), figures], &Default::default());
         for row in &rows {
             println!("{row}");
             assert!(row.ours[1].is_some(), "{row}");

@@ -73,6 +73,7 @@ struct Board {
 
 pub(super) async fn measure(
     bench: &Bench,
+    doors: &[String],
     options: &Options,
     connections: usize,
     progress: Progress<'_>,
@@ -82,7 +83,7 @@ pub(super) async fn measure(
     tokio::time::sleep(SETTLE).await;
     let before = total_kib(&bench.pids)?;
     let start = Instant::now();
-    let lanes = dial(bench, connections.min(agents)).await?;
+    let lanes = dial(bench, doors, connections.min(agents)).await?;
     let board = Arc::new(Board {
         start,
         sent: (0..agents).map(|_| AtomicU64::new(0)).collect(),
@@ -117,9 +118,8 @@ fn total_kib(pids: &[u32]) -> Outcome<usize> {
     pids.iter().map(|pid| resident_kib(*pid)).sum()
 }
 
-async fn dial(bench: &Bench, count: usize) -> Outcome<Vec<Lane>> {
+async fn dial(bench: &Bench, doors: &[String], count: usize) -> Outcome<Vec<Lane>> {
     let dialer = bench.dialer.clone().pinging(PING);
-    let doors = bench.all_doors();
     let addresses: Vec<String> = doors.iter().cycle().take(count).cloned().collect();
     let dialing = futures::stream::iter(addresses).map(|address| {
         let dialer = dialer.clone();

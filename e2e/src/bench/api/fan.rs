@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::load::{self, Make};
 use super::wire::{Lane, Lines};
-use super::{Bench, Figures, Options, Progress, line, objects, resident_mb};
+use super::{Bench, Figures, Options, Progress, line, objects};
 use crate::bench::figure::number;
 use crate::bench::usage;
 use crate::{Fault, Outcome, wait};
@@ -40,7 +40,7 @@ pub(super) async fn measure(
         ));
         figures.insert(name, rate);
     }
-    figures.insert(line::FANNED, resident_mb(&bench.pids)?);
+    figures.insert(line::FANNED, bench.resident_mb()?);
     Ok(figures)
 }
 

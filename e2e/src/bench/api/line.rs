@@ -2,7 +2,8 @@
 //!
 //! The peer's figures were measured on a quiet machine of two cores with the same client shape:
 //! kube-apiserver 1.36 (RBAC and tokens over TLS, priority-and-fairness off) on etcd 3.6, one member
-//! or three. Where it can be had, it is better to measure it beside us; it is in no package registry.
+//! or three. It is in no package registry; where it can be had it is measured again, beside us
+//! (`kube.rs`), since machines, and the hours of a machine, differ.
 
 use std::fmt;
 
@@ -152,19 +153,26 @@ pub struct Row {
     pub unit: &'static str,
     /// Ours with one replica and with three.
     pub ours: [Option<f64>; 2],
-    /// The peer's with one member of etcd and with three.
+    /// The peer's with one member of etcd and with three, as once measured.
     pub peer: [Option<f64>; 2],
+    /// The peer's in the same run.
+    pub beside: [Option<f64>; 2],
     aim: Aim,
 }
 
-/// The lines of which anything was measured: the figures are those of [`super::SIZES`].
+/// The lines of which anything was measured, by us and by the peer beside us: the figures are those
+/// of [`super::SIZES`].
 #[must_use]
-pub fn rows(ours: &[Figures; 2]) -> Vec<Row> {
+pub fn rows(ours: &[Figures; 2], beside: &[Figures; 2]) -> Vec<Row> {
+    let cells = |figures: &[Figures; 2], line: &Line| {
+        [0, 1].map(|size: usize| figures[size].get(line.name).copied())
+    };
     let row = |line: &Line| Row {
         name: line.name,
         unit: line.unit,
-        ours: [0, 1].map(|size: usize| ours[size].get(line.name).copied()),
+        ours: cells(ours, line),
         peer: line.peer,
+        beside: cells(beside, line),
         aim: line.aim,
     };
     let measured = |row: &Row| row.ours.iter().any(Option::is_some);
@@ -172,45 +180,65 @@ pub fn rows(ours: &[Figures; 2]) -> Vec<Row> {
 }
 
 impl Row {
-    /// Ours divided by the peer's, with three members if measured so.
+    /// Ours divided by the peer's as once measured, with three members if we were measured so.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
-        let of = |size: usize| Some(self.ours[size]? / self.peer[size]?);
+        self.ratio_to(&self.peer)
+    }
+
+    /// Ours divided by the peer's in the same run.
+    #[must_use]
+    pub fn ratio_beside(&self) -> Option<f64> {
+        self.ratio_to(&self.beside)
+    }
+
+    fn ratio_to(&self, peer: &[Option<f64>; 2]) -> Option<f64> {
+        let of = |size: usize| Some(self.ours[size]? / peer[size]?);
         of(1).or_else(|| of(0))
     }
 
     /// True when the bar is reached, or there is none for what was measured.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        let (bar, values) = self.judged();
-        let good = |value: &f64| Figure::new("", *value, "", bar).is_good();
-        values.iter().flatten().all(good)
+        self.judge(self.ratio()) != Some(false)
     }
 
-    /// The bar and what it is laid on.
-    fn judged(&self) -> (Bar, [Option<f64>; 2]) {
-        match self.aim {
-            Aim::Ratio(bar) => (bar, [None, self.ours[1].and(self.ratio())]),
+    /// Whether the bar is reached, with this ratio; nothing without a bar or a figure.
+    fn judge(&self, ratio: Option<f64>) -> Option<bool> {
+        let (bar, values) = match self.aim {
+            Aim::Ratio(bar) => (bar, [None, self.ours[1].and(ratio)]),
             Aim::Value(bar) => (bar, self.ours),
-        }
+        };
+        let good = |value: &f64| Figure::new("", *value, "", bar).is_good();
+        let has_bar = bar != Bar::None && values.iter().any(Option::is_some);
+        has_bar.then(|| values.iter().flatten().all(good))
     }
 
     /// The line above a table.
     #[must_use]
     pub fn heading() -> String {
         format!(
-            "{:<51} {:>9} {:>9} {:<5} {:>9} {:>9} {:>7}  bar",
-            "", "stoa x1", "stoa x3", "", "kube+1", "kube+3", "ratio"
+            "{:<51} {:>9} {:>9} {:<5} {:>9} {:>9} {:>7}  {:<15} {:>9} {:>9} {:>7}",
+            "",
+            "stoa x1",
+            "stoa x3",
+            "",
+            "kube+1",
+            "kube+3",
+            "ratio",
+            "bar",
+            "beside+1",
+            "beside+3",
+            "ratio"
         )
     }
 
-    fn verdict(&self) -> &'static str {
-        let (bar, values) = self.judged();
+    fn bar(&self) -> String {
+        let (Aim::Ratio(bar) | Aim::Value(bar)) = self.aim;
         match bar {
-            Bar::None => "",
-            Bar::AtLeast(_) | Bar::AtMost(_) if values.iter().all(Option::is_none) => "",
-            Bar::AtLeast(_) | Bar::AtMost(_) if self.is_good() => "met",
-            Bar::AtLeast(_) | Bar::AtMost(_) => "MISSED",
+            Bar::AtLeast(bar) => format!("≥ {bar}"),
+            Bar::AtMost(bar) => format!("≤ {bar:.3}"),
+            Bar::None => String::new(),
         }
     }
 }
@@ -220,21 +248,25 @@ impl fmt::Display for Row {
         let digits = |value: f64| if value < 100.0 { 2 } else { 0 };
         let cell =
             |value: Option<f64>| value.map_or(String::new(), |v| format!("{v:.*}", digits(v)));
-        let bar = match self.judged().0 {
-            Bar::AtLeast(bar) => format!("≥ {bar}"),
-            Bar::AtMost(bar) => format!("≤ {bar:.3}"),
-            Bar::None => String::new(),
+        let verdict = |ratio: Option<f64>| match self.judge(ratio) {
+            Some(true) => "met",
+            Some(false) => "MISSED",
+            None => "",
         };
+        let [one, three] = self.ours.map(cell);
+        let [peer_one, peer_three] = self.peer.map(cell);
+        let [beside_one, beside_three] = self.beside.map(cell);
+        let (ratio, beside) = (self.ratio(), self.ratio_beside());
         let line = format!(
-            "{:<51} {:>9} {:>9} {:<5} {:>9} {:>9} {:>7}  {bar:<8} {}",
+            "{:<51} {one:>9} {three:>9} {:<5} {peer_one:>9} {peer_three:>9} {:>7}  {:<8} {:<6} \
+             {beside_one:>9} {beside_three:>9} {:>7} {}",
             self.name,
-            cell(self.ours[0]),
-            cell(self.ours[1]),
             self.unit,
-            cell(self.peer[0]),
-            cell(self.peer[1]),
-            cell(self.ratio()),
-            self.verdict()
+            cell(ratio),
+            self.bar(),
+            verdict(ratio),
+            cell(beside),
+            beside.map_or("", |ratio| verdict(Some(ratio))),
         );
         f.write_str(line.trim_end())
     }
@@ -244,26 +276,44 @@ impl fmt::Display for Row {
 mod tests {
     use super::*;
 
-    fn one(name: &'static str, ours: [Option<f64>; 2]) -> Row {
-        let figures = ours.map(|value| value.map(|value| (name, value)).into_iter().collect());
-        rows(&figures).remove(0)
+    fn one(name: &'static str, ours: [Option<f64>; 2], beside: [Option<f64>; 2]) -> Row {
+        let figures = |values: [Option<f64>; 2]| {
+            values.map(|value| value.map(|value| (name, value)).into_iter().collect())
+        };
+        rows(&figures(ours), &figures(beside)).remove(0)
     }
+
+    const NONE: [Option<f64>; 2] = [None, None];
 
     #[test]
     fn ratios_are_judged_with_three_replicas() {
-        let row = one(CREATE_1.rate, [Some(1.0), Some(1_224.0)]);
+        let row = one(CREATE_1.rate, [Some(1.0), Some(1_224.0)], NONE);
         assert_eq!(row.ratio(), Some(4.0));
         assert!(row.is_good() && row.to_string().ends_with("met"), "{row}");
-        let row = one(CREATE_1.rate, [Some(9_000.0), Some(1_200.0)]);
+        let row = one(CREATE_1.rate, [Some(9_000.0), Some(1_200.0)], NONE);
         assert!(row.to_string().ends_with("MISSED"), "{row}");
-        let row = one(CREATE_1.rate, [Some(1.0), None]);
+        let row = one(CREATE_1.rate, [Some(1.0), None], NONE);
         assert!(row.is_good() && row.to_string().ends_with('4'), "{row}");
     }
 
     #[test]
+    fn what_was_measured_beside_us_has_a_verdict_of_its_own() {
+        let row = one(
+            CREATE_1.rate,
+            [None, Some(1_200.0)],
+            [Some(400.0), Some(300.0)],
+        );
+        assert_eq!(row.ratio_beside(), Some(4.0));
+        assert!(!row.is_good(), "the first bar is the one that was set");
+        assert!(row.to_string().ends_with("300    4.00 met"), "{row}");
+        let row = one(CREATE_1.rate, [None, Some(1_200.0)], [None, Some(301.0)]);
+        assert!(row.to_string().ends_with("MISSED"), "{row}");
+    }
+
+    #[test]
     fn values_are_judged_at_every_size() {
-        assert!(one(AGENTS_P99, [Some(20.0), None]).is_good());
-        assert!(!one(AGENTS_P99, [Some(21.0), Some(1.0)]).is_good());
+        assert!(one(AGENTS_P99, [Some(20.0), None], NONE).is_good());
+        assert!(!one(AGENTS_P99, [Some(21.0), Some(1.0)], NONE).is_good());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 
 use super::load::{self, Load, Make};
 use super::wire::{Ask, JSON, Lane};
-use super::{Bench, Figures, Options, Progress, line, resident_mb};
+use super::{Bench, Figures, Options, Progress, line};
 use crate::bench::figure::{milliseconds, number, percentile};
 use crate::{Outcome, fault};
 
@@ -35,7 +35,7 @@ pub(super) async fn measure(
     let mut figures = Figures::new();
     bench.create_namespace(NAMESPACE).await?;
     tokio::time::sleep(SETTLE).await;
-    figures.insert(line::IDLE, resident_mb(&bench.pids)?);
+    figures.insert(line::IDLE, bench.resident_mb()?);
     let few = bench.dialer.dial_all(&bench.doors, CONNECTIONS).await?;
     let many = bench
         .dialer
@@ -43,7 +43,7 @@ pub(super) async fn measure(
         .await?;
     creates(&few, &many, options.objects, &mut figures, progress).await?;
     tokio::time::sleep(SETTLE).await;
-    figures.insert(line::FILLED, resident_mb(&bench.pids)?);
+    figures.insert(line::FILLED, bench.resident_mb()?);
     list(&few[0], options, &mut figures).await?;
     gets(&many, options, &mut figures, progress).await?;
     let update: Make = Arc::new({
@@ -56,7 +56,7 @@ pub(super) async fn measure(
     let load = load::drive(&many, CLIENTS, 0..options.requests, StatusCode::OK, &update).await?;
     note(&line::UPDATE, &load, &mut figures, progress);
     tokio::time::sleep(SETTLE).await;
-    figures.insert(line::AFTER, resident_mb(&bench.pids)?);
+    figures.insert(line::AFTER, bench.resident_mb()?);
     Ok(figures)
 }
 

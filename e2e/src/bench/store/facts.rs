@@ -31,7 +31,11 @@ pub async fn lines(options: &Options) -> Outcome<Vec<String>> {
             disk.device,
             options.root.display()
         ),
-        format!("{}; stoa {}", peer::version().await?, build()),
+        format!(
+            "{}; stoa {}",
+            peer::version(Path::new(peer::PROGRAM)).await?,
+            build()
+        ),
         format!(
             "three members each, all of them and the client on these cores; one system at a time, \
              {} rounds, medians of {:?} after {:?}",

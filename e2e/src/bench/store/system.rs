@@ -6,11 +6,11 @@ use std::path::Path;
 
 use crate::Outcome;
 use crate::bench::store::wire::{Door, Wire};
-use crate::peer::Etcd;
+use crate::peer::{self, Etcd};
 use crate::rig::{Plan, Stores};
 
-/// Replicas of ours, as many as etcd has members.
-const REPLICAS: u8 = 3;
+/// Members of etcd, and replicas of ours.
+const MEMBERS: u8 = 3;
 
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +46,13 @@ impl Running {
     /// Starts three members with their data below `root` and waits until they answer.
     pub(super) async fn start(system: System, root: &Path) -> Outcome<Self> {
         match system {
-            System::Etcd => Ok(Self::Etcd(Etcd::start(root).await?)),
+            System::Etcd => {
+                let program = Path::new(peer::PROGRAM);
+                let etcd = Etcd::start(program, MEMBERS.into(), root).await?;
+                Ok(Self::Etcd(etcd))
+            }
             System::Stoa => {
-                let plan = Plan::new(REPLICAS, root).grpc();
+                let plan = Plan::new(MEMBERS, root).grpc();
                 Ok(Self::Stoa(Stores::start(plan).await?))
             }
         }
