@@ -27,6 +27,7 @@ pub(crate) mod wal;
 pub(crate) mod formation;
 pub(crate) mod frame;
 pub(crate) mod haste;
+pub(crate) mod holds;
 pub(crate) mod link;
 pub(crate) mod network;
 pub(crate) mod outbox;

@@ -110,6 +110,7 @@ fn set(limits: &mut Limits, key: &str, value: &str) -> Outcome<()> {
         "checkpoint-entries" => limits.checkpoint_entries = parse(value)?,
         "checkpoint-bytes" => limits.checkpoint_bytes = parse(value)?,
         "keep-entries" => limits.keep_entries = parse(value)?,
+        "keep-bytes" => limits.keep_bytes = parse(value)?,
         other => return Err(Fault::new(format!("no limit is called `{other}`"))),
     }
     Ok(())

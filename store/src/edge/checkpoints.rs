@@ -63,13 +63,23 @@ async fn checkpoint(core: &Core) -> io::Result<()> {
     core.checkpointer.announce(written);
     let raft = core.raft.trigger();
     raft.snapshot().await.map_err(io::Error::other)?;
-    // Short of space, followers that lag are better sent the state than kept the log.
-    let short = *core.space.borrow() != Space::Ample;
-    let keep = if short { 0 } else { core.limits.keep_entries };
-    match core.checkpointer.purgeable() {
-        Some(at) if at > keep => raft.purge_log(at - keep).await.map_err(io::Error::other),
-        Some(_) | None => Ok(()),
+    match core.checkpointer.purgeable().and_then(|at| spare(core, at)) {
+        Some(upto) => raft.purge_log(upto).await.map_err(io::Error::other),
+        None => Ok(()),
     }
+}
+
+/// The last entry that the log can do without, where checkpoints have all up to `at`.
+fn spare(core: &Core, at: u64) -> Option<u64> {
+    // Short of space, followers that lag are better sent the state than kept the log.
+    if *core.space.borrow() != Space::Ample {
+        return Some(at);
+    }
+    let many = at.checked_sub(core.limits.keep_entries);
+    let large = core.log.behind(at, core.limits.keep_bytes);
+    let spare = many.max(large).filter(|upto| *upto > 0)?;
+    let free = core.holds.free(Instant::now());
+    Some(free.map_or(spare, |free| spare.min(free)))
 }
 
 /// Keeps space back while there is some.

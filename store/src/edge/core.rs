@@ -12,6 +12,7 @@ use crate::edge::alarm::Alarm;
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::handle::LeaderHandler;
 use crate::edge::haste::Haste;
+use crate::edge::holds::Holds;
 use crate::edge::idle_poll::IdlePoll;
 use crate::edge::link::Link;
 use crate::edge::log::LogStore;
@@ -52,6 +53,7 @@ pub(crate) struct Core {
     pub(crate) alarm: Alarm,
     pub(crate) metrics: Metrics,
     pub(crate) haste: Haste,
+    pub(crate) holds: Holds,
     pub(crate) idle_poll: IdlePoll,
 }
 

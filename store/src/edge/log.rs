@@ -90,6 +90,11 @@ impl LogStore {
         self.group.state()
     }
 
+    /// The last entry that has more than this many bytes of the log between it and the entry `at`.
+    pub(crate) fn behind(&self, at: u64, bytes: u64) -> Option<u64> {
+        self.group.behind(at, bytes)
+    }
+
     /// Whether the log has room to go on. A log without room waits; it is no fault.
     pub(crate) fn space(&self) -> watch::Receiver<Space> {
         self.group.space()

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::edge::haste::Haste;
+use crate::edge::holds::Holds;
 use crate::edge::link::{Link, LinkError, received};
 use crate::edge::metrics::Metrics;
 use crate::edge::outbox;
@@ -49,6 +50,7 @@ pub(crate) struct Network {
     pub(crate) faults: Faults,
     pub(crate) metrics: Metrics,
     pub(crate) haste: Haste,
+    pub(crate) holds: Holds,
 }
 
 impl Network {
@@ -61,6 +63,7 @@ impl Network {
             faults: self.faults.clone(),
             metrics: self.metrics.clone(),
             haste: self.haste.clone(),
+            holds: self.holds.clone(),
         }
     }
 }
@@ -91,6 +94,7 @@ pub(crate) struct Client {
     faults: Faults,
     metrics: Metrics,
     haste: Haste,
+    holds: Holds,
 }
 
 impl Client {
@@ -107,6 +111,7 @@ impl Client {
         image: &Arc<Image>,
     ) -> Result<SnapshotResponse<Types>, String> {
         let (peer, index) = (self.target, image.applied_index());
+        let _held = self.holds.hold(index.unwrap_or(0));
         let span = tracing::info_span!("send snapshot", peer, index);
         let pushed = transfer::push(&self.link, vote, image, self.cluster_id, &self.faults);
         let pushed = pushed.instrument(span).await;

@@ -96,10 +96,14 @@ pub struct Limits {
     /// Length of a segment of the log, in whole pages of 4 KiB. It decides when a log is made; later it is as it
     /// is on disk. A segment must hold the largest entry, and two more are kept ready.
     pub segment_bytes: u64,
-    /// Entries kept in the log behind a checkpoint, for followers that lag a little.
+    /// Entries kept in the log behind a checkpoint, for followers that lag a little, unless that is more than
+    /// `keep_bytes`. One that lags more is sent a snapshot.
     pub keep_entries: u64,
+    /// Bytes of the log kept behind a checkpoint at most.
+    pub keep_bytes: u64,
     /// Disk space kept back, so that a full disk does not prevent the checkpoint that makes room. Files
-    /// in the data directory otherwise take three log segments and about three times the state.
+    /// in the data directory otherwise take about three times the state, the log that up to three checkpoints write
+    /// down and what is kept of it behind them, and three segments.
     pub reserve_bytes: u64,
     /// Whether threads of the idle class keep the processors from halting while lone writes or reads follow one another
     /// within 2 ms, on up to 4 processors and without a quota.
@@ -120,6 +124,7 @@ impl Default for Limits {
             checkpoint_bytes: 32 << 20,
             segment_bytes: 16 << 20,
             keep_entries: 2_000,
+            keep_bytes: 16 << 20,
             reserve_bytes: 16 << 20,
             idle_poll: true,
         }

@@ -19,6 +19,7 @@ use crate::edge::engine::Engine;
 use crate::edge::formation::{self, Door};
 use crate::edge::handle::Store;
 use crate::edge::haste::Haste;
+use crate::edge::holds::Holds;
 use crate::edge::identity::{self, Identity};
 use crate::edge::idle_poll::IdlePoll;
 use crate::edge::link::{Link, Target};
@@ -129,6 +130,7 @@ async fn run(options: Options) -> Result<Running, StartError> {
         faults: options.faults,
         metrics,
         haste: Haste::default(),
+        holds: Holds::default(),
         idle_poll,
     };
     let (core, tasks) = opened.run(log, fault, &founders, stop.clone()).await?;
@@ -277,6 +279,7 @@ struct Opened {
     faults: Faults,
     metrics: Metrics,
     haste: Haste,
+    holds: Holds,
     idle_poll: IdlePoll,
 }
 
@@ -310,6 +313,7 @@ impl Opened {
             faults: self.faults.clone(),
             metrics: self.metrics.clone(),
             haste: self.haste.clone(),
+            holds: self.holds.clone(),
         };
         let config = config(&self.limits).validate().map_err(raft_error)?;
         RaftHandle::new(
@@ -362,6 +366,7 @@ impl Opened {
             alarm: Alarm::default(),
             metrics: self.metrics,
             haste: self.haste,
+            holds: self.holds,
             idle_poll: self.idle_poll,
         });
         let tasks = Tasks::spawn(&core, proposed, asked, leads, stop);

@@ -83,6 +83,17 @@ impl Index {
         self.slots.front().map(|slot| slot.place.seq)
     }
 
+    /// The last entry that has more than this many bytes of the log between it and the entry `at`; none when there is
+    /// no such entry here.
+    pub(crate) fn behind(&self, at: u64, bytes: u64, segment_bytes: u64) -> Option<u64> {
+        let start = |place: Place| place.seq * segment_bytes + u64::from(place.offset);
+        let (_, place) = self.get(at)?;
+        let limit = start(place).checked_sub(bytes)?;
+        let far = |slot: &Slot| start(slot.place) + u64::from(slot.place.len) < limit;
+        let count = self.slots.partition_point(far) as u64;
+        (self.first() + count).checked_sub(1).filter(|_| count > 0)
+    }
+
     /// How many entries are here.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
@@ -186,4 +197,39 @@ impl Index {
 
 fn after(position: Option<Position>) -> u64 {
     position.map_or(0, |(_, index)| index + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_far_behind_is_known_by_its_place() {
+        let mut index = Index::default();
+        // Segments of a thousand bytes, entries of a hundred and more.
+        let places = [(0, 100, 100), (0, 300, 600), (1, 50, 100), (1, 200, 100)];
+        for (at, (seq, offset, len)) in (1..).zip(places) {
+            index.append((1, at), Place { seq, offset, len }).unwrap();
+        }
+        let table = [
+            (4, 0, Some(3)),
+            (4, 49, Some(3)),
+            (4, 50, Some(2)),
+            (4, 299, Some(2)),
+            (4, 300, Some(1)),
+            (4, 999, Some(1)),
+            (4, 1_000, None),
+            (4, u64::MAX, None),
+            (3, 0, Some(2)),
+            (1, 0, None),
+            (5, 0, None),
+            (0, 0, None),
+        ];
+        for (at, bytes, expected) in table {
+            assert_eq!(index.behind(at, bytes, 1_000), expected, "{at}, {bytes}");
+        }
+        index.purge((1, 2)).unwrap();
+        assert_eq!(index.behind(4, 0, 1_000), Some(3));
+        assert_eq!(index.behind(4, 50, 1_000), None);
+    }
 }

@@ -225,6 +225,11 @@ impl Writer {
         found.collect()
     }
 
+    /// The last entry that has more than this many bytes of the log between it and the entry `at`.
+    pub(crate) fn behind(&self, at: u64, bytes: u64) -> Option<u64> {
+        self.index.behind(at, bytes, self.segment_bytes)
+    }
+
     /// Whether the entry is still there.
     pub(crate) fn holds(&self, at: Position, place: Place) -> bool {
         self.index.get(at.1) == Some((at, place))

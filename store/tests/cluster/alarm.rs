@@ -1,13 +1,15 @@
 //! Replicas whose states differ: the one a majority contradicts stops for good, and where no majority
 //! knows who is right everybody says so. A lie of each replica is told through its own failpoints.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use store::faults::{Action, Faults, Point};
 use store::{Bootstrap, StartError, Store, TxnError};
 
 use crate::Test;
 use crate::support::{
-    Cluster, PATIENCE, Replica, converged, leader, must_put, put_until_purged, until,
+    Cluster, PATIENCE, Replica, converged, figure, leader, must_put, put_until_purged, until,
 };
 
 /// A replica with its failpoints.
@@ -181,6 +183,48 @@ async fn failpoints_of_snapshots() -> Test {
         converged(&[store, &second.store]).await;
         store.promote(node_id).await?;
     }
+    Ok(())
+}
+
+/// What is written while a snapshot is on its way stays in the log, though others no longer need it there.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_snapshot_is_enough_however_long_it_takes() -> Test {
+    let mut cluster = Cluster::new(&["a", "b"]).await;
+    cluster.limits.checkpoint_entries = 10;
+    let joiner = cluster.initial.pop();
+    let first = start(&cluster, "a").await;
+    cluster.initial.extend(joiner);
+    let store = &first.replica.store;
+    put_until_purged(store).await;
+    let (_node_id, bootstrap) = cluster.announce("b", store).await;
+    let delay = Action::Delay(Duration::from_secs(3));
+    first.faults.arm(Point::SnapshotSend, delay, Some(1));
+    let second = cluster.try_start("b", bootstrap).await?;
+    until("the snapshot is on its way", async || {
+        (!first.faults.is_armed(Point::SnapshotSend)).then_some(())
+    })
+    .await;
+    let checkpoints = || figure(store, "checkpoints_total{outcome=\"ok\"}");
+    let before = checkpoints();
+    until("three checkpoints more", async || {
+        must_put(store, "k", vec![1; 100]).await;
+        (checkpoints() >= before + 3).then_some(())
+    })
+    .await;
+    converged(&[store, &second.store]).await;
+    let sent = figure(store, "snapshots_sent_total{outcome=\"ok\"}");
+    assert_eq!(sent, 1);
+    Ok(())
+}
+
+/// A few large entries fill a disk as well as many small ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_behind_a_checkpoint_is_bounded_by_its_bytes_too() -> Test {
+    let mut cluster = Cluster::new(&["a"]).await;
+    cluster.limits.keep_entries = u64::MAX;
+    cluster.limits.keep_bytes = 10_000;
+    let replica = cluster.start("a").await;
+    put_until_purged(&replica.store).await;
     Ok(())
 }
 

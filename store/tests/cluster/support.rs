@@ -272,14 +272,18 @@ pub(crate) async fn put_until_purged(store: &Store) {
 }
 
 fn is_purged(store: &Store) -> bool {
+    figure(store, "log_purged_index") > 0
+}
+
+/// What the store's metric of this name, without its prefix, says.
+pub(crate) fn figure(store: &Store, name: &str) -> u64 {
     let mut registry = prometheus_client::registry::Registry::default();
     store.register(&mut registry);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-    let purged = text
-        .lines()
-        .find_map(|line| line.strip_prefix("stoa_store_log_purged_index "));
-    purged.unwrap() != "0"
+    let start = format!("stoa_store_{name} ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&start));
+    value.unwrap().parse().unwrap()
 }
 
 pub(crate) fn put(key: impl Into<Bytes>, value: impl Into<Bytes>) -> Txn {

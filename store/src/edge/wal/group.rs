@@ -246,6 +246,11 @@ impl Group {
         self.lock().writer.find(from, to, bytes_max)
     }
 
+    /// The last entry that has more than this many bytes of the log between it and the entry `at`.
+    pub(crate) fn behind(&self, at: u64, bytes: u64) -> Option<u64> {
+        self.lock().writer.behind(at, bytes)
+    }
+
     /// The entry's payload. Blocks while the disk is read.
     pub(crate) fn load(&self, at: Position, source: Source) -> io::Result<Bytes> {
         let place = match source {
