@@ -254,7 +254,10 @@ impl Bench {
     }
 
     async fn create_namespace(&self, name: &str) -> Outcome<()> {
-        let door = self.doors.first().ok_or_else(|| Fault::new("no server is asked"))?;
+        let door = self
+            .doors
+            .first()
+            .ok_or_else(|| Fault::new("no server is asked"))?;
         let body = format!("{{\"metadata\":{{\"name\":\"{name}\"}}}}");
         let path = "/api/v1/namespaces".to_owned();
         let create = Ask::new(Method::POST, path, JSON, body.into());

@@ -116,7 +116,9 @@ async fn measure(args: &Args) -> Outcome<Vec<Row>> {
             figures.extend(api::measure(&options, size, &mut tell).await?);
             ours[at].push(figures);
             if let Some(programs) = &programs {
-                tell(&format!("round {round}, kube-apiserver, members of etcd: {size}"));
+                tell(&format!(
+                    "round {round}, kube-apiserver, members of etcd: {size}"
+                ));
                 let peer = api::measure_kube(programs, &options, size, &mut tell).await?;
                 beside[at].push(peer);
             }

@@ -1,11 +1,17 @@
 //! Small durable file operations: replace a file at once, make a directory, set something damaged aside.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// Damaged directories kept for a look at them; older ones are removed so they cannot fill the disk.
 const ASIDE_MAX: u32 = 2;
+
+/// So much of a file is removed at a time.
+const REMOVED_BYTES: u64 = 8 << 20;
 
 /// What comes before the checksum of a sealed text.
 const SEAL: &str = "crc32 = ";
@@ -63,6 +69,21 @@ pub(crate) fn ensure_dir(dir: &Path) -> io::Result<()> {
     sync_dir(parent(dir))
 }
 
+/// Removes a file from its end, a part at a time, and rests after each, told how long it took. A gigabyte that goes at
+/// once holds up the file system's journal, and with it everybody's syncs, for 50 ms and more.
+pub(crate) fn remove_gently(path: &Path, rest: impl Fn(Duration)) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let mut left = file.metadata()?.len();
+    while left > REMOVED_BYTES {
+        left -= REMOVED_BYTES;
+        let began = Instant::now();
+        file.set_len(left)?;
+        rest(began.elapsed());
+    }
+    drop(file);
+    fs::remove_file(path)
+}
+
 /// Renames the directory to `<name>.bad-N` and keeps only the latest few of those.
 pub(crate) fn set_aside(dir: &Path) -> io::Result<()> {
     if !dir.exists() {
@@ -92,4 +113,34 @@ pub(crate) fn parent(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_file_goes_part_by_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        for (bytes, rests) in [
+            (0, 0),
+            (REMOVED_BYTES, 0),
+            (REMOVED_BYTES + 1, 1),
+            (3 * REMOVED_BYTES, 2),
+        ] {
+            File::create(&path).unwrap().set_len(bytes).unwrap();
+            let (rested, before) = (Cell::new(0), Cell::new(bytes));
+            remove_gently(&path, |_took| {
+                let left = fs::metadata(&path).unwrap().len();
+                assert_eq!(before.replace(left) - left, REMOVED_BYTES);
+                rested.set(rested.get() + 1);
+            })
+            .unwrap();
+            assert_eq!(rested.get(), rests, "{bytes}");
+            assert!(!path.exists());
+        }
+    }
 }

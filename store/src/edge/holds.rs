@@ -81,7 +81,11 @@ mod tests {
         let early = holds.hold(10);
         assert_eq!(holds.free(now), Some(10));
         drop(early);
-        assert_eq!(holds.free(Instant::now()), Some(10), "it is only just there");
+        assert_eq!(
+            holds.free(Instant::now()),
+            Some(10),
+            "it is only just there"
+        );
         assert_eq!(holds.free(Instant::now() + GRACE), Some(20));
         drop(late);
         assert_eq!(holds.free(Instant::now() + GRACE), None);

@@ -139,7 +139,7 @@ impl StateDir {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if name != manifest::FILE && !listed.contains(&name) {
-                fs::remove_file(entry.path())?;
+                files::remove_gently(&entry.path(), |took| self.pace.rest(took))?;
             }
         }
         Ok(())

@@ -29,7 +29,7 @@ impl Pace {
         self.0.store(hurry, Ordering::Relaxed);
     }
 
-    fn rest(&self, worked: Duration) {
+    pub(super) fn rest(&self, worked: Duration) {
         if !self.0.load(Ordering::Relaxed) {
             std::thread::sleep((worked * REST).min(REST_MAX));
         }

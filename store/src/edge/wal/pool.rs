@@ -28,8 +28,8 @@ const WANTED_PART: u64 = 8;
 const HURRIED_PART: u64 = 2;
 /// Purged segments kept for reuse; purges come in bursts.
 const SPARES: usize = 2;
-/// While a segment is filled with zeros, the log's own syncs have the disk for so many times as long as each part
-/// took.
+/// While segments are filled with zeros or removed, the log's own syncs have the disk for so many times as long as each
+/// part took.
 const RESTS: u32 = 3;
 const REST_MAX: Duration = Duration::from_millis(50);
 /// Space is freed by others, without a word.
@@ -182,7 +182,11 @@ impl Pool {
     pub(crate) fn run(&self) {
         while let Some(job) = self.next_job() {
             match job {
-                Job::Retire(seq) => self.retired(seq, || self.retire_one(seq)),
+                Job::Retire(seq) => {
+                    let began = Instant::now();
+                    self.retired(seq, || self.retire_one(seq));
+                    self.rest(began);
+                }
                 Job::Make(seq) => self.made(seq, || self.make_one(seq)),
             }
         }
@@ -268,21 +272,28 @@ impl Pool {
         open_segment(&self.dir, seq)
     }
 
-    /// Leaves the disk to the log's own syncs for most of the time, while there is time.
     fn breathe(&self, file: &File) -> io::Result<()> {
-        let stock = self.lock();
-        let hurries = stock.awaited || stock.hurried && stock.ready.is_empty();
-        let closed = stock.closed;
-        drop(stock);
-        if closed {
+        if self.lock().closed {
             return Err(io::Error::other("the log is closed"));
         }
-        if !hurries {
+        if !self.hurries() {
             let began = Instant::now();
             file.sync_data()?;
-            std::thread::sleep((began.elapsed() * RESTS).min(REST_MAX));
+            self.rest(began);
         }
         Ok(())
+    }
+
+    /// Leaves the disk to the log's own syncs for most of the time, while there is time.
+    fn rest(&self, began: Instant) {
+        if !self.hurries() {
+            std::thread::sleep((began.elapsed() * RESTS).min(REST_MAX));
+        }
+    }
+
+    fn hurries(&self) -> bool {
+        let stock = self.lock();
+        stock.awaited || stock.hurried && stock.ready.is_empty()
     }
 
     fn spare(&self, seq: u64) -> PathBuf {
