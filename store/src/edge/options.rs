@@ -124,7 +124,7 @@ impl Default for Limits {
             checkpoint_bytes: 32 << 20,
             segment_bytes: 16 << 20,
             keep_entries: 2_000,
-            keep_bytes: 16 << 20,
+            keep_bytes: 64 << 20,
             reserve_bytes: 16 << 20,
             idle_poll: true,
         }
