@@ -143,7 +143,7 @@ pub async fn measure(
             figures.extend(objects::measure(&bench, options, progress).await?);
         }
         if options.has(Part::Fan) {
-            figures.extend(fan::measure(&bench, options, progress).await?);
+            fan::measure(&bench, options, &mut figures, progress).await?;
         }
         cluster.finish();
     }
@@ -170,8 +170,11 @@ pub async fn measure_kube(
     members: usize,
     progress: Progress<'_>,
 ) -> Outcome<Figures> {
+    if !options.has(Part::Objects) && !options.has(Part::Fan) {
+        return Ok(Figures::new());
+    }
     machine::open_many_files();
-    let (kube, admin) = Kube::start(programs, members, &options.root).await?;
+    let (mut kube, admin) = Kube::start(programs, members, &options.root).await?;
     let bench = Bench {
         dialer: admin.clone(),
         admin,
@@ -184,10 +187,11 @@ pub async fn measure_kube(
         figures.extend(objects::measure(&bench, options, progress).await?);
     }
     if options.has(Part::Fan) {
-        match fan::measure(&bench, options, progress).await {
-            Ok(fanned) => figures.extend(fanned),
+        let fanned = fan::measure(&bench, options, &mut figures, progress).await;
+        kube.ensure_alive()?;
+        if let Err(fault) = fanned {
             // It cuts watchers that are slow, as this machine can be with both at work.
-            Err(fault) => progress(&format!("  no fan-out of kube-apiserver: {fault}")),
+            progress(&format!("  no further fan-out of kube-apiserver: {fault}"));
         }
     }
     kube.stop().await?;

@@ -1,6 +1,6 @@
 //! `stoa-e2e bench-api`: the public API, one replica and three, beside kube-apiserver.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::bench::api::{self, Doors, Figures, Options, Part, Programs, Row, SIZES};
@@ -65,11 +65,23 @@ impl Args {
         }
     }
 
-    fn programs(&self) -> Option<Programs> {
-        let apiserver = self.kube_apiserver.clone()?;
-        let etcd = self.etcd.clone();
-        Some(Programs { apiserver, etcd })
+    fn programs(&self) -> Outcome<Option<Programs>> {
+        let Some(apiserver) = &self.kube_apiserver else {
+            return Ok(None);
+        };
+        Ok(Some(Programs {
+            apiserver: located(apiserver)?,
+            etcd: located(&self.etcd)?,
+        }))
     }
+}
+
+/// A name without a folder is looked for in PATH; any other path holds wherever a program is started.
+fn located(program: &Path) -> Outcome<PathBuf> {
+    if program.components().count() > 1 {
+        return Ok(std::path::absolute(program)?);
+    }
+    Ok(program.to_owned())
 }
 
 /// Measures, and prints the table.
@@ -102,7 +114,7 @@ pub fn run(args: &Args) -> Outcome<ExitCode> {
 
 async fn measure(args: &Args) -> Outcome<Vec<Row>> {
     let options = args.options();
-    let programs = args.programs();
+    let programs = args.programs()?;
     introduce(args, programs.as_ref()).await?;
     let mut ours: [Vec<Figures>; 2] = Default::default();
     let mut beside: [Vec<Figures>; 2] = Default::default();
@@ -147,6 +159,10 @@ async fn introduce(args: &Args, programs: Option<&Programs>) -> Outcome<()> {
         )),
         None => print(&"kube-apiserver is not measured in this run: --kube-apiserver names it"),
     }
+    print(
+        &"memory: of stoa the largest replica, which is all there is of it; of kube-apiserver the sum of it \
+            and its members of etcd",
+    );
     Ok(())
 }
 

@@ -111,6 +111,7 @@ fn set(limits: &mut Limits, key: &str, value: &str) -> Outcome<()> {
         "checkpoint-bytes" => limits.checkpoint_bytes = parse(value)?,
         "keep-entries" => limits.keep_entries = parse(value)?,
         "keep-bytes" => limits.keep_bytes = parse(value)?,
+        "hold-bytes" => limits.hold_bytes = parse(value)?,
         other => return Err(Fault::new(format!("no limit is called `{other}`"))),
     }
     Ok(())

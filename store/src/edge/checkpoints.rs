@@ -78,8 +78,11 @@ fn spare(core: &Core, at: u64) -> Option<u64> {
     let many = at.checked_sub(core.limits.keep_entries);
     let large = core.log.behind(at, core.limits.keep_bytes);
     let spare = many.max(large).filter(|upto| *upto > 0)?;
-    let free = core.holds.free(Instant::now());
-    Some(free.map_or(spare, |free| spare.min(free)))
+    let Some(free) = core.holds.free(Instant::now()) else {
+        return Some(spare);
+    };
+    let held_too_long = core.log.behind(at, core.limits.hold_bytes);
+    Some(spare.min(free).max(held_too_long.unwrap_or(0)))
 }
 
 /// Keeps space back while there is some.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// From the end of a snapshot to the first entries behind it. From then on consensus keeps what it is sending.
+/// From the end of a snapshot to the first entries behind it. From then on consensus keeps what it is sending, until
+/// the stream breaks.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What of the log is held. Clones share it.
@@ -24,7 +25,7 @@ struct Table {
 struct Hold {
     /// The last entry that is in the snapshot.
     upto: u64,
-    /// Known once the snapshot has arrived, or will not.
+    /// Known once the snapshot has arrived.
     ends: Option<Instant>,
 }
 
@@ -36,7 +37,7 @@ pub(crate) struct Held {
 }
 
 impl Holds {
-    /// Holds the entries after this one until a moment after the result is dropped.
+    /// Holds the entries after this one until the result is dropped, or a moment after the snapshot has arrived.
     pub(crate) fn hold(&self, upto: u64) -> Held {
         let mut table = self.table();
         let number = table.next;
@@ -60,10 +61,23 @@ impl Holds {
     }
 }
 
+impl Held {
+    /// The follower has the snapshot, and is sent what comes behind it next.
+    pub(crate) fn arrived(self, now: Instant) {
+        if let Some(hold) = self.holds.table().held.get_mut(&self.number) {
+            hold.ends = Some(now + GRACE);
+        }
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(hold) = self.holds.table().held.get_mut(&self.number) {
-            hold.ends = Some(Instant::now() + GRACE);
+        let held = &mut self.holds.table().held;
+        if held
+            .get(&self.number)
+            .is_some_and(|hold| hold.ends.is_none())
+        {
+            held.remove(&self.number);
         }
     }
 }
@@ -80,14 +94,10 @@ mod tests {
         let late = holds.hold(20);
         let early = holds.hold(10);
         assert_eq!(holds.free(now), Some(10));
-        drop(early);
-        assert_eq!(
-            holds.free(Instant::now()),
-            Some(10),
-            "it is only just there"
-        );
-        assert_eq!(holds.free(Instant::now() + GRACE), Some(20));
+        early.arrived(now);
+        assert_eq!(holds.free(now), Some(10), "it is only just there");
+        assert_eq!(holds.free(now + GRACE), Some(20));
         drop(late);
-        assert_eq!(holds.free(Instant::now() + GRACE), None);
+        assert_eq!(holds.free(now), None, "its successor has a newer one");
     }
 }

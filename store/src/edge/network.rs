@@ -111,11 +111,14 @@ impl Client {
         image: &Arc<Image>,
     ) -> Result<SnapshotResponse<Types>, String> {
         let (peer, index) = (self.target, image.applied_index());
-        let _held = self.holds.hold(index.unwrap_or(0));
+        let held = self.holds.hold(index.unwrap_or(0));
         let span = tracing::info_span!("send snapshot", peer, index);
         let pushed = transfer::push(&self.link, vote, image, self.cluster_id, &self.faults);
         let pushed = pushed.instrument(span).await;
         self.metrics.snapshot_sent(pushed.is_ok());
+        if pushed.is_ok() {
+            held.arrived(Instant::now());
+        }
         pushed
     }
 }

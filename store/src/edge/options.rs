@@ -101,9 +101,12 @@ pub struct Limits {
     pub keep_entries: u64,
     /// Bytes of the log kept behind a checkpoint at most.
     pub keep_bytes: u64,
+    /// Bytes of the log kept behind a checkpoint at most while a follower is sent a snapshot. One that takes longer
+    /// than to write so much is sent another.
+    pub hold_bytes: u64,
     /// Disk space kept back, so that a full disk does not prevent the checkpoint that makes room. Files
-    /// in the data directory otherwise take about three times the state, the log that up to three checkpoints write
-    /// down and what is kept of it behind them, and three segments.
+    /// in the data directory otherwise take about three times the state, the log that is not yet in both checkpoints,
+    /// what is kept or held of it behind them, and five segments.
     pub reserve_bytes: u64,
     /// Whether threads of the idle class keep the processors from halting while lone writes or reads follow one another
     /// within 2 ms, on up to 4 processors and without a quota.
@@ -125,6 +128,7 @@ impl Default for Limits {
             segment_bytes: 16 << 20,
             keep_entries: 2_000,
             keep_bytes: 64 << 20,
+            hold_bytes: 1 << 30,
             reserve_bytes: 16 << 20,
             idle_poll: true,
         }

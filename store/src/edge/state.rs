@@ -110,7 +110,13 @@ impl StateDir {
             Ok(manifest)
         });
         match written {
-            Ok(manifest) => self.remove_unlisted(&manifest),
+            Ok(manifest) => {
+                // What was written is durable, whatever becomes of what it replaces.
+                if let Err(error) = self.remove_unlisted(&manifest) {
+                    tracing::warn!(%error, dir = %self.dir.display(), "files of an old checkpoint stay until the next");
+                }
+                Ok(())
+            }
             Err(error) => {
                 self.remove_failed(&path);
                 Err(error)

@@ -22,12 +22,13 @@ const CREATORS: usize = 64;
 /// Longest until the last watcher has everything.
 const DELIVERED_MAX: Duration = Duration::from_secs(300);
 
+/// Puts down what it has when one of the fan-outs fails, too.
 pub(super) async fn measure(
     bench: &Bench,
     options: &Options,
+    figures: &mut Figures,
     progress: Progress<'_>,
-) -> Outcome<Figures> {
-    let mut figures = Figures::new();
+) -> Outcome<()> {
     let names = [line::FAN_FEW, line::FAN_MANY];
     for (turn, ((watchers, events), name)) in options.fans.into_iter().zip(names).enumerate() {
         let namespace = format!("fan-{turn}");
@@ -41,7 +42,7 @@ pub(super) async fn measure(
         figures.insert(name, rate);
     }
     figures.insert(line::FANNED, bench.resident_mb()?);
-    Ok(figures)
+    Ok(())
 }
 
 /// Deliveries a second, from the first create to the last watcher having everything.

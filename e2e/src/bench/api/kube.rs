@@ -102,6 +102,11 @@ impl Kube {
         pids
     }
 
+    /// An error when it has ended by itself.
+    pub(super) fn ensure_alive(&mut self) -> Outcome<()> {
+        self.server.ensure_alive()
+    }
+
     pub(super) async fn stop(mut self) -> Outcome<()> {
         // It waits a minute for watches to end, and there is nothing to keep.
         self.server.kill().await?;

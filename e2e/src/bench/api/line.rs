@@ -193,8 +193,8 @@ impl Row {
     }
 
     fn ratio_to(&self, peer: &[Option<f64>; 2]) -> Option<f64> {
-        let of = |size: usize| Some(self.ours[size]? / peer[size]?);
-        of(1).or_else(|| of(0))
+        let size = usize::from(self.ours[1].is_some());
+        Some(self.ours[size]? / peer[size]?)
     }
 
     /// True when the bar is reached, or there is none for what was measured.
@@ -308,6 +308,8 @@ mod tests {
         assert!(row.to_string().ends_with("300    4.00 met"), "{row}");
         let row = one(CREATE_1.rate, [None, Some(1_200.0)], [None, Some(301.0)]);
         assert!(row.to_string().ends_with("MISSED"), "{row}");
+        let row = one(CREATE_1.rate, [Some(9.0), Some(1_200.0)], [Some(3.0), None]);
+        assert_eq!(row.ratio_beside(), None, "of different sizes");
     }
 
     #[test]

@@ -293,7 +293,7 @@ impl Pool {
 
     fn hurries(&self) -> bool {
         let stock = self.lock();
-        stock.awaited || stock.hurried && stock.ready.is_empty()
+        stock.awaited || stock.failed.is_some() || stock.hurried && stock.ready.is_empty()
     }
 
     fn spare(&self, seq: u64) -> PathBuf {
