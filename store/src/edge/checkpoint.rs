@@ -196,10 +196,7 @@ impl Checkpointer {
 
     /// Makes this image, which did not come from the log, the state. Durable on return.
     pub(crate) async fn replace(&self, image: Image) -> io::Result<()> {
-        // What is written or removed meanwhile is of no use any more.
-        self.pace.hurry(true);
         let writing = Arc::clone(&self.writing).lock_owned().await;
-        self.pace.hurry(false);
         let batch = {
             let mut tracked = self.tracked();
             let target = tracked.older();

@@ -78,11 +78,13 @@ fn spare(core: &Core, at: u64) -> Option<u64> {
     let many = at.checked_sub(core.limits.keep_entries);
     let large = core.log.behind(at, core.limits.keep_bytes);
     let spare = many.max(large).filter(|upto| *upto > 0)?;
-    let Some(free) = core.holds.free(Instant::now()) else {
-        return Some(spare);
-    };
-    let held_too_long = core.log.behind(at, core.limits.hold_bytes);
-    Some(spare.min(free).max(held_too_long.unwrap_or(0)))
+    let too_far = core.log.behind(at, core.limits.hold_bytes);
+    Some(unheld(spare, core.holds.free(Instant::now()), too_far))
+}
+
+/// The last entry to go of those up to `spare`, where those after `free` are held, but none up to `too_far`.
+fn unheld(spare: u64, free: Option<u64>, too_far: Option<u64>) -> u64 {
+    free.map_or(spare, |free| spare.min(free.max(too_far.unwrap_or(0))))
 }
 
 /// Keeps space back while there is some.
@@ -104,4 +106,30 @@ async fn give_reserve(core: &Core, error: &io::Error) -> bool {
     let dir = core.data_dir.clone();
     let given = tokio::task::spawn_blocking(move || reserve::release(&dir)).await;
     matches!(given, Ok(Ok(true)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_stays_unless_it_is_too_much() {
+        let table = [
+            (50, None, None, 50),
+            (50, None, Some(20), 50),
+            (50, Some(30), None, 30),
+            (50, Some(30), Some(20), 30),
+            (50, Some(30), Some(40), 40),
+            (50, Some(70), Some(20), 50),
+            // More is kept for others than may be held.
+            (50, Some(30), Some(60), 50),
+        ];
+        for (spare, free, too_far, expected) in table {
+            assert_eq!(
+                unheld(spare, free, too_far),
+                expected,
+                "{spare} {free:?} {too_far:?}"
+            );
+        }
+    }
 }
