@@ -43,9 +43,9 @@ pub enum TxnError {
     /// A membership change was refused.
     #[error("the membership change was refused: {0}")]
     Membership(String),
-    /// The leader's disk is almost full. Nothing was written.
+    /// The disk of the leader is almost full, or of the replica that was asked. Nothing was written.
     #[error(
-        "the leader's disk is full: what needs room is refused until there is some, deleting still works; free space, then \
+        "the disk of a replica is full, of the leader or of the one asked: what needs room is refused until there is some, deleting still works; free space, then \
          writes go on by themselves"
     )]
     LowSpace,

@@ -38,6 +38,14 @@ impl Image {
         }
     }
 
+    /// About what a file with all of it takes. Looks at each item.
+    pub(crate) fn bytes(&self) -> u64 {
+        /// Of an item beside its key and value, or of a request.
+        const OVERHEAD_BYTES: u64 = 48;
+        let (view, requests) = (self.state.view(), self.state.dedupe().len());
+        view.bytes() + (view.len() + requests) as u64 * OVERHEAD_BYTES
+    }
+
     pub(crate) fn applied_index(&self) -> Option<u64> {
         self.applied.map(|id| id.index)
     }

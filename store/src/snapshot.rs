@@ -29,6 +29,11 @@ impl View {
         self.slots.get(key).map(|slot| slot.as_ref().len())
     }
 
+    /// Bytes of all keys and values. Looks at each.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.slots.iter().map(|slot| slot.as_ref().len() as u64).sum()
+    }
+
     /// Items between the bounds, in key order.
     pub fn range(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> impl Iterator<Item = Item> {
         let bounds = if is_empty(start, end) {

@@ -159,6 +159,10 @@ impl Ordeal {
                 Err(CallError::Told(TxnError::LowSpace)) => Ok(()),
                 Ok(_) => {
                     number += 1;
+                    // What is purged from a log makes room.
+                    for name in self.stores.names() {
+                        self.disks.of(&name)?.fill()?;
+                    }
                     Err(Fault::new("there is room still"))
                 }
                 Err(other) => Err(other.into()),

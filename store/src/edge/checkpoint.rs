@@ -4,20 +4,25 @@
 //! older of the two. So a crash, a torn write or rot in one of them costs a longer replay, never
 //! state.
 
+mod room;
+
 use std::collections::{BTreeSet, HashSet};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
+use crate::edge::files;
+use crate::edge::reserve::Reserve;
 use crate::edge::state::{Doubt, Materialised, Pace, StateDir};
 use crate::faults::Faults;
 use crate::history::Step;
 use crate::image::Image;
 use crate::raft::LogId;
+
+use room::Written;
 
 /// The directories of the generations, in the data directory.
 pub(crate) const GENERATIONS: [&str; 2] = ["state-a", "state-b"];
@@ -28,6 +33,7 @@ const HURRY_BYTES: u64 = 64 << 20;
 
 /// Writes checkpoints and knows the latest durable one.
 pub(crate) struct Checkpointer {
+    dir: PathBuf,
     generations: [Arc<dyn Materialised>; 2],
     pace: Pace,
     /// Held while a generation is written, by the writing thread itself: it cannot be cancelled.
@@ -35,6 +41,7 @@ pub(crate) struct Checkpointer {
     tracked: Arc<Mutex<Tracked>>,
     /// Only touched by who holds `writing`, and when nothing is written yet.
     owed: Arc<Mutex<Owed>>,
+    reserve: Option<Arc<Reserve>>,
 }
 
 /// Per generation: the keys it lacks besides the recent ones, or none when it must be written in full.
@@ -64,6 +71,8 @@ struct Batch {
     recent: HashSet<Bytes>,
     entries: u64,
     bytes: u64,
+    /// The other generation can be relied on.
+    expendable: bool,
 }
 
 impl std::fmt::Debug for Checkpointer {
@@ -82,12 +91,34 @@ impl Checkpointer {
         };
         let generations = GENERATIONS.map(place);
         Self {
+            dir: dir.to_owned(),
             generations,
             pace,
             writing: Arc::default(),
             tracked: Arc::default(),
             owed: Arc::default(),
+            reserve: None,
         }
+    }
+
+    /// May use this space when there is no other.
+    pub(crate) fn with_reserve(self, reserve: Reserve) -> Self {
+        Self {
+            reserve: Some(Arc::new(reserve)),
+            ..self
+        }
+    }
+
+    /// Keeps space back, if there is some and it is not kept yet. Blocks.
+    pub(crate) fn take_reserve(&self) {
+        if let Some(reserve) = &self.reserve {
+            reserve.take();
+        }
+    }
+
+    /// Whether there was no space to keep back.
+    pub(crate) fn wants_reserve(&self) -> bool {
+        self.reserve.as_ref().is_some_and(|it| it.is_wanting())
     }
 
     /// The newest image that can be verified and reaches the log, i.e. has everything up to
@@ -199,14 +230,22 @@ impl Checkpointer {
         let writing = Arc::clone(&self.writing).lock_owned().await;
         let batch = {
             let mut tracked = self.tracked();
-            let target = tracked.older();
+            let batch = tracked.begin();
             tracked.latest = Some(image.clone());
-            tracked.recent = HashSet::new();
             tracked.holds = [None, None];
-            tracked.begin_at(target)
+            batch
         };
         *lock(&self.owed) = Owed::default();
         self.write(writing, image, batch).await.map(drop)
+    }
+
+    /// Fails when the disk has no room for this image, whatever is given up for it. Blocks.
+    pub(crate) fn require_room(&self, image: &Image) -> io::Result<()> {
+        let needed = image.bytes();
+        let target = self.tracked().older();
+        let given_up = self.generations[target].bytes();
+        let reserved = self.reserve.as_ref().map_or(0, |reserve| reserve.bytes());
+        files::require(&self.dir, needed.saturating_sub(given_up + reserved))
     }
 
     async fn write(
@@ -219,21 +258,26 @@ impl Checkpointer {
         let generation = Arc::clone(&self.generations[batch.target]);
         let tracked = Arc::clone(&self.tracked);
         let owed = Arc::clone(&self.owed);
+        let reserve = self.reserve.clone();
         let written = tokio::task::spawn_blocking(move || {
-            let changed = lock(&owed).take(batch.target, batch.recent);
-            let write = || generation.write(&image, changed.as_ref());
-            let result = catch_unwind(AssertUnwindSafe(write))
-                .unwrap_or_else(|_| Err(io::Error::other("the writer of checkpoints panicked")));
+            let changed = lock(&owed).take(batch.target, &batch.recent);
+            let Written { result, cleared } = room::write(
+                &*generation,
+                &image,
+                changed.as_ref(),
+                reserve.as_deref(),
+                batch.expendable,
+            );
             // Recorded before the next write may begin, and also when nobody waits any more.
             match &result {
                 Ok(()) => lock(&tracked).written(batch.target, &image),
-                Err(_) => lock(&tracked).failed(batch.entries, batch.bytes),
+                Err(_) => lock(&tracked).failed(&batch, cleared),
             }
-            // A generation that could not be written still holds what it held.
+            // A generation that could not be written still holds what it held, unless that gave way.
             let held = if result.is_ok() {
                 Some(BTreeSet::new())
             } else {
-                changed
+                changed.filter(|_| !cleared)
             };
             lock(&owed).0[batch.target] = held;
             drop(writing);
@@ -266,13 +310,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Owed {
     /// All that this generation lacks; the other one is owed the recent keys too.
-    fn take(&mut self, target: usize, recent: HashSet<Bytes>) -> Option<BTreeSet<Bytes>> {
+    fn take(&mut self, target: usize, recent: &HashSet<Bytes>) -> Option<BTreeSet<Bytes>> {
         if let Some(other) = &mut self.0[1 - target] {
             other.extend(recent.iter().cloned());
         }
         let mut changed = self.0[target].take();
         if let Some(changed) = &mut changed {
-            changed.extend(recent);
+            changed.extend(recent.iter().cloned());
         }
         changed
     }
@@ -282,15 +326,12 @@ impl Tracked {
     /// Takes what the next write must bring to the generation that is due.
     fn begin(&mut self) -> Batch {
         let target = self.older();
-        self.begin_at(target)
-    }
-
-    fn begin_at(&mut self, target: usize) -> Batch {
         Batch {
             target,
             recent: std::mem::take(&mut self.recent),
             entries: std::mem::take(&mut self.entries),
             bytes: std::mem::take(&mut self.bytes),
+            expendable: self.holds[1 - target].is_some(),
         }
     }
 
@@ -299,9 +340,12 @@ impl Tracked {
         self.durable = image.applied;
     }
 
-    fn failed(&mut self, entries: u64, bytes: u64) {
-        self.entries += entries;
-        self.bytes += bytes;
+    fn failed(&mut self, batch: &Batch, cleared: bool) {
+        self.entries += batch.entries;
+        self.bytes += batch.bytes;
+        if cleared {
+            self.holds[batch.target] = None;
+        }
     }
 
     /// The generation to write next: never the one the current checkpoint is in.

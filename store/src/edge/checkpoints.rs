@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::edge::core::Core;
-use crate::edge::reserve;
 use crate::edge::wal::pool::Space;
 
 /// After a checkpoint failed, e.g. for lack of space.
@@ -16,30 +15,47 @@ const RETRY: Duration = Duration::from_secs(10);
 /// How often is looked whether a checkpoint is due. Not at every batch: that would wake a task as often as
 /// the state machine.
 const LOOK: Duration = Duration::from_millis(100);
+/// Between two checkpoints while the log is almost out of space.
+const LOW_PAUSE: Duration = Duration::from_secs(1);
 
 /// Writes checkpoints by entries and bytes, and whenever the log is short of space.
 pub(crate) async fn run(core: Arc<Core>) {
     take_reserve(&core).await;
+    let mut last = None;
     loop {
-        while !is_due(&core) {
+        while !is_due(&core, last) {
             tokio::time::sleep(LOOK).await;
+            take_wanted(&core).await;
         }
+        last = Some(Instant::now());
         match measured(&core).await {
             Ok(()) => take_reserve(&core).await,
-            Err(error) if give_reserve(&core, &error).await => {
-                tracing::warn!(%error, "the disk is full: the reserve is used for a checkpoint");
-            }
             Err(error) => {
                 tracing::error!(%error, "no checkpoint; the log keeps growing until one succeeds");
-                tokio::time::sleep(RETRY).await;
+                retreat(&core).await;
             }
         }
     }
 }
 
-fn is_due(core: &Core) -> bool {
+/// Until it is worth another attempt: after a while, or when there is space again.
+async fn retreat(core: &Core) {
+    let wanting = core.checkpointer.wants_reserve();
+    let until = Instant::now() + RETRY;
+    while Instant::now() < until && core.checkpointer.wants_reserve() == wanting {
+        tokio::time::sleep(LOOK).await;
+        take_wanted(core).await;
+    }
+}
+
+fn is_due(core: &Core, last: Option<Instant>) -> bool {
     let (entries, bytes) = core.checkpointer.pending();
-    let short = *core.space.borrow() != Space::Ample;
+    let short = match *core.space.borrow() {
+        Space::Ample | Space::Tight => false,
+        // A little at a time would soon be more than the disk has.
+        Space::Low => last.is_none_or(|last| last.elapsed() >= LOW_PAUSE),
+        Space::Exhausted => true,
+    };
     entries >= core.limits.checkpoint_entries
         || bytes >= core.limits.checkpoint_bytes
         || short && entries > 0
@@ -89,23 +105,16 @@ fn unheld(spare: u64, free: Option<u64>, too_far: Option<u64>) -> u64 {
 
 /// Keeps space back while there is some.
 async fn take_reserve(core: &Core) {
-    if *core.space.borrow() != Space::Ample {
-        return;
-    }
-    let (dir, bytes) = (core.data_dir.clone(), core.limits.reserve_bytes);
-    let taken = tokio::task::spawn_blocking(move || reserve::ensure(&dir, bytes)).await;
-    if let Ok(Err(error)) = taken {
+    let checkpointer = Arc::clone(&core.checkpointer);
+    if let Err(error) = tokio::task::spawn_blocking(move || checkpointer.take_reserve()).await {
         tracing::warn!(%error, "no disk space can be kept in reserve");
     }
 }
 
-/// True when space was given back, so that it is worth another attempt.
-async fn give_reserve(core: &Core, error: &io::Error) -> bool {
-    // The state's files wrap what the disk said.
-    tracing::debug!(%error, "a checkpoint failed");
-    let dir = core.data_dir.clone();
-    let given = tokio::task::spawn_blocking(move || reserve::release(&dir)).await;
-    matches!(given, Ok(Ok(true)))
+async fn take_wanted(core: &Core) {
+    if core.checkpointer.wants_reserve() {
+        take_reserve(core).await;
+    }
 }
 
 #[cfg(test)]

@@ -69,6 +69,14 @@ pub(crate) fn ensure_dir(dir: &Path) -> io::Result<()> {
     sync_dir(parent(dir))
 }
 
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// Removes a file from its end, a part at a time, and rests after each, told how long it took. A gigabyte that goes at
 /// once holds up the file system's journal, and with it everybody's syncs, for 50 ms and more.
 pub(crate) fn remove_gently(path: &Path, rest: impl Fn(Duration)) -> io::Result<()> {
@@ -108,6 +116,30 @@ pub(crate) fn set_aside(dir: &Path) -> io::Result<()> {
 
 fn aside(dir: &Path, n: u32) -> PathBuf {
     dir.with_extension(format!("bad-{n}"))
+}
+
+/// Whether it failed for want of space.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// Fails, as writing them would, when the directory's file system has no room for so many bytes.
+pub(crate) fn require(dir: &Path, bytes: u64) -> io::Result<()> {
+    let room = available(dir)?;
+    if room < bytes {
+        let told = format!("{bytes} bytes are needed and {room} are available");
+        return Err(io::Error::new(io::ErrorKind::StorageFull, told));
+    }
+    Ok(())
+}
+
+/// Bytes that may still be written to the directory's file system.
+pub(crate) fn available(dir: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(dir)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// Makes the directory's entries durable.

@@ -19,6 +19,7 @@ use crate::edge::metrics;
 use crate::edge::options::Options;
 use crate::edge::reads::final_error;
 use crate::edge::start::start;
+use crate::edge::wal::pool::Space;
 use crate::error::{StartError, TooNew, TxnError};
 use crate::health::Health;
 use crate::history::Compacted;
@@ -145,7 +146,7 @@ impl Store {
 
     /// Whether the log has room to go on.
     #[cfg(test)]
-    pub(crate) fn space(&self) -> watch::Receiver<crate::edge::wal::pool::Space> {
+    pub(crate) fn space(&self) -> watch::Receiver<Space> {
         self.core.log.space()
     }
 
@@ -267,6 +268,10 @@ impl Core {
             }
             let limit = deadline.min(Instant::now() + ATTEMPT_MAX);
             let refusal = match self.leader_by(limit).await {
+                // Who leads cannot be recorded, so it is not known.
+                None if *self.space.borrow() == Space::Exhausted => {
+                    Refusal::Error(TxnError::LowSpace)
+                }
                 None => Refusal::NotLeader,
                 Some(leader) => match tokio::time::timeout_at(limit, attempt(leader)).await {
                     Ok(Ok(answer)) => return Ok(answer),

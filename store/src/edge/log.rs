@@ -100,6 +100,11 @@ impl LogStore {
         self.group.space()
     }
 
+    /// Whether no new segments are to be made, because others need the space.
+    pub(crate) fn withhold(&self, withheld: bool) {
+        self.group.withhold(withheld);
+    }
+
     /// Makes the log fit a state that came from a peer: entries it contradicts or covers go.
     pub(crate) async fn align(&self, applied: Option<LogId>) -> io::Result<()> {
         let Some(applied) = applied.map(position) else {

@@ -104,7 +104,7 @@ pub struct Limits {
     /// Bytes of the log kept behind a checkpoint at most while a follower is sent a snapshot. One that takes longer
     /// than to write so much is sent another.
     pub hold_bytes: u64,
-    /// Disk space kept back, so that a full disk does not prevent the checkpoint that makes room. Files
+    /// Disk space kept back, so that a full disk does not prevent the checkpoint that makes room: what two may bring. Files
     /// in the data directory otherwise take about three times the state, the log that is not yet in both checkpoints,
     /// what is kept or held of it behind them, and five segments.
     pub reserve_bytes: u64,
@@ -129,7 +129,7 @@ impl Default for Limits {
             keep_entries: 2_000,
             keep_bytes: 64 << 20,
             hold_bytes: 1 << 30,
-            reserve_bytes: 16 << 20,
+            reserve_bytes: 64 << 20,
             idle_poll: true,
         }
     }

@@ -40,8 +40,9 @@ pub(crate) async fn run(core: Arc<Core>) {
 fn say(space: Space) {
     match space {
         Space::Ample => tracing::info!("the log has room again"),
-        Space::Low => {
+        Space::Tight | Space::Low => {
             tracing::warn!(
+                ?space,
                 "the disk is full: only what needs no room is written until there is space"
             );
         }

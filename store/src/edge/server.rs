@@ -23,7 +23,7 @@ use crate::edge::propose::Asker;
 use crate::edge::transfer::{Assembly, Cutter};
 use crate::edge::{frame, link};
 use crate::faults::{Faults, Point};
-use crate::image::Header;
+use crate::image::{Header, Image};
 use crate::item::NodeId;
 use crate::raft::{SnapshotMeta, Vote};
 use crate::wire::{Answer, Ask, Hello, PROTOCOL, Piece, Refusal, SnapshotAsk};
@@ -286,9 +286,11 @@ impl Conversation {
         };
         let told = core.faults.meet(Point::SnapshotInstall).await;
         told.map_err(|error| error.to_string())?;
+        let image = Arc::new(image);
+        require_room(core, &image).await?;
         let snapshot = Snapshot {
             meta,
-            snapshot: Arc::new(image),
+            snapshot: image,
         };
         let installed = core.raft.install_full_snapshot(vote, snapshot).await;
         installed
@@ -305,6 +307,14 @@ impl Conversation {
         self.cutter = Some(Cutter::new(Arc::new(image)));
         Ok(Answer::Header(header))
     }
+}
+
+/// Consensus takes a snapshot that cannot be written for a broken disk, and stops. A full one is waited for.
+async fn require_room(core: &Core, image: &Arc<Image>) -> Result<(), String> {
+    let (checkpointer, image) = (Arc::clone(&core.checkpointer), Arc::clone(image));
+    let found = tokio::task::spawn_blocking(move || checkpointer.require_room(&image)).await;
+    let found = found.map_err(io::Error::other).flatten();
+    found.map_err(|error| format!("the snapshot cannot be taken: {error}"))
 }
 
 async fn answer(core: Arc<Core>, ask: Ask) -> Answer {

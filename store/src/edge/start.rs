@@ -30,6 +30,7 @@ use crate::edge::network::Network;
 use crate::edge::options::{Bootstrap, Limits, Options, PeerTls};
 use crate::edge::peers::Peers;
 use crate::edge::published::Published;
+use crate::edge::reserve::Reserve;
 use crate::edge::server::{Desk, serve};
 use crate::edge::service::{Running, Service, Tasks};
 use crate::edge::{propose, reads, transfer, wal};
@@ -292,8 +293,9 @@ impl Opened {
         stop: CancellationToken,
     ) -> Result<(Arc<Core>, Tasks), StartError> {
         let cluster_id = self.identity.cluster_id;
+        let reserve = Reserve::new(&self.dir, self.limits.reserve_bytes, log.clone());
         let checkpointer = Checkpointer::in_dir(&self.dir, cluster_id, &self.faults);
-        let checkpointer = Arc::new(checkpointer);
+        let checkpointer = Arc::new(checkpointer.with_reserve(reserve));
         let image = self.image(&checkpointer, &log).await?;
         let published = Published::new(self.limits.history_bytes, self.limits.history_age_ms)
             .counted(self.metrics.clone());

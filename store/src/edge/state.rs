@@ -42,6 +42,12 @@ pub(crate) trait Materialised: Send + Sync {
     /// Makes this the image held, durably. `changed` names every key that may differ from the image
     /// held now; without it everything is written anew. When it fails, the image held before still is.
     fn write(&self, image: &Image, changed: Option<&BTreeSet<Bytes>>) -> io::Result<()>;
+    /// What the image held takes on the disk.
+    fn bytes(&self) -> u64;
+    /// Fails when there would be no room for this image even without the one held.
+    fn require_room(&self, image: &Image) -> io::Result<()>;
+    /// Gives up the image held.
+    fn clear(&self) -> io::Result<()>;
     /// Moves what is there out of the way.
     fn set_aside(&self) -> Result<(), Doubt>;
 }
@@ -170,6 +176,25 @@ impl Materialised for StateDir {
         files::ensure_dir(&self.dir)?;
         let changed = changed.filter(|_| held.as_ref().is_some_and(Manifest::takes_deltas));
         self.add(held.as_ref(), image, changed)
+    }
+
+    fn bytes(&self) -> u64 {
+        match Manifest::read(&self.dir, self.cluster_id) {
+            Ok(Some(manifest)) => manifest.bytes(),
+            // What nobody can read is set aside, not removed.
+            Ok(None) | Err(_) => 0,
+        }
+    }
+
+    fn require_room(&self, image: &Image) -> io::Result<()> {
+        files::require(&self.dir, image.bytes().saturating_sub(self.bytes()))
+    }
+
+    fn clear(&self) -> io::Result<()> {
+        // The manifest first: it must not name what is gone.
+        files::remove(&self.dir.join(manifest::FILE))?;
+        files::sync_dir(&self.dir)?;
+        fs::remove_dir_all(&self.dir)
     }
 
     fn set_aside(&self) -> Result<(), Doubt> {

@@ -5,6 +5,7 @@ mod log;
 #[path = "../../tests/cluster/support.rs"]
 mod support;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use openraft::StorageError;
@@ -36,13 +37,18 @@ impl Drop for Guard {
     }
 }
 
+/// A new log in a data directory.
+pub(crate) fn log_in(dir: &Path) -> LogStore {
+    let dir = dir.join("log");
+    wal::ensure(&dir, SEGMENT_BYTES, None).unwrap();
+    let opened = wal::open(&dir, &Faults::default()).unwrap();
+    LogStore::new(opened, Arc::new(|_| {}), Metrics::default()).unwrap()
+}
+
 impl StoreBuilder<Types, LogStore, Machine, Guard> for Builder {
     async fn build(&self) -> Result<(Guard, LogStore, Machine), StorageError<Types>> {
         let dir = TempDir::new().unwrap();
-        let log_dir = dir.path().join("log");
-        wal::ensure(&log_dir, SEGMENT_BYTES, None).unwrap();
-        let opened = wal::open(&log_dir, &Faults::default()).unwrap();
-        let log = LogStore::new(opened, Arc::new(|_| {}), Metrics::default()).unwrap();
+        let log = log_in(dir.path());
         let checkpointer = Arc::new(Checkpointer::in_dir(dir.path(), 1, &Faults::default()));
         let published = Arc::new(Published::new(1 << 20, 1 << 20));
         let machine = Machine::new(Image::default(), published, checkpointer);

@@ -3,6 +3,7 @@
 use tempfile::TempDir;
 
 use super::*;
+use crate::edge::tests::log_in;
 use crate::faults::{Action, Point};
 use crate::raft::log_id;
 use crate::txn::{Op, Txn};
@@ -27,7 +28,7 @@ fn put(checkpointer: &Checkpointer, image: &mut Image, key: &'static str) {
 
 #[tokio::test]
 async fn what_a_failed_checkpoint_owed_is_written_by_the_next() {
-    for action in [Action::Fail(io::ErrorKind::StorageFull), Action::Panic] {
+    for action in [Action::Fail(io::ErrorKind::Other), Action::Panic] {
         let dir = TempDir::new().unwrap();
         let faults = Faults::default();
         let checkpointer = Checkpointer::in_dir(dir.path(), 1, &faults);
@@ -51,5 +52,77 @@ async fn what_a_failed_checkpoint_owed_is_written_by_the_next() {
         assert_eq!(checkpointer.pending(), (0, 0));
         let held = Checkpointer::in_dir(dir.path(), 1, &faults).load(None);
         assert_eq!(held.unwrap().unwrap().header(1), image.header(1));
+    }
+}
+
+/// A checkpoint is tried, with the reserve if there is one, and in place of the older generation if the other one can
+/// be relied on; each attempt but the last fails here.
+#[tokio::test]
+async fn room_is_made_for_a_checkpoint() {
+    struct Case {
+        written_before: usize,
+        refusals: u64,
+        reserve: bool,
+        succeeds: bool,
+        /// What the log may forget then.
+        purgeable: Option<u64>,
+    }
+    let case = |written_before, refusals, reserve, succeeds, purgeable| Case {
+        written_before,
+        refusals,
+        reserve,
+        succeeds,
+        purgeable,
+    };
+    let table = [
+        case(0, 1, false, false, None),
+        case(0, 1, true, true, None),
+        // The first generation is written, the second not yet: there is nothing that could give way.
+        case(1, 1, false, false, None),
+        case(4, 1, false, true, Some(4)),
+        case(4, 1, true, true, Some(4)),
+        case(4, 2, false, false, None),
+        case(4, 2, true, true, Some(4)),
+        case(4, 3, true, false, None),
+    ];
+    for (n, case) in table.into_iter().enumerate() {
+        let dir = TempDir::new().unwrap();
+        let faults = Faults::default();
+        let log = log_in(dir.path());
+        let reserve = Reserve::new(dir.path(), u64::from(case.reserve) << 20, log.clone());
+        let checkpointer = Checkpointer::in_dir(dir.path(), 1, &faults).with_reserve(reserve);
+        checkpointer.take_reserve();
+        let mut image = Image::default();
+        for _ in 0..case.written_before {
+            put(&checkpointer, &mut image, "before");
+            checkpointer.checkpoint(image.clone()).await.unwrap();
+        }
+        let before = image.clone();
+        put(&checkpointer, &mut image, "after");
+        let full = Action::Fail(io::ErrorKind::StorageFull);
+        faults.arm(Point::CheckpointCommit, full, Some(case.refusals));
+        let written = checkpointer.checkpoint(image.clone()).await;
+        assert_eq!(written.is_ok(), case.succeeds, "{n}: {written:?}");
+        assert_eq!(checkpointer.purgeable(), case.purgeable, "{n}");
+        assert_eq!(checkpointer.wants_reserve(), case.reserve, "{n}");
+
+        // Whatever was tried, the disk holds the latest that was promised.
+        let promised = if case.succeeds { &image } else { &before };
+        let held = Checkpointer::in_dir(dir.path(), 1, &faults).load(None);
+        let header = held.unwrap().map(|held| held.header(1));
+        let expected = promised.applied.map(|_| promised.header(1));
+        assert_eq!(header, expected, "{n}");
+
+        faults.disarm(Point::CheckpointCommit);
+        for key in ["on", "and", "on"] {
+            put(&checkpointer, &mut image, key);
+            checkpointer.checkpoint(image.clone()).await.unwrap();
+        }
+        let held = Checkpointer::in_dir(dir.path(), 1, &faults).load(None);
+        assert_eq!(held.unwrap().unwrap().header(1), image.header(1), "{n}");
+        let last = image.applied_index();
+        assert_eq!(checkpointer.purgeable(), last.map(|last| last - 1), "{n}");
+        log.close();
+        log.closed().await;
     }
 }

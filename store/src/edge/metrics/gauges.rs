@@ -81,7 +81,7 @@ fn consensus(core: &Core, to: &mut Registry) {
     let of = "Room for the log: 0 ample, 1 low, 2 exhausted";
     let level = match *core.space.borrow() {
         Space::Ample => 0,
-        Space::Low => 1,
+        Space::Tight | Space::Low => 1,
         Space::Exhausted => 2,
     };
     gauge(to, "log_space_level", of, level);

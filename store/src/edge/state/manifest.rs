@@ -80,6 +80,10 @@ impl Manifest {
         self.list.iter().map(Listed::name)
     }
 
+    pub(super) fn bytes(&self) -> u64 {
+        self.list.iter().map(|file| file.bytes).sum()
+    }
+
     pub(super) fn last_number(&self) -> u64 {
         self.list.last().map_or(0, |file| file.number)
     }

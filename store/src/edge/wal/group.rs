@@ -142,6 +142,11 @@ impl Group {
         self.pool.space()
     }
 
+    /// Whether no new segments are to be made, because others need the space.
+    pub(crate) fn withhold(&self, withheld: bool) {
+        self.pool.withhold(withheld);
+    }
+
     pub(crate) fn faults(&self) -> &Faults {
         &self.faults
     }

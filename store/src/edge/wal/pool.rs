@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::edge::files::sync_dir;
+use crate::edge::files::{self, is_full, sync_dir};
 use crate::edge::wal::files::{named, open_segment};
 use crate::edge::wal::{FRESH, SPARE, write_zeros};
 use crate::faults::{Faults, Point};
@@ -39,6 +39,8 @@ const RETRY: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Space {
     Ample,
+    /// No new segments are made, but the log finds what it needs among those purged.
+    Tight,
     /// The next segments could not be made. What is there will do for a while.
     Low,
     /// Nothing can be written until there is space.
@@ -71,6 +73,8 @@ struct Stock {
     hurried: bool,
     /// The log waits for one.
     awaited: bool,
+    /// Others need the space: only purged segments are used again.
+    withheld: bool,
     /// Why the last attempt to make one failed.
     failed: Option<io::Error>,
     /// Failed attempts so far.
@@ -103,6 +107,7 @@ impl Pool {
             wanted: false,
             hurried: false,
             awaited: false,
+            withheld: false,
             failed: None,
             failures: 0,
             paused: false,
@@ -140,6 +145,14 @@ impl Pool {
         self.change(|stock| {
             stock.retired.extend(seqs);
             stock.paused = false;
+        });
+    }
+
+    /// Whether no new segments are to be made, because others need the space.
+    pub(crate) fn withhold(&self, withheld: bool) {
+        self.change(|stock| {
+            stock.paused &= withheld;
+            stock.withheld = withheld;
         });
     }
 
@@ -265,9 +278,13 @@ impl Pool {
                 fs::rename(self.spare(spare), self.dir.join(wal::name(seq)))?;
                 sync_dir(&self.dir)?;
             }
-            None => make(&self.dir, seq, self.segment_bytes, &[], |file| {
-                self.breathe(file)
-            })?,
+            None => {
+                self.not_withheld()?;
+                files::require(&self.dir, self.segment_bytes)?;
+                make(&self.dir, seq, self.segment_bytes, &[], |file| {
+                    self.breathe(file)
+                })?;
+            }
         }
         open_segment(&self.dir, seq)
     }
@@ -276,10 +293,19 @@ impl Pool {
         if self.lock().closed {
             return Err(io::Error::other("the log is closed"));
         }
+        self.not_withheld()?;
         if !self.hurries() {
             let began = Instant::now();
             file.sync_data()?;
             self.rest(began);
+        }
+        Ok(())
+    }
+
+    fn not_withheld(&self) -> io::Result<()> {
+        if self.lock().withheld {
+            let told = "the space that is left is kept for a checkpoint";
+            return Err(io::Error::new(io::ErrorKind::StorageFull, told));
         }
         Ok(())
     }
@@ -333,11 +359,12 @@ impl Stock {
     }
 
     fn space(&self) -> Space {
-        match (&self.failed, self.awaited) {
-            (None, _) => Space::Ample,
-            (Some(_), false) if self.ready.len() >= READY => Space::Ample,
-            (Some(_), false) => Space::Low,
-            (Some(_), true) => Space::Exhausted,
+        let fails = self.failed.is_some() && (self.awaited || self.ready.len() < READY);
+        match (fails, self.awaited) {
+            (true, true) => Space::Exhausted,
+            (true, false) => Space::Low,
+            (false, _) if self.withheld => Space::Tight,
+            (false, _) => Space::Ample,
         }
     }
 }
@@ -364,13 +391,6 @@ pub(crate) fn make(
     }
     fs::rename(&fresh, path)?;
     sync_dir(dir)
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }
 
 /// A panic is an error like any other to whoever waits for the result.

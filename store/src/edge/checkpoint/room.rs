@@ -1,0 +1,63 @@
+//! Room for a checkpoint on a full disk: first what is kept in reserve, then the generation that it replaces.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+
+use crate::edge::files::is_full;
+use crate::edge::reserve::Reserve;
+use crate::edge::state::Materialised;
+use crate::image::Image;
+
+/// What became of a write.
+pub(super) struct Written {
+    pub(super) result: io::Result<()>,
+    /// The image held before is gone.
+    pub(super) cleared: bool,
+}
+
+/// Writes the image, and has room made for it when there is none. The image held is only given up when it is
+/// `expendable`, and when that makes room enough. Blocks.
+pub(super) fn write(
+    target: &dyn Materialised,
+    image: &Image,
+    changed: Option<&BTreeSet<Bytes>>,
+    reserve: Option<&Reserve>,
+    expendable: bool,
+) -> Written {
+    let mut result = attempt(target, image, changed);
+    let lacks_room = |result: &io::Result<()>| result.as_ref().is_err_and(is_full);
+    if lacks_room(&result) && reserve.is_some_and(Reserve::give) {
+        tracing::warn!("the disk is full: the reserve is used for a checkpoint");
+        result = attempt(target, image, changed);
+    }
+    let cleared = lacks_room(&result) && expendable && target.bytes() > 0 && gives_way(target, image);
+    if cleared {
+        result = target.clear().and_then(|()| attempt(target, image, None));
+    }
+    Written { result, cleared }
+}
+
+fn gives_way(target: &dyn Materialised, image: &Image) -> bool {
+    match target.require_room(image) {
+        Ok(()) => {
+            tracing::warn!("the disk is full: the older checkpoint gives way to the next one");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "no room can be made for a checkpoint");
+            false
+        }
+    }
+}
+
+fn attempt(
+    target: &dyn Materialised,
+    image: &Image,
+    changed: Option<&BTreeSet<Bytes>>,
+) -> io::Result<()> {
+    catch_unwind(AssertUnwindSafe(|| target.write(image, changed)))
+        .unwrap_or_else(|_| Err(io::Error::other("the writer of checkpoints panicked")))
+}
