@@ -31,7 +31,10 @@ impl View {
 
     /// Bytes of all keys and values. Looks at each.
     pub(crate) fn bytes(&self) -> u64 {
-        self.slots.iter().map(|slot| slot.as_ref().len() as u64).sum()
+        self.slots
+            .iter()
+            .map(|slot| slot.as_ref().len() as u64)
+            .sum()
     }
 
     /// Items between the bounds, in key order.

@@ -72,15 +72,12 @@ impl Disk {
             .map_err(|e| Fault::new(format!("{}: {e}", self.mount.display())))
     }
 
-    /// Takes all room that is left, to the last byte. May be called again when there is some again.
+    /// Takes all room that is left, to the last byte.
     ///
     /// # Errors
     /// When something else than the room is wanting.
     pub fn fill(&self) -> Outcome<()> {
-        let mut file = File::options()
-            .create(true)
-            .append(true)
-            .open(self.filler())?;
+        let mut file = File::create(self.filler())?;
         // Small pieces last: the rest of a large one that did not fit would be left.
         for bytes in [1 << 20, BLOCK_BYTES] {
             let piece = vec![0; bytes];

@@ -109,9 +109,9 @@ impl Checkpointer {
         }
     }
 
-    /// Keeps space back, if there is some and it is not kept yet. Blocks.
+    /// Keeps space back, if there is some and it is not kept yet; what is being written may need it. Blocks.
     pub(crate) fn take_reserve(&self) {
-        if let Some(reserve) = &self.reserve {
+        if let (Some(reserve), Ok(_writing)) = (&self.reserve, self.writing.try_lock()) {
             reserve.take();
         }
     }
@@ -187,6 +187,11 @@ impl Checkpointer {
         Some(holds[0]?.min(holds[1]?))
     }
 
+    /// Whether the log could forget more if the older generation were written again.
+    pub(crate) fn lags(&self) -> bool {
+        self.tracked().lags()
+    }
+
     /// Lets the next `build` answer with this checkpoint.
     pub(crate) fn announce(&self, written: Arc<Image>) {
         self.tracked().announced = Some(written);
@@ -211,7 +216,7 @@ impl Checkpointer {
         let (image, batch) = {
             let mut tracked = self.tracked();
             let image = tracked.latest.clone().unwrap_or(fallback);
-            if tracked.durable.is_some() && tracked.durable == image.applied {
+            if tracked.durable.is_some() && tracked.durable == image.applied && !tracked.lags() {
                 return Ok(Arc::new(image));
             }
             (image, tracked.begin())
@@ -346,6 +351,11 @@ impl Tracked {
         if cleared {
             self.holds[batch.target] = None;
         }
+    }
+
+    /// One generation is behind the other.
+    fn lags(&self) -> bool {
+        self.holds[0] != self.holds[1]
     }
 
     /// The generation to write next: never the one the current checkpoint is in.

@@ -58,7 +58,7 @@ fn is_due(core: &Core, last: Option<Instant>) -> bool {
     };
     entries >= core.limits.checkpoint_entries
         || bytes >= core.limits.checkpoint_bytes
-        || short && entries > 0
+        || short && (entries > 0 || core.checkpointer.lags())
 }
 
 async fn measured(core: &Core) -> io::Result<()> {

@@ -17,7 +17,7 @@ use crate::edge::metrics::Metrics;
 use crate::edge::outbox::is_lone;
 use crate::edge::wal::Opened;
 use crate::edge::wal::group::{Group, OnFault};
-use crate::edge::wal::pool::Space;
+use crate::edge::wal::pool::{Claim, Space};
 use crate::edge::wal::waiter::Waiter;
 use crate::faults::{Point, Verdict};
 use crate::raft::{self, Entry, EntryPayload, LogId, Types, Vote};
@@ -100,9 +100,9 @@ impl LogStore {
         self.group.space()
     }
 
-    /// Whether no new segments are to be made, because others need the space.
-    pub(crate) fn withhold(&self, withheld: bool) {
-        self.group.withhold(withheld);
+    /// Leaves the disk's space to others.
+    pub(crate) fn leave(&self, claim: Claim) {
+        self.group.leave(claim);
     }
 
     /// Makes the log fit a state that came from a peer: entries it contradicts or covers go.

@@ -1,7 +1,8 @@
 //! Disk space kept back for the checkpoint that a full disk would otherwise prevent: without it nothing
 //! is purged from the log, and without purging even deletions stop in the end.
 //!
-//! While it is given away the log makes nothing new, or it would take what was given.
+//! While it is given away the log makes nothing new, or it would take what was given; afterwards only what it cannot go
+//! on without.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -13,6 +14,7 @@ use rustix::io::Errno;
 
 use crate::edge::files::{self, is_full};
 use crate::edge::log::LogStore;
+use crate::edge::wal::pool::Claim;
 
 const NAME: &str = "reserve";
 
@@ -49,21 +51,21 @@ impl Reserve {
     /// Takes the space, unless it is taken. Blocks.
     pub(crate) fn take(&self) {
         match ensure(&self.dir, self.wanted) {
-            Ok(()) => self.wants(false),
+            Ok(()) => self.claims(Claim::Nothing),
             Err(error) if is_full(&error) => {
                 if !self.is_wanting() {
-                    tracing::warn!(%error, "no disk space can be kept in reserve; the log grows no more until it can");
+                    tracing::warn!(%error, "no disk space can be kept in reserve; the log is not to grow until it can");
                 }
-                self.wants(true);
+                self.claims(Claim::Later);
             }
             Err(error) => tracing::warn!(%error, "no disk space can be kept in reserve"),
         }
     }
 
-    /// Gives the space back. True if there was any. Blocks.
+    /// Gives the space to who asks, and to nobody else until it is taken again. True if there was any. Blocks.
     pub(crate) fn give(&self) -> bool {
         if self.wanted > 0 {
-            self.wants(true);
+            self.claims(Claim::Now);
         }
         release(&self.dir).unwrap_or_else(|error| {
             tracing::warn!(%error, "the disk space kept in reserve cannot be given back");
@@ -71,9 +73,10 @@ impl Reserve {
         })
     }
 
-    fn wants(&self, wanting: bool) {
+    fn claims(&self, claim: Claim) {
+        let wanting = claim != Claim::Nothing;
         self.is_wanting.store(wanting, Ordering::Relaxed);
-        self.log.withhold(wanting);
+        self.log.leave(claim);
     }
 }
 

@@ -143,7 +143,9 @@ async fn filled(cluster: &Cluster, prefix: &str) -> store::Status {
             .unwrap();
     }
     let generations = ["state-a", "state-b"].map(|name| cluster.data_dir("a").join(name));
+    // All that was written may be in the first.
     until("both generations exist", async || {
+        must_put(&replica.store, "more", "and more").await;
         generations.iter().all(|dir| dir.exists()).then_some(())
     })
     .await;

@@ -33,7 +33,8 @@ pub(super) fn write(
         tracing::warn!("the disk is full: the reserve is used for a checkpoint");
         result = attempt(target, image, changed);
     }
-    let cleared = lacks_room(&result) && expendable && target.bytes() > 0 && gives_way(target, image);
+    let cleared =
+        lacks_room(&result) && expendable && target.bytes() > 0 && gives_way(target, image);
     if cleared {
         result = target.clear().and_then(|()| attempt(target, image, None));
     }

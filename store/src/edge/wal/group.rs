@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::edge::metrics::Metrics;
 use crate::edge::wal::Opened;
 use crate::edge::wal::files::{Disk, Files};
-use crate::edge::wal::pool::{Pool, Space};
+use crate::edge::wal::pool::{Claim, Pool, Space};
 use crate::edge::wal::waiter::{Waiter, complete};
 use crate::faults::{Faults, Point, Verdict};
 use crate::wal::commit::{Medium, commit};
@@ -142,9 +142,9 @@ impl Group {
         self.pool.space()
     }
 
-    /// Whether no new segments are to be made, because others need the space.
-    pub(crate) fn withhold(&self, withheld: bool) {
-        self.pool.withhold(withheld);
+    /// Leaves the disk's space to others.
+    pub(crate) fn leave(&self, claim: Claim) {
+        self.pool.leave(claim);
     }
 
     pub(crate) fn faults(&self) -> &Faults {

@@ -47,6 +47,17 @@ pub(crate) enum Space {
     Exhausted,
 }
 
+/// What others need of the disk's space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    Nothing,
+    /// What is left, later. A segment may be made of it that the log cannot go on without: not even what makes room
+    /// could be written.
+    Later,
+    /// What is left, now.
+    Now,
+}
+
 /// Segments not in use.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -73,8 +84,8 @@ struct Stock {
     hurried: bool,
     /// The log waits for one.
     awaited: bool,
-    /// Others need the space: only purged segments are used again.
-    withheld: bool,
+    /// While others need the space, purged segments are used again.
+    claim: Claim,
     /// Why the last attempt to make one failed.
     failed: Option<io::Error>,
     /// Failed attempts so far.
@@ -107,7 +118,7 @@ impl Pool {
             wanted: false,
             hurried: false,
             awaited: false,
-            withheld: false,
+            claim: Claim::Nothing,
             failed: None,
             failures: 0,
             paused: false,
@@ -148,11 +159,11 @@ impl Pool {
         });
     }
 
-    /// Whether no new segments are to be made, because others need the space.
-    pub(crate) fn withhold(&self, withheld: bool) {
+    /// Leaves the space to others.
+    pub(crate) fn leave(&self, claim: Claim) {
         self.change(|stock| {
-            stock.paused &= withheld;
-            stock.withheld = withheld;
+            stock.paused &= stock.claim == claim;
+            stock.claim = claim;
         });
     }
 
@@ -279,7 +290,7 @@ impl Pool {
                 sync_dir(&self.dir)?;
             }
             None => {
-                self.not_withheld()?;
+                self.unclaimed()?;
                 files::require(&self.dir, self.segment_bytes)?;
                 make(&self.dir, seq, self.segment_bytes, &[], |file| {
                     self.breathe(file)
@@ -293,7 +304,7 @@ impl Pool {
         if self.lock().closed {
             return Err(io::Error::other("the log is closed"));
         }
-        self.not_withheld()?;
+        self.unclaimed()?;
         if !self.hurries() {
             let began = Instant::now();
             file.sync_data()?;
@@ -302,12 +313,16 @@ impl Pool {
         Ok(())
     }
 
-    fn not_withheld(&self) -> io::Result<()> {
-        if self.lock().withheld {
-            let told = "the space that is left is kept for a checkpoint";
-            return Err(io::Error::new(io::ErrorKind::StorageFull, told));
+    fn unclaimed(&self) -> io::Result<()> {
+        let stock = self.lock();
+        match stock.claim {
+            Claim::Nothing => Ok(()),
+            Claim::Later if stock.awaited => Ok(()),
+            Claim::Later | Claim::Now => {
+                let told = "the space that is left is kept for a checkpoint";
+                Err(io::Error::new(io::ErrorKind::StorageFull, told))
+            }
         }
-        Ok(())
     }
 
     /// Leaves the disk to the log's own syncs for most of the time, while there is time.
@@ -363,7 +378,7 @@ impl Stock {
         match (fails, self.awaited) {
             (true, true) => Space::Exhausted,
             (true, false) => Space::Low,
-            (false, _) if self.withheld => Space::Tight,
+            (false, _) if self.claim != Claim::Nothing => Space::Tight,
             (false, _) => Space::Ample,
         }
     }
@@ -398,3 +413,6 @@ fn guarded<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(io::Error::other("the log's preparer panicked")))
 }
+
+#[cfg(test)]
+mod tests;

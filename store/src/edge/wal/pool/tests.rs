@@ -1,0 +1,60 @@
+//! What the pool makes while others need the disk's space.
+
+use std::thread;
+
+use tempfile::TempDir;
+
+use super::*;
+
+const SEGMENT_BYTES: u64 = 64 << 10;
+
+/// Waits for a level.
+fn until(pool: &Pool, level: Space) {
+    let space = pool.space();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while *space.borrow() != level {
+        assert!(Instant::now() < deadline, "never {level:?}: {pool:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn segment(dir: &TempDir, seq: u64) {
+    make(dir.path(), seq, SEGMENT_BYTES, &[], |_| Ok(())).unwrap();
+}
+
+#[test]
+fn what_others_claim_is_left_and_purged_segments_are_used_again() {
+    let dir = TempDir::new().unwrap();
+    for seq in 1..=4 {
+        segment(&dir, seq);
+    }
+    let pool = Pool::open(dir.path(), SEGMENT_BYTES, Faults::default(), 4, &[]).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| pool.run());
+        pool.leave(Claim::Later);
+        assert_eq!(*pool.space().borrow(), Space::Tight);
+        pool.used(SEGMENT_BYTES);
+        until(&pool, Space::Low);
+        pool.retire(&[1]);
+        pool.take(5).unwrap();
+        until(&pool, Space::Low);
+        pool.retire(&[2, 3]);
+        until(&pool, Space::Tight);
+        let names = || fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(names(), 4, "three were used again, none was made");
+        // What it cannot go on without is made all the same, but not while others take the space.
+        for seq in [6, 7, 8] {
+            pool.take(seq).unwrap();
+        }
+        assert_eq!(names(), 5);
+        pool.leave(Claim::Now);
+        let taking = scope.spawn(|| pool.take(9).unwrap());
+        until(&pool, Space::Exhausted);
+        thread::sleep(2 * RETRY);
+        assert!(!taking.is_finished());
+        pool.leave(Claim::Nothing);
+        taking.join().unwrap();
+        until(&pool, Space::Ample);
+        pool.close();
+    });
+}
