@@ -11,7 +11,7 @@ mod upload;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -43,6 +43,10 @@ const FULL: usize = 64 << 10;
 
 /// Bytes read at once: a frame and its head, and then some.
 const READ: usize = 32 << 10;
+
+/// Bytes that are handed to TLS in one piece, and such pieces at once.
+const SLICE: usize = 2 << 10;
+const SLICES: usize = FULL / SLICE;
 
 /// Reads, and rounds of reading, working and writing, before other connections have their turn.
 const READS: usize = 4;
@@ -324,8 +328,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut moves = false;
         while self.waiting() > 0 {
-            let rest = &self.out[self.sent..];
-            let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(cx, rest)? else {
+            let (slices, many) = sliced(&self.out[self.sent..]);
+            let stream = Pin::new(&mut self.stream);
+            let Poll::Ready(written) = stream.poll_write_vectored(cx, &slices[..many])? else {
                 return Ok(moves);
             };
             if written == 0 {
@@ -353,6 +358,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
+}
+
+/// The beginning of these bytes in small slices, and how many there are.
+///
+/// TLS copies each slice by itself. The C library copies larger ones by an instruction that on AMD's Zen 3 and 4 is
+/// three times as slow when the two places lie unluckily: a list of 28 MB took 35 to 46 ms instead of 27.
+fn sliced(bytes: &[u8]) -> ([IoSlice<'_>; SLICES], usize) {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let mut many = 0;
+    for (slice, chunk) in slices.iter_mut().zip(bytes.chunks(SLICE)) {
+        *slice = IoSlice::new(chunk);
+        many += 1;
+    }
+    (slices, many)
 }
 
 /// Gives a stream its turn, unless it has one.
