@@ -28,14 +28,9 @@ pub(super) fn resolve<'s>(
             }
             quoted(after)?
         } else {
-            let end = rest[1..]
-                .find(['.', '[', ']'])
-                .map_or(rest.len(), |at| at + 1);
-            let end = if rest.is_char_boundary(end) {
-                end
-            } else {
-                rest.len()
-            };
+            let mut later = rest.char_indices().skip(1);
+            let end = later.find(|(_, c)| matches!(c, '.' | '[' | ']'));
+            let end = end.map_or(rest.len(), |(at, _)| at);
             return Err(format!("expected [ or . but got: {}", &rest[..end]));
         };
         here = step(here, &name)?;
@@ -95,6 +90,8 @@ mod tests {
         );
         for (path, text) in [
             ("spec", "expected [ or . but got: spec"),
+            ("\u{5cc}pec.a", "expected [ or . but got: \u{5cc}pec"),
+            ("]spec", "expected [ or . but got: ]spec"),
             (".spec.", "unexpected end of JSON path"),
             (".spec.b", "does not refer to a valid field"),
             (".spec.a.b", "does not refer to a valid field"),

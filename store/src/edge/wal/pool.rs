@@ -317,7 +317,7 @@ impl Pool {
         let stock = self.lock();
         match stock.claim {
             Claim::Nothing => Ok(()),
-            Claim::Later if stock.awaited => Ok(()),
+            Claim::Later if stock.awaited && stock.ready.is_empty() => Ok(()),
             Claim::Later | Claim::Now => {
                 let told = "the space that is left is kept for a checkpoint";
                 Err(io::Error::new(io::ErrorKind::StorageFull, told))
