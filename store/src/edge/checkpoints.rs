@@ -50,15 +50,21 @@ async fn retreat(core: &Core) {
 
 fn is_due(core: &Core, last: Option<Instant>) -> bool {
     let (entries, bytes) = core.checkpointer.pending();
-    let short = match *core.space.borrow() {
-        Space::Ample | Space::Tight => false,
-        // A little at a time would soon be more than the disk has.
-        Space::Low => last.is_none_or(|last| last.elapsed() >= LOW_PAUSE),
-        Space::Exhausted => true,
-    };
     entries >= core.limits.checkpoint_entries
         || bytes >= core.limits.checkpoint_bytes
-        || short && (entries > 0 || core.checkpointer.lags())
+        || is_urgent(*core.space.borrow(), last.map(|last| last.elapsed()))
+            && (entries > 0 || core.checkpointer.lags())
+}
+
+/// Whether the log is so short of space that whatever lets it forget something is due, so long after the last
+/// checkpoint.
+fn is_urgent(space: Space, rested: Option<Duration>) -> bool {
+    match space {
+        Space::Ample | Space::Tight => false,
+        // A little at a time would soon be more than the disk has.
+        Space::Low => rested.is_none_or(|rested| rested >= LOW_PAUSE),
+        Space::Exhausted => true,
+    }
 }
 
 async fn measured(core: &Core) -> io::Result<()> {
@@ -120,6 +126,22 @@ async fn take_wanted(core: &Core) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn space_makes_a_checkpoint_urgent() {
+        let soon = LOW_PAUSE / 2;
+        let table = [
+            (Space::Ample, None, false),
+            (Space::Tight, None, false),
+            (Space::Low, None, true),
+            (Space::Low, Some(soon), false),
+            (Space::Low, Some(LOW_PAUSE), true),
+            (Space::Exhausted, Some(soon), true),
+        ];
+        for (space, rested, expected) in table {
+            assert_eq!(is_urgent(space, rested), expected, "{space:?} {rested:?}");
+        }
+    }
 
     #[test]
     fn what_is_held_stays_unless_it_is_too_much() {

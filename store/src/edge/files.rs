@@ -126,20 +126,21 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     )
 }
 
-/// Fails, as writing them would, when the directory's file system has no room for so many bytes.
+/// Fails, as writing them would, when the directory's file system says that it has no room for so many bytes.
 pub(crate) fn require(dir: &Path, bytes: u64) -> io::Result<()> {
-    let room = available(dir)?;
-    if room < bytes {
-        let told = format!("{bytes} bytes are needed and {room} are available");
-        return Err(io::Error::new(io::ErrorKind::StorageFull, told));
+    match available(dir) {
+        Some(room) if room < bytes => {
+            let told = format!("{bytes} bytes are needed and {room} are available");
+            Err(io::Error::new(io::ErrorKind::StorageFull, told))
+        }
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }
 
-/// Bytes that may still be written to the directory's file system.
-pub(crate) fn available(dir: &Path) -> io::Result<u64> {
-    let found = rustix::fs::statvfs(dir)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+/// Bytes that may still be written to the directory's file system; none when it does not say, as some in user space.
+fn available(dir: &Path) -> Option<u64> {
+    let told = rustix::fs::statvfs(dir).ok()?;
+    (told.f_blocks > 0).then(|| told.f_bavail.saturating_mul(told.f_frsize))
 }
 
 /// Makes the directory's entries durable.
@@ -159,6 +160,16 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+
+    #[test]
+    fn only_a_disk_that_says_it_is_full_is() {
+        let folder = tempfile::tempdir().unwrap();
+        require(folder.path(), 1).unwrap();
+        assert!(is_full(&require(folder.path(), u64::MAX).unwrap_err()));
+        // These say nothing: there is no such folder, and a file system without blocks.
+        require(&folder.path().join("gone"), u64::MAX).unwrap();
+        require(Path::new("/proc"), u64::MAX).unwrap();
+    }
 
     #[test]
     fn a_file_goes_part_by_part() {

@@ -55,6 +55,20 @@ async fn what_a_failed_checkpoint_owed_is_written_by_the_next() {
     }
 }
 
+/// Both generations are behind what the log may forget, also when there is nothing new for the second.
+#[tokio::test]
+async fn the_older_generation_catches_up_with_nothing_new() {
+    let dir = TempDir::new().unwrap();
+    let checkpointer = Checkpointer::in_dir(dir.path(), 1, &Faults::default());
+    let mut image = Image::default();
+    put(&checkpointer, &mut image, "a");
+    for (purgeable, lags) in [(None, true), (Some(1), false), (Some(1), false)] {
+        checkpointer.checkpoint(image.clone()).await.unwrap();
+        assert_eq!(checkpointer.purgeable(), purgeable);
+        assert_eq!(checkpointer.lags(), lags);
+    }
+}
+
 /// A checkpoint is tried, with the reserve if there is one, and in place of the older generation if the other one can
 /// be relied on; each attempt but the last fails here.
 #[tokio::test]
