@@ -144,7 +144,7 @@ impl World {
     /// Keys with this prefix, planned changes included.
     #[must_use]
     pub fn keys(&self, prefix: &[u8]) -> Vec<Bytes> {
-        let mut keys: BTreeSet<Bytes> = self.view.prefix(prefix).map(|item| item.key).collect();
+        let mut keys: BTreeSet<Bytes> = self.view.keys(prefix).map(|(key, _)| key).collect();
         for (key, touched) in &self.touched {
             if key.starts_with(prefix) {
                 match touched.after {

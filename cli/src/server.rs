@@ -127,6 +127,9 @@ pub(crate) struct Args {
     /// Memory for those changes at most, whatever their age [default: 50331648]
     #[arg(long, env = "STOA_HISTORY_BYTES", value_name = "BYTES")]
     history_bytes: Option<usize>,
+    /// Memory for values at most; others are read from the checkpoints' files [default: 33554432]
+    #[arg(long, env = "STOA_RESIDENT_BYTES", value_name = "BYTES")]
+    resident_bytes: Option<u64>,
     /// Let the processors halt between lone writes: slower, and nothing runs that need not
     #[arg(long, env = "STOA_NO_IDLE_POLL")]
     no_idle_poll: bool,
@@ -206,6 +209,7 @@ fn options(args: &Args) -> Outcome<apiserver::Options> {
     limits.heartbeat_ms = args.heartbeat.map_or(limits.heartbeat_ms, Span::ms);
     limits.history_age_ms = args.history_age.map_or(limits.history_age_ms, Span::ms);
     limits.history_bytes = args.history_bytes.unwrap_or(limits.history_bytes);
+    limits.resident_bytes = args.resident_bytes.unwrap_or(limits.resident_bytes);
     limits.idle_poll = !args.no_idle_poll;
     if let Some(shortest) = args.election.map(Span::ms) {
         // The spread keeps two candidates from asking at the same time.

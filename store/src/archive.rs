@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use crate::image::Header;
 
 pub(crate) use block::{HEAD_BYTES, Head, PROLOGUE_BYTES, check_prologue};
-pub(crate) use cut::Blocks;
-pub(crate) use scan::{Block, Scan};
+pub(crate) use cut::{Blocks, places};
+pub(crate) use scan::{Block, Placed, Scan};
 
 /// What the last block says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::item::Numbers;
+use crate::slot::Numbers;
 
 /// Fixed for all time: replicas of different releases compare digests.
 const SEED: u64 = 0x5374_6f61_2073_746f;

@@ -59,6 +59,8 @@ points! {
     CheckpointCommit = "checkpoint-commit",
     /// Before a block of a checkpoint is read.
     CheckpointRead = "checkpoint-read",
+    /// Before a value is read that is not in memory.
+    ValueRead = "value-read",
     /// Before a piece of a snapshot is sent to a peer.
     SnapshotSend = "snapshot-send",
     /// Before a snapshot from a peer is installed.

@@ -44,7 +44,9 @@ mod tests {
             guards: vec![],
             ops,
         };
-        state.apply(1, &txn(vec![put("a", &large)]), &mut Vec::new());
+        state
+            .apply(1, &txn(vec![put("a", &large)]), &mut Vec::new())
+            .unwrap();
         let larger = vec![2; 1100];
         let huge = vec![3; 2000];
         for (ops, expected) in [

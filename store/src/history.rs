@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::item::{Item, Revision, Slot};
+use crate::item::{Item, Revision};
+use crate::slot::Slot;
 use crate::snapshot::View;
 
 /// One object changed, once. A deletion has no `new`, a creation no `old`.
@@ -52,8 +53,9 @@ impl Step {
 
     /// The change as readers see it.
     pub(crate) fn change(&self) -> Change {
-        let new = self.new.as_ref().map(Slot::item);
-        let old = self.old.as_ref().map(Slot::item);
+        let item = |slot: &Slot| slot.item().unwrap_or_else(|unread| unread.abandon());
+        let new = self.new.as_ref().map(item);
+        let old = self.old.as_ref().map(item);
         let key = new.as_ref().or(old.as_ref()).map(|item| item.key.clone());
         Change {
             revision: self.revision,
@@ -168,9 +170,9 @@ impl History {
 /// Memory of a step, at most. The new item is mostly shared with the state and the old one with the
 /// step that made it, but either may outlive the other, so both count.
 fn weight(step: &Step) -> usize {
-    // The numbers and the allocation before key and value.
-    const SLOT: usize = 64;
-    let slot = |slot: &Option<Slot>| slot.as_ref().map_or(0, |it| SLOT + it.as_ref().len());
+    // What key and value have beside themselves.
+    const SLOT: usize = 96;
+    let slot = |slot: &Option<Slot>| slot.as_ref().map_or(0, |it| SLOT + it.len());
     size_of::<Step>() + slot(&step.new) + slot(&step.old)
 }
 

@@ -26,7 +26,9 @@ mod command;
 mod dedupe;
 mod digest;
 mod growth;
+mod slot;
 mod state;
+mod values;
 
 pub mod history;
 pub mod snapshot;

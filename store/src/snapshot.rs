@@ -2,11 +2,17 @@
 
 use std::ops::Bound;
 
+use bytes::Bytes;
 use imbl::OrdSet;
 
-use crate::item::{Item, Revision, Slot};
+use crate::item::{Item, Revision};
+use crate::slot::Slot;
 
 /// Everything the store held at one revision. Cloning is a reference count.
+///
+/// Values that are not in memory are read from disk as they are asked for, which blocks, mostly for the microsecond that
+/// the page cache takes. Where one cannot be read, or is not what was written, the replica is stopped and the reader's
+/// task ends: it unwinds with the reason, without the panic hook. Keys, revisions and numbers are always in memory.
 #[derive(Clone, Debug, Default)]
 pub struct View {
     pub(crate) slots: OrdSet<Slot>,
@@ -21,44 +27,68 @@ impl View {
 
     /// The item under the key.
     pub fn get(&self, key: &[u8]) -> Option<Item> {
-        self.slots.get(key).map(|slot| slot.item().clone())
+        self.slot(key).map(read)
+    }
+
+    /// The revision at which the key's value was last changed.
+    pub fn revision_of(&self, key: &[u8]) -> Option<Revision> {
+        self.slot(key).map(|slot| slot.numbers().mod_revision)
     }
 
     /// Bytes of key and value under the key.
     pub(crate) fn size(&self, key: &[u8]) -> Option<usize> {
-        self.slots.get(key).map(|slot| slot.as_ref().len())
+        self.slot(key).map(Slot::len)
     }
 
     /// Bytes of all keys and values. Looks at each.
     pub(crate) fn bytes(&self) -> u64 {
-        self.slots
-            .iter()
-            .map(|slot| slot.as_ref().len() as u64)
-            .sum()
+        self.iter().map(|slot| slot.len() as u64).sum()
     }
 
     /// Items between the bounds, in key order.
     pub fn range(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> impl Iterator<Item = Item> {
+        self.slots_between(start, end).map(read)
+    }
+
+    /// Items whose key starts with the prefix, in key order.
+    pub fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Item> {
+        self.slots_under(prefix).map(read)
+    }
+
+    /// Keys that start with the prefix, in order, each with the revision at which its value was last changed.
+    pub fn keys(&self, prefix: &[u8]) -> impl Iterator<Item = (Bytes, Revision)> {
+        let slots = self.slots_under(prefix);
+        slots.map(|slot| (slot.shared_key(), slot.numbers().mod_revision))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
+    }
+
+    pub(crate) fn slot(&self, key: &[u8]) -> Option<&Slot> {
+        self.slots.get(key)
+    }
+
+    pub(crate) fn slots_between(
+        &self,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+    ) -> impl Iterator<Item = &Slot> {
         let bounds = if is_empty(start, end) {
             NOTHING
         } else {
             (start, end)
         };
-        self.slots
-            .range::<_, [u8]>(bounds)
-            .map(|slot| slot.item().clone())
+        self.slots.range::<_, [u8]>(bounds)
     }
 
-    /// Items whose key starts with the prefix, in key order.
-    pub fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Item> {
+    fn slots_under(&self, prefix: &[u8]) -> impl Iterator<Item = &Slot> {
         let end = successor(prefix);
         let bounds = (
             Bound::Included(prefix),
             end.as_deref().map_or(Bound::Unbounded, Bound::Excluded),
         );
-        self.slots
-            .range::<_, [u8]>(bounds)
-            .map(|slot| slot.item().clone())
+        self.slots.range::<_, [u8]>(bounds)
     }
 
     /// Number of items.
@@ -70,6 +100,10 @@ impl View {
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
+}
+
+fn read(slot: &Slot) -> Item {
+    slot.item().unwrap_or_else(|unread| unread.abandon())
 }
 
 /// A range no key lies in; the tree panics on inverted bounds, so they are replaced by this one.

@@ -1,11 +1,16 @@
 //! The replicated state machine: a pure function of the log. Same log, same bytes on every replica.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::dedupe::{Dedupe, Remembered, Request};
 use crate::digest;
 use crate::history::Step;
-use crate::item::{Item, NodeId, Numbers, Revision, Slot};
+use crate::item::{Item, NodeId, Revision};
+use crate::slot::{Numbers, Slot};
 use crate::snapshot::View;
 use crate::txn::{Guard, Op, Txn, TxnOutcome};
+use crate::values::Unread;
 
 /// Everything the log has built up. Cloning is cheap: its collections are structurally shared.
 #[derive(Clone, Debug)]
@@ -14,8 +19,25 @@ pub(crate) struct State {
     items_digest: u128,
     dedupe: Dedupe,
     next_node: NodeId,
-    /// Reused memory, empty between two calls.
-    scratch: Vec<u8>,
+    resident: Resident,
+}
+
+/// Bytes of the values that the latest state holds in memory. Clones share the count.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Resident(Arc<AtomicU64>);
+
+impl Resident {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, bytes: u64) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 /// The counters of a state, apart from its items and remembered requests.
@@ -34,27 +56,28 @@ impl Default for State {
             dedupe: Dedupe::default(),
             // 0 is never a member, so that it can mean "none".
             next_node: 1,
-            scratch: Vec::new(),
+            resident: Resident::default(),
         }
     }
 }
 
 impl State {
     /// Applies one transaction of an entry proposed in `term`, unless its request id was applied
-    /// before; its changes are appended in order.
+    /// before; its changes are appended in order. After an error the state is of no use any more: it
+    /// only comes from a value on disk that cannot be read, which stops the replica.
     pub(crate) fn apply(
         &mut self,
         term: u64,
         txn: &Txn<&[u8]>,
         steps: &mut Vec<Step>,
-    ) -> TxnOutcome {
+    ) -> Result<TxnOutcome, Unread> {
         if txn.request_id == 0 {
             return self.apply_txn(term, txn, steps);
         }
         if let Some(remembered) = self.dedupe.get(txn.request_id) {
             return self.recall(remembered, txn);
         }
-        let outcome = self.apply_txn(term, txn, steps);
+        let outcome = self.apply_txn(term, txn, steps)?;
         // Without operations it only asks, and what it asks about may yet happen under its id.
         if !txn.ops.is_empty() {
             self.dedupe.insert(Request {
@@ -63,7 +86,7 @@ impl State {
                 outcome: Remembered::from(&outcome),
             });
         }
-        outcome
+        Ok(outcome)
     }
 
     /// A node id that was never used.
@@ -110,12 +133,22 @@ impl State {
 
     /// Puts an item back as a snapshot or checkpoint recorded it.
     pub(crate) fn restore_item(&mut self, item: &Item) {
-        let numbers = Numbers {
-            create_revision: item.create_revision,
-            mod_revision: item.mod_revision,
-            version: item.version,
-        };
-        self.insert(&item.key, &item.value, numbers);
+        let numbers = Numbers::of(item);
+        let digest = digest::item(&item.key, &item.value, numbers);
+        self.restore(Slot::new(&item.key, &item.value, numbers), digest);
+    }
+
+    /// Puts an item back, with its digest, whose key is not there yet.
+    pub(crate) fn restore(&mut self, slot: Slot, digest: u128) {
+        self.items_digest = self.items_digest.wrapping_add(digest);
+        self.resident.add(slot.resident_bytes());
+        let replaced = self.view.slots.insert(slot);
+        debug_assert!(replaced.is_none(), "{replaced:?} was there already");
+    }
+
+    /// Values in memory.
+    pub(crate) fn resident(&self) -> &Resident {
+        &self.resident
     }
 
     pub(crate) fn restore_request(&mut self, request: Request) {
@@ -128,27 +161,32 @@ impl State {
         self.dedupe.restore_newest_ms(counters.newest_ms);
     }
 
-    fn apply_txn(&mut self, term: u64, txn: &Txn<&[u8]>, steps: &mut Vec<Step>) -> TxnOutcome {
+    fn apply_txn(
+        &mut self,
+        term: u64,
+        txn: &Txn<&[u8]>,
+        steps: &mut Vec<Step>,
+    ) -> Result<TxnOutcome, Unread> {
         if let Some(guard) = txn.guards.iter().position(|guard| !self.holds(term, guard)) {
-            return TxnOutcome::Refused {
+            return Ok(TxnOutcome::Refused {
                 guard,
-                current: self.guarded(txn, guard),
+                current: self.guarded(txn, guard)?,
                 revision: self.view.revision,
-            };
+            });
         }
         let stamp_ms = txn.stamp_ms;
         let ops = txn.ops.iter().map(|op| match op {
             Op::Put { key, value } => self.put(key, value, stamp_ms, steps),
             Op::Delete { key } => self.delete(key, stamp_ms, steps),
         });
-        TxnOutcome::Applied {
-            revisions: ops.collect(),
+        Ok(TxnOutcome::Applied {
+            revisions: ops.collect::<Result<_, _>>()?,
             revision: self.view.revision,
-        }
+        })
     }
 
-    fn recall(&self, remembered: Remembered, txn: &Txn<&[u8]>) -> TxnOutcome {
-        match remembered {
+    fn recall(&self, remembered: Remembered, txn: &Txn<&[u8]>) -> Result<TxnOutcome, Unread> {
+        Ok(match remembered {
             Remembered::Applied {
                 revision,
                 revisions,
@@ -158,17 +196,16 @@ impl State {
             },
             Remembered::Refused { guard, revision } => TxnOutcome::Refused {
                 guard,
-                current: self.guarded(txn, guard),
+                current: self.guarded(txn, guard)?,
                 revision,
             },
-        }
+        })
     }
 
-    fn guarded(&self, txn: &Txn<&[u8]>, guard: usize) -> Option<Item> {
-        txn.guards
-            .get(guard)
-            .and_then(Guard::key)
-            .and_then(|key| self.view.get(key))
+    fn guarded(&self, txn: &Txn<&[u8]>, guard: usize) -> Result<Option<Item>, Unread> {
+        let key = txn.guards.get(guard).and_then(Guard::key);
+        let slot = key.and_then(|key| self.slot(key));
+        slot.map(Slot::item).transpose()
     }
 
     fn holds(&self, term: u64, guard: &Guard<&[u8]>) -> bool {
@@ -186,34 +223,55 @@ impl State {
         self.view.slots.get(key)
     }
 
-    fn put(&mut self, key: &[u8], value: &[u8], stamp_ms: u64, steps: &mut Vec<Step>) -> Revision {
+    fn put(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        stamp_ms: u64,
+        steps: &mut Vec<Step>,
+    ) -> Result<Revision, Unread> {
         let old = self.slot(key);
-        if let Some(same) = old.filter(|slot| slot.value() == value) {
-            return same.numbers().mod_revision;
+        if let Some(old) = old
+            && old.has_value(value)?
+        {
+            return Ok(old.numbers().mod_revision);
         }
         let old = old.map(Slot::numbers);
-        self.view.revision += 1;
-        let revision = self.view.revision;
+        let revision = self.view.revision + 1;
         let numbers = Numbers {
             create_revision: old.map_or(revision, |old| old.create_revision),
             mod_revision: revision,
             version: old.map_or(1, |old| old.version + 1),
         };
-        let (new, old) = self.insert(key, value, numbers);
+        let new = Slot::new(key, value, numbers);
+        self.items_digest = self
+            .items_digest
+            .wrapping_add(digest::item(key, value, numbers));
+        self.resident.add(value.len() as u64);
+        let old = self.view.slots.insert(new.clone());
+        if let Some(old) = &old {
+            self.let_go(old)?;
+        }
+        self.view.revision = revision;
         steps.push(Step {
             revision,
             stamp_ms,
             new: Some(new),
             old,
         });
-        revision
+        Ok(revision)
     }
 
-    fn delete(&mut self, key: &[u8], stamp_ms: u64, steps: &mut Vec<Step>) -> Revision {
+    fn delete(
+        &mut self,
+        key: &[u8],
+        stamp_ms: u64,
+        steps: &mut Vec<Step>,
+    ) -> Result<Revision, Unread> {
         let Some(old) = self.view.slots.remove::<[u8]>(key) else {
-            return 0;
+            return Ok(0);
         };
-        self.items_digest = self.items_digest.wrapping_sub(digest_of(&old));
+        self.let_go(&old)?;
         self.view.revision += 1;
         let revision = self.view.revision;
         steps.push(Step {
@@ -222,18 +280,14 @@ impl State {
             new: None,
             old: Some(old),
         });
-        revision
+        Ok(revision)
     }
 
-    /// The slot now in the map, and the one it took the place of.
-    fn insert(&mut self, key: &[u8], value: &[u8], numbers: Numbers) -> (Slot, Option<Slot>) {
-        let slot = Slot::new(key, value, numbers, &mut self.scratch);
-        self.items_digest = self.items_digest.wrapping_add(digest_of(&slot));
-        let old = self.view.slots.insert(slot.clone());
-        if let Some(old) = &old {
-            self.items_digest = self.items_digest.wrapping_sub(digest_of(old));
-        }
-        (slot, old)
+    /// A slot is no longer in the map; the history shows it for a while.
+    fn let_go(&mut self, old: &Slot) -> Result<(), Unread> {
+        self.resident.sub(old.retire()?);
+        self.items_digest = self.items_digest.wrapping_sub(digest_of(old)?);
+        Ok(())
     }
 }
 
@@ -244,14 +298,14 @@ impl State {
         let encoded = crate::command::encode(txn).unwrap();
         let decoded = crate::command::Txns::one(&encoded).unwrap();
         let mut steps = Vec::new();
-        self.apply(1, &decoded, &mut steps);
+        self.apply(1, &decoded, &mut steps).unwrap();
         steps
     }
 }
 
 /// Computed again rather than kept: at a million small objects the sums would be a tenth of the state.
-fn digest_of(slot: &Slot) -> u128 {
-    digest::item(slot.key(), slot.value(), slot.numbers())
+fn digest_of(slot: &Slot) -> Result<u128, Unread> {
+    Ok(digest::item(slot.key(), &slot.value()?, slot.numbers()))
 }
 
 #[cfg(test)]

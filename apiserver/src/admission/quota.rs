@@ -251,7 +251,7 @@ impl Tally {
 /// changes its quota, so a quota that has not changed since the view was taken has missed none.
 pub fn recount(world: &mut World, namespace: &str, tally: &mut Tally) {
     let prefix = keys::object("", QUOTAS, Some(namespace), "");
-    let found: Vec<Bytes> = world.view().prefix(&prefix).map(|item| item.key).collect();
+    let found: Vec<Bytes> = world.view().keys(&prefix).map(|(key, _)| key).collect();
     for key in found {
         let Some(quota) = world.read(&key) else {
             continue;
@@ -269,7 +269,7 @@ pub fn recount(world: &mut World, namespace: &str, tally: &mut Tally) {
 #[must_use]
 pub fn is_limited(view: &View, namespace: &str) -> bool {
     let prefix = keys::object("", QUOTAS, Some(namespace), "");
-    view.prefix(&prefix).next().is_some()
+    view.keys(&prefix).next().is_some()
 }
 
 #[cfg(test)]

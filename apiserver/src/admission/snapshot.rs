@@ -38,8 +38,7 @@ struct Watched {
 #[must_use]
 pub fn marks(view: &View) -> Vec<(Bytes, u64)> {
     let prefix = Bytes::from(format!("/{GROUP}/"));
-    let items = view.prefix(&prefix);
-    items.map(|item| (item.key, item.mod_revision)).collect()
+    view.keys(&prefix).collect()
 }
 
 impl Snapshot {

@@ -141,7 +141,7 @@ async fn ready(context: &Context) -> Vec<Check> {
     });
     // The first leader makes them; until then every namespaced create would be refused.
     let default = keys::object("", "namespaces", None, "default");
-    let made = store.view().get(&default).is_some();
+    let made = store.view().revision_of(&default).is_some();
     checks.push(Check::of(
         "system-objects",
         made,

@@ -44,7 +44,7 @@ impl Identities {
     }
 
     fn cached(&self, hash: Hash, now_s: u64, view: &View) -> Option<Verified> {
-        let revision = |key: &Bytes| view.get(key).map(|item| item.mod_revision);
+        let revision = |key: &Bytes| view.revision_of(key);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.get(hash, now_s, revision)
     }

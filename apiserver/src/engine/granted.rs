@@ -58,10 +58,7 @@ impl Latest {
     /// Compared without keeping anything: most writes concern no role.
     fn shows(&self, view: &View) -> bool {
         let mut marks = self.marks.iter();
-        let same = view.prefix(&prefix()).all(|item| {
-            let mark = marks.next();
-            mark.is_some_and(|(key, revision)| *revision == item.mod_revision && *key == item.key)
-        });
+        let same = view.keys(&prefix()).all(|seen| marks.next() == Some(&seen));
         same && marks.next().is_none()
     }
 }

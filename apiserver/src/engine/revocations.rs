@@ -53,10 +53,7 @@ impl Revocations {
 impl Latest {
     fn shows(&self, view: &View, prefix: &[u8]) -> bool {
         let mut marks = self.marks.iter();
-        let same = view.prefix(prefix).all(|item| {
-            let mark = marks.next();
-            mark.is_some_and(|(key, revision)| *revision == item.mod_revision && *key == item.key)
-        });
+        let same = view.keys(prefix).all(|seen| marks.next() == Some(&seen));
         same && marks.next().is_none()
     }
 }

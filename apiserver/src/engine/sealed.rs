@@ -31,7 +31,7 @@ impl Engine {
     /// Makes the ring of data keys if there is none.
     pub(super) async fn ensure_data_key(&self, request: &Request) -> Result<(), Failure> {
         self.store.barrier().await?;
-        if self.store.view().get(&keys::data_keys()).is_none() {
+        if self.store.view().revision_of(&keys::data_keys()).is_none() {
             self.turn_ring(None, request, u32::MAX).await?;
         }
         Ok(())

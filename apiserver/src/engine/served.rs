@@ -68,8 +68,7 @@ fn hash_of(marks: &[(Bytes, u64)]) -> u64 {
 }
 
 fn marks(view: &View, prefix: &[u8]) -> Vec<(Bytes, u64)> {
-    let items = view.prefix(prefix);
-    items.map(|item| (item.key, item.mod_revision)).collect()
+    view.keys(prefix).collect()
 }
 
 /// What is served before any definition was stored: built-in kinds and our own.
@@ -82,11 +81,7 @@ impl Latest {
     /// True if the view holds the same definitions.
     fn is_of(&self, view: &View, prefix: &[u8]) -> bool {
         let mut marks = self.marks.iter();
-        let mut seen = view.prefix(prefix);
-        let same = seen.all(|item| {
-            let mark = marks.next();
-            mark.is_some_and(|(key, revision)| *revision == item.mod_revision && *key == item.key)
-        });
+        let same = view.keys(prefix).all(|seen| marks.next() == Some(&seen));
         same && marks.next().is_none()
     }
 }

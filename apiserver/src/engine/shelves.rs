@@ -84,7 +84,7 @@ impl Shelves {
     ) -> Option<Vec<Bytes>> {
         let (path, value) = selector.narrowest()?;
         let prefix = keys::list(resource, None);
-        view.prefix(&prefix).nth(FEW)?;
+        view.keys(&prefix).nth(FEW)?;
         let place = self.place(&prefix, path);
         let source = Source {
             store,

@@ -52,7 +52,7 @@ impl Engine {
     /// Namespaces that have quotas.
     fn quotas(&self) -> BTreeSet<String> {
         let (view, prefix) = (self.store.view(), keys::resource("", QUOTAS));
-        let keys = view.prefix(&prefix).map(|item| item.key);
+        let keys = view.keys(&prefix).map(|(key, _)| key);
         keys.filter_map(|key| Some(keys::parse(&key)?.namespace?.to_owned()))
             .collect()
     }

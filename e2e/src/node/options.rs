@@ -96,6 +96,7 @@ fn limits(words: &[String]) -> Outcome<Limits> {
 fn set(limits: &mut Limits, key: &str, value: &str) -> Outcome<()> {
     match key {
         "history-bytes" => limits.history_bytes = parse(value)?,
+        "resident-bytes" => limits.resident_bytes = parse(value)?,
         "history-age-ms" => limits.history_age_ms = parse(value)?,
         "heartbeat-ms" => limits.heartbeat_ms = parse(value)?,
         "election-ms" => {

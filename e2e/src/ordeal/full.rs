@@ -82,7 +82,7 @@ pub async fn run(options: &Options) -> Outcome<Verdict> {
 
 impl Ordeal {
     async fn start(root: &Path) -> Outcome<Self> {
-        let mut plan = Plan::new(3, root);
+        let mut plan = Plan::new(3, root).limit("resident-bytes", 1 << 20);
         let disks = Disks::below(&mut plan, root, DISK_MEBIBYTES)?;
         Ok(Self {
             stores: Stores::start(plan).await?,

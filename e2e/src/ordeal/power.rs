@@ -94,6 +94,7 @@ pub async fn run(options: &Options) -> Outcome<Verdict> {
 impl<'a> Ordeal<'a> {
     async fn start(options: &'a Options, root: &Path) -> Outcome<Self> {
         let mut plan = Plan::new(3, root).faults(&options.faults);
+        plan = plan.limit("resident-bytes", 0);
         let disks = Disks::below(&mut plan, root, DISK_MEBIBYTES)?;
         Ok(Self {
             options,

@@ -110,7 +110,7 @@ impl Template {
         }
         let status = store.status();
         (template.revision, template.digest) = (status.revision, status.digest);
-        let chunks: Vec<Bytes> = store.backup().collect();
+        let chunks: Vec<Bytes> = store.backup().collect::<Result<_, _>>()?;
         fs::write(template.backup(), chunks.concat())?;
         stop.cancel();
         running.await??;

@@ -5,11 +5,13 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use bytes::Bytes;
 
-use crate::archive::block::{self, Kind};
+use crate::archive::block::{self, HEAD_BYTES, Kind, PROLOGUE_BYTES};
 use crate::archive::{Totals, Trailer, record};
 use crate::dedupe::Request;
 use crate::image::Image;
-use crate::item::Item;
+use crate::slot::Slot;
+use crate::snapshot::View;
+use crate::values::Unread;
 
 /// A block grows until it has this much: large enough that its head costs nothing, small enough to
 /// say where a file is damaged and to be held in memory many times over.
@@ -56,33 +58,28 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    fn items<'b>(&'b self, after: Option<&'b [u8]>) -> Box<dyn Iterator<Item = Item> + 'b> {
-        let view = self.image.state.view();
-        match self.changed {
-            None => Box::new(view.range(after.map_or(Unbounded, Excluded), Unbounded)),
-            Some(keys) => Box::new(behind(keys, after).filter_map(|key| view.get(key))),
-        }
-    }
-
-    fn items_block(&mut self, after: Option<&Bytes>) -> Option<(Vec<u8>, Bytes)> {
-        let (mut block, mut count, mut last) = (block::begin(BLOCK_BYTES), 0, None);
-        for item in self.items(after.map(|key| &key[..])) {
-            let size = record::ITEM_BYTES + item.key.len() + item.value.len();
-            if count > 0 && block.len() + size > BLOCK_BYTES {
+    fn items_block(&mut self, after: Option<&Bytes>) -> Result<Option<(Vec<u8>, Bytes)>, Unread> {
+        let (mut block, mut fill, mut last) = (block::begin(BLOCK_BYTES), Fill::default(), None);
+        let after = after.map(|key| &key[..]);
+        for slot in items(self.image.state.view(), self.changed, after) {
+            if !fill.takes(slot) {
                 break;
             }
-            record::put_item(&mut block, &item);
-            count += 1;
-            last = Some(item.key);
+            record::put_item(&mut block, slot)?;
+            last = Some(slot);
         }
-        self.totals.items += u64::from(count);
-        Some((self.sealed(block, Kind::Items, count), last?))
+        let Some(last) = last.map(Slot::shared_key) else {
+            return Ok(None);
+        };
+        self.totals.items += u64::from(fill.count);
+        Ok(Some((self.sealed(block, Kind::Items, fill.count), last)))
     }
 
     fn deleted_block(&mut self, after: Option<&Bytes>) -> Option<(Vec<u8>, Bytes)> {
         let (mut block, mut count, mut last) = (block::begin(0), 0, None);
         let keys = behind(self.changed?, after.map(|key| &key[..]));
-        for key in keys.filter(|key| self.image.state.view().get(key).is_none()) {
+        let view = self.image.state.view();
+        for key in keys.filter(|key| view.revision_of(key).is_none()) {
             if count > 0 && block.len() + record::KEY_BYTES + key.len() > BLOCK_BYTES {
                 break;
             }
@@ -117,10 +114,10 @@ impl<'a> Blocks<'a> {
     }
 
     /// The block that is due, if this step has one, and the step after it.
-    fn step(&mut self, due: Next) -> (Option<Vec<u8>>, Next) {
-        match due {
+    fn step(&mut self, due: Next) -> Result<(Option<Vec<u8>>, Next), Unread> {
+        Ok(match due {
             Next::Prologue => (Some(block::prologue()), Next::Items(None)),
-            Next::Items(after) => match self.items_block(after.as_ref()) {
+            Next::Items(after) => match self.items_block(after.as_ref())? {
                 Some((block, last)) => (Some(block), Next::Items(Some(last))),
                 None => (None, Next::Deleted(None)),
             },
@@ -138,7 +135,7 @@ impl<'a> Blocks<'a> {
             }
             Next::End => (Some(self.end_block()), Next::Nothing),
             Next::Nothing => (None, Next::Nothing),
-        }
+        })
     }
 
     fn requests(&self) -> std::vec::IntoIter<Request> {
@@ -148,21 +145,83 @@ impl<'a> Blocks<'a> {
 }
 
 impl Iterator for Blocks<'_> {
-    type Item = Vec<u8>;
+    type Item = Result<Vec<u8>, Unread>;
 
-    fn next(&mut self) -> Option<Vec<u8>> {
+    /// After an error comes nothing more.
+    fn next(&mut self) -> Option<Self::Item> {
         while !matches!(self.next, Next::Nothing) {
             let due = std::mem::replace(&mut self.next, Next::Nothing);
             let is_block = !matches!(due, Next::Prologue);
-            let (block, next) = self.step(due);
+            let (block, next) = match self.step(due) {
+                Ok(stepped) => stepped,
+                Err(unread) => return Some(Err(unread)),
+            };
             self.next = next;
             if let Some(block) = block {
                 self.totals.blocks += u64::from(is_block);
                 self.totals.bytes += block.len() as u64;
-                return Some(block);
+                return Some(Ok(block));
             }
         }
         None
+    }
+}
+
+/// How far a block of items is filled.
+#[derive(Debug)]
+struct Fill {
+    bytes: usize,
+    count: u32,
+}
+
+impl Default for Fill {
+    fn default() -> Self {
+        Self {
+            bytes: HEAD_BYTES,
+            count: 0,
+        }
+    }
+}
+
+impl Fill {
+    /// Counts the item in, unless it belongs to the next block.
+    fn takes(&mut self, slot: &Slot) -> bool {
+        let size = record::ITEM_BYTES + slot.len();
+        if self.count > 0 && self.bytes + size > BLOCK_BYTES {
+            return false;
+        }
+        self.bytes += size;
+        self.count += 1;
+        true
+    }
+}
+
+/// The items of a file as `Blocks` writes it, each with where its value begins in there.
+pub(crate) fn places<'a>(
+    view: &'a View,
+    changed: Option<&'a BTreeSet<Bytes>>,
+) -> impl Iterator<Item = (&'a Slot, u64)> {
+    let (mut begin, mut fill) = (PROLOGUE_BYTES as u64, Fill::default());
+    items(view, changed, None).map(move |slot| {
+        if !fill.takes(slot) {
+            begin += fill.bytes as u64;
+            fill = Fill::default();
+            fill.takes(slot);
+        }
+        let end = begin + fill.bytes as u64;
+        (slot, end - slot.value_len() as u64)
+    })
+}
+
+/// The items behind this key that a file has.
+fn items<'a>(
+    view: &'a View,
+    changed: Option<&'a BTreeSet<Bytes>>,
+    after: Option<&'a [u8]>,
+) -> Box<dyn Iterator<Item = &'a Slot> + 'a> {
+    match changed {
+        None => Box::new(view.slots_between(after.map_or(Unbounded, Excluded), Unbounded)),
+        Some(keys) => Box::new(behind(keys, after).filter_map(|key| view.slot(key))),
     }
 }
 

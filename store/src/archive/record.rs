@@ -6,33 +6,47 @@ use serde::Deserialize;
 use crate::archive::Flaw;
 use crate::dedupe::Request;
 use crate::item::Item;
+use crate::slot::Slot;
+use crate::values::Unread;
 
 /// What an item takes beside key and value.
 pub(super) const ITEM_BYTES: usize = 32;
 pub(super) const KEY_BYTES: usize = 4;
 
-pub(super) fn put_item(payload: &mut Vec<u8>, item: &Item) {
-    put_len(payload, &item.key);
-    put_len(payload, &item.value);
-    for number in [item.create_revision, item.mod_revision, item.version] {
+/// Blocks when the value is on disk.
+pub(super) fn put_item(payload: &mut Vec<u8>, slot: &Slot) -> Result<(), Unread> {
+    let (key, numbers) = (slot.key(), slot.numbers());
+    put_len(payload, key.len());
+    put_len(payload, slot.value_len());
+    for number in [
+        numbers.create_revision,
+        numbers.mod_revision,
+        numbers.version,
+    ] {
         payload.extend_from_slice(&number.to_le_bytes());
     }
-    payload.extend_from_slice(&item.key);
-    payload.extend_from_slice(&item.value);
+    payload.extend_from_slice(key);
+    slot.append_value(payload)
 }
 
 pub(super) fn put_key(payload: &mut Vec<u8>, key: &[u8]) {
-    put_len(payload, key);
+    put_len(payload, key.len());
     payload.extend_from_slice(key);
 }
 
-fn put_len(payload: &mut Vec<u8>, bytes: &[u8]) {
-    let len = u32::try_from(bytes.len()).expect("keys and values came in one log entry");
+fn put_len(payload: &mut Vec<u8>, len: usize) {
+    let len = u32::try_from(len).expect("keys and values came in one log entry");
     payload.extend_from_slice(&len.to_le_bytes());
 }
 
-pub(super) fn items(payload: &[u8], count: u32) -> Result<Vec<Item>, Flaw> {
-    all(payload, count, Fields::item)
+/// Items, each with where its value begins in the payload.
+pub(super) fn items(payload: &[u8], count: u32) -> Result<Vec<(Item, usize)>, Flaw> {
+    all(payload, count, |fields| {
+        let item = fields.item()?;
+        let end = payload.len() - fields.0.len();
+        let begin = end - item.value.len();
+        Ok((item, begin))
+    })
 }
 
 pub(super) fn keys(payload: &[u8], count: u32) -> Result<Vec<Bytes>, Flaw> {

@@ -7,11 +7,18 @@ use crate::archive::{Flaw, Totals, Trailer, record};
 use crate::dedupe::Request;
 use crate::item::Item;
 
+/// An item, and where its value begins in the file.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(crate) item: Item,
+    pub(crate) offset: u64,
+}
+
 /// One block's content.
 #[derive(Debug)]
 pub(crate) enum Block {
     /// In ascending order of keys, across all blocks of the file.
-    Items(Vec<Item>),
+    Items(Vec<Placed>),
     Deleted(Vec<Bytes>),
     Requests(Vec<Request>),
     End(Box<Trailer>),
@@ -69,15 +76,21 @@ impl Scan {
         Ok(block)
     }
 
-    fn items(&mut self, payload: &[u8], count: u32) -> Result<Vec<Item>, Flaw> {
-        let items = record::items(payload, count)?;
+    fn items(&mut self, payload: &[u8], count: u32) -> Result<Vec<Placed>, Flaw> {
+        let begin = self.offset() + HEAD_BYTES as u64;
+        let items = record::items(payload, count)?.into_iter();
+        let placed = |(item, at)| Placed {
+            item,
+            offset: begin + at as u64,
+        };
+        let items: Vec<Placed> = items.map(placed).collect();
         let before = self.last.as_ref().into_iter();
-        let keys = before.chain(items.iter().map(|item| &item.key));
+        let keys = before.chain(items.iter().map(|placed| &placed.item.key));
         if !keys.is_sorted_by(|low, high| low < high) {
             return Err(Flaw::Misplaced("keys are not in order"));
         }
-        if let Some(item) = items.last() {
-            self.last = Some(item.key.clone());
+        if let Some(placed) = items.last() {
+            self.last = Some(placed.item.key.clone());
         }
         Ok(items)
     }

@@ -69,12 +69,14 @@ fn small() -> Image {
 }
 
 fn blocks(image: &Image, changed: Option<&BTreeSet<Bytes>>) -> Vec<Vec<u8>> {
-    Blocks::new(image.clone(), 5, changed).collect()
+    let blocks = Blocks::new(image.clone(), 5, changed);
+    blocks.map(Result::unwrap).collect()
 }
 
 #[derive(Debug, Default)]
 struct Found {
     items: Vec<Item>,
+    places: Vec<u64>,
     deleted: Vec<Bytes>,
     requests: usize,
     trailer: Option<Trailer>,
@@ -90,7 +92,12 @@ fn read(mut bytes: &[u8]) -> Result<Found, Flaw> {
         let head = Head::new(head.try_into().unwrap());
         let payload = bytes.split_off(..head.len() as usize);
         match scan.block(head, payload.ok_or(Flaw::Truncated)?)? {
-            Block::Items(items) => found.items.extend(items),
+            Block::Items(items) => {
+                for Placed { item, offset } in items {
+                    found.places.push(offset);
+                    found.items.push(item);
+                }
+            }
             Block::Deleted(keys) => found.deleted.extend(keys),
             Block::Requests(requests) => found.requests += requests.len(),
             Block::End(trailer) => found.trailer = Some(*trailer),
@@ -124,6 +131,26 @@ fn a_delta_has_what_changed_and_no_more() {
     assert_eq!(keys, ["key-1", "key-3"]);
     assert_eq!(found.deleted, ["gone", "zone"]);
     assert!(!found.trailer.unwrap().whole);
+}
+
+#[test]
+fn values_are_where_they_are_said_to_be() {
+    let (image, changed) = (image(), ["key-1", "key-3", "gone"].map(Bytes::from).into());
+    for changed in [None, Some(&changed)] {
+        let file = blocks(&image, changed).concat();
+        let found = read(&file).unwrap();
+        let places: Vec<u64> = places(image.state.view(), changed)
+            .map(|(_, at)| at)
+            .collect();
+        assert_eq!(places, found.places);
+        for (item, at) in found.items.iter().zip(places) {
+            assert!(
+                file[at as usize..].starts_with(&item.value),
+                "{:?}",
+                item.key
+            );
+        }
+    }
 }
 
 #[test]

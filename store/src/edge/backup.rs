@@ -16,6 +16,7 @@ use crate::image::Image;
 use crate::item::Revision;
 
 pub use crate::archive::{Damage, Flaw};
+pub use crate::values::Unread;
 pub use restore::{REVISION_BUMP, RestoreError, RestoreOptions, restore};
 
 /// The file, in chunks of about 256 KiB that are made as they are asked for. It shows the state as
@@ -42,10 +43,11 @@ impl Backup {
 }
 
 impl Iterator for Backup {
-    type Item = Bytes;
+    type Item = Result<Bytes, Unread>;
 
-    fn next(&mut self) -> Option<Bytes> {
-        self.blocks.next().map(Bytes::from)
+    /// Ends with an error when a value on disk cannot be read.
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.blocks.next()?.map(Bytes::from))
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::edge::files;
 use crate::edge::reserve::Reserve;
-use crate::edge::state::{Doubt, Materialised, Pace, StateDir};
+use crate::edge::state::{Doubt, Materialised, Pace, Residence, StateDir};
 use crate::faults::Faults;
 use crate::history::Step;
 use crate::image::Image;
@@ -82,11 +82,12 @@ impl std::fmt::Debug for Checkpointer {
 }
 
 impl Checkpointer {
-    /// Two directories below `dir`.
-    pub(crate) fn in_dir(dir: &Path, cluster_id: u128, faults: &Faults) -> Self {
+    /// Two directories below `dir`, which values are read from that are not in memory.
+    pub(crate) fn in_dir(dir: &Path, cluster_id: u128, faults: &Faults, held: &Residence) -> Self {
         let pace = Pace::default();
         let place = |name: &str| -> Arc<dyn Materialised> {
-            let place = StateDir::new(dir.join(name), cluster_id, faults.clone());
+            let (dir, faults) = (dir.join(name), faults.clone());
+            let place = StateDir::new(dir, cluster_id, faults, held.clone());
             Arc::new(place.paced(pace.clone()))
         };
         let generations = GENERATIONS.map(place);
@@ -181,6 +182,13 @@ impl Checkpointer {
         self.tracked().latest.clone()
     }
 
+    /// Bytes of values in memory.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let tracked = self.tracked();
+        let latest = tracked.latest.as_ref();
+        latest.map_or(0, |image| image.state.resident().bytes())
+    }
+
     /// The log up to this index is behind both generations.
     pub(crate) fn purgeable(&self) -> Option<u64> {
         let holds = self.tracked().holds;
@@ -261,6 +269,7 @@ impl Checkpointer {
     ) -> io::Result<Arc<Image>> {
         let image = Arc::new(image);
         let generation = Arc::clone(&self.generations[batch.target]);
+        let other = Arc::clone(&self.generations[1 - batch.target]);
         let tracked = Arc::clone(&self.tracked);
         let owed = Arc::clone(&self.owed);
         let reserve = self.reserve.clone();
@@ -271,7 +280,7 @@ impl Checkpointer {
                 &image,
                 changed.as_ref(),
                 reserve.as_deref(),
-                batch.expendable,
+                batch.expendable.then_some(&*other),
             );
             // Recorded before the next write may begin, and also when nobody waits any more.
             match &result {

@@ -20,6 +20,7 @@ use crate::image::Image;
 use crate::marks::Marks;
 use crate::raft::{Entry, LogId, Membership, SnapshotMeta, Types};
 use crate::txn::{Op, Txn};
+use crate::values::Unread;
 
 type SnapshotOf = openraft::type_config::alias::SnapshotOf<Types, Arc<Image>>;
 
@@ -75,7 +76,7 @@ impl Machine {
             EntryPayload::Normal(proposal) => {
                 let term = entry.log_id.leader_id.term;
                 let response = self.apply_proposal(term, &proposal, steps);
-                let response = response.map_err(|reason| undecodable(entry.log_id, &reason))?;
+                let response = response.map_err(|why| why.at(entry.log_id))?;
                 Ok((response, proposal.0.len()))
             }
             EntryPayload::Membership(membership) => {
@@ -93,8 +94,8 @@ impl Machine {
         term: u64,
         proposal: &Proposal,
         steps: &mut Vec<Step>,
-    ) -> Result<Response, String> {
-        let txns = match proposal.command()? {
+    ) -> Result<Response, Unapplied> {
+        let txns = match proposal.command().map_err(Unapplied::Undecodable)? {
             Command::Txns(txns) => txns,
             Command::AllocateNode => {
                 return Ok(Response::Node(self.image.state.allocate_node()));
@@ -102,11 +103,12 @@ impl Machine {
         };
         let mut outcomes = Vec::new();
         for txn in txns {
-            let mut txn = txn.map_err(|error| error.to_string())?;
+            let mut txn = txn.map_err(|error| Unapplied::Undecodable(error.to_string()))?;
             if self.lying {
                 self.lying = !spoil(&mut txn);
             }
-            outcomes.push(self.image.state.apply(term, &txn, steps));
+            let outcome = self.image.state.apply(term, &txn, steps);
+            outcomes.push(outcome.map_err(Unapplied::Unread)?);
         }
         Ok(Response::Txns(outcomes))
     }
@@ -162,11 +164,23 @@ impl Machine {
     }
 }
 
-fn undecodable(at: LogId, reason: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("entry {at} cannot be decoded: {reason}"),
-    )
+/// Why an entry has no outcome.
+enum Unapplied {
+    Undecodable(String),
+    /// It replaces or shows a value that cannot be read.
+    Unread(Unread),
+}
+
+impl Unapplied {
+    fn at(self, entry: LogId) -> io::Error {
+        match self {
+            Self::Undecodable(reason) => io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("entry {entry} cannot be decoded: {reason}"),
+            ),
+            Self::Unread(unread) => unread.into(),
+        }
+    }
 }
 
 /// Turns the first put into a deletion; false if there is none.
@@ -263,13 +277,19 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::edge::state::Residence;
     use crate::raft::{EntryPayload, log_id};
 
     /// So that replicas that batch differently have marks in common.
     #[tokio::test(flavor = "multi_thread")]
     async fn milestones_are_marked_within_a_batch() {
         let dir = TempDir::new().unwrap();
-        let checkpointer = Arc::new(Checkpointer::in_dir(dir.path(), 1, &Faults::default()));
+        let checkpointer = Arc::new(Checkpointer::in_dir(
+            dir.path(),
+            1,
+            &Faults::default(),
+            &Residence::default(),
+        ));
         let published = Arc::new(Published::new(1 << 20, 1 << 20));
         let mut machine = Machine::new(Image::default(), Arc::clone(&published), checkpointer);
         for batch in [1..=1500, 1501..=2048, 2049..=2050] {

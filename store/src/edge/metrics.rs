@@ -16,7 +16,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::history::Step;
-use crate::item::{NodeId, Slot};
+use crate::item::NodeId;
+use crate::slot::Slot;
 use crate::snapshot::View;
 
 pub(crate) use gauges::register;
@@ -165,10 +166,7 @@ impl Metrics {
 
     /// The state jumped to this one.
     pub(crate) fn replaced(&self, view: &View) {
-        use std::ops::Bound::Unbounded;
-        let bytes = view
-            .range(Unbounded, Unbounded)
-            .map(|item| item.value.len() as i64);
+        let bytes = view.iter().map(|slot| slot.value_len() as i64);
         self.0.value_bytes.set(bytes.sum());
     }
 
@@ -216,7 +214,7 @@ impl Metrics {
 }
 
 fn size(slot: &Option<Slot>) -> i64 {
-    slot.as_ref().map_or(0, |slot| slot.value().len() as i64)
+    slot.as_ref().map_or(0, |slot| slot.value_len() as i64)
 }
 
 /// Under which name each figure is known.

@@ -253,7 +253,10 @@ impl Conversation {
             SnapshotAsk::End(vote) => self.install(core, vote).await,
             SnapshotAsk::PullBegin => self.pull_begin(core),
             SnapshotAsk::PullNext => {
-                Ok(Answer::Piece(self.cutter.as_mut().and_then(Iterator::next)))
+                let piece = self.cutter.as_mut().and_then(Iterator::next).transpose();
+                piece
+                    .map(Answer::Piece)
+                    .map_err(|unread| unread.to_string())
             }
         }
     }

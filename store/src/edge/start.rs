@@ -33,8 +33,9 @@ use crate::edge::published::Published;
 use crate::edge::reserve::Reserve;
 use crate::edge::server::{Desk, serve};
 use crate::edge::service::{Running, Service, Tasks};
+use crate::edge::state::Residence;
 use crate::edge::{propose, reads, transfer, wal};
-use crate::error::StartError;
+use crate::error::{StartError, TxnError};
 use crate::faults::Faults;
 use crate::image::Image;
 use crate::member::{Leadership, Node};
@@ -294,7 +295,8 @@ impl Opened {
     ) -> Result<(Arc<Core>, Tasks), StartError> {
         let cluster_id = self.identity.cluster_id;
         let reserve = Reserve::new(&self.dir, self.limits.reserve_bytes, log.clone());
-        let checkpointer = Checkpointer::in_dir(&self.dir, cluster_id, &self.faults);
+        let held = residence(self.limits.resident_bytes, &fault);
+        let checkpointer = Checkpointer::in_dir(&self.dir, cluster_id, &self.faults, &held);
         let checkpointer = Arc::new(checkpointer.with_reserve(reserve));
         let image = self.image(&checkpointer, &log).await?;
         let published = Published::new(self.limits.history_bytes, self.limits.history_age_ms)
@@ -433,6 +435,18 @@ impl Opened {
             faults: self.faults.clone(),
         });
         transfer::pull(&link, self.identity.cluster_id).await
+    }
+}
+
+/// So many bytes of values in memory; one that cannot be read from disk stops the replica.
+fn residence(bytes_max: u64, fault: &Arc<Fault>) -> Residence {
+    let fault = Arc::clone(fault);
+    Residence {
+        bytes_max,
+        on_unread: Arc::new(move |unread| {
+            tracing::error!(%unread, "this replica stops");
+            fault.halt(TxnError::Stopped(unread.to_string()));
+        }),
     }
 }
 

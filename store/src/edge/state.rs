@@ -9,14 +9,17 @@
 mod load;
 mod manifest;
 mod reader;
+mod residence;
 mod writer;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::archive::Blocks;
 use crate::edge::files;
@@ -26,7 +29,13 @@ use crate::image::{Header, Image};
 use manifest::{Kind, Listed, Manifest};
 
 pub(crate) use load::load_file;
+pub(crate) use residence::Residence;
 pub(crate) use writer::Pace;
+
+use residence::Shelf;
+
+/// The keys that may differ from what is held; all when none.
+pub(crate) type Changed<'a> = Option<&'a BTreeSet<Bytes>>;
 
 /// Why a generation cannot be relied on.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +49,13 @@ pub(crate) trait Materialised: Send + Sync {
     /// The verified image.
     fn load(&self) -> Result<Option<Image>, Doubt>;
     /// Makes this the image held, durably. `changed` names every key that may differ from the image
-    /// held now; without it everything is written anew. When it fails, the image held before still is.
-    fn write(&self, image: &Image, changed: Option<&BTreeSet<Bytes>>) -> io::Result<()>;
+    /// held now; without it everything is written anew. When it fails, the image held before still is. Then values
+    /// beyond what may be in memory are read from here.
+    fn write(&self, image: &Image, changed: Changed<'_>) -> io::Result<()>;
+    /// Tells its files from others where values are read from them.
+    fn owner(&self) -> u64;
+    /// Has what the image reads from the files of `owner`, which hold an earlier image, read from here.
+    fn adopt(&self, image: &Image, owner: u64) -> Result<(), Doubt>;
     /// What the image held takes on the disk.
     fn bytes(&self) -> u64;
     /// Fails when there would be no room for this image even without the one held.
@@ -59,13 +73,15 @@ pub(crate) struct StateDir {
     cluster_id: u128,
     faults: Faults,
     pace: Pace,
+    shelf: Shelf,
 }
 
 impl StateDir {
-    pub(crate) fn new(dir: PathBuf, cluster_id: u128, faults: Faults) -> Self {
+    pub(crate) fn new(dir: PathBuf, cluster_id: u128, faults: Faults, held: Residence) -> Self {
         Self {
             dir,
             cluster_id,
+            shelf: Shelf::new(held, faults.clone()),
             faults,
             pace: Pace::default(),
         }
@@ -87,12 +103,7 @@ impl StateDir {
         Ok(None)
     }
 
-    fn add(
-        &self,
-        held: Option<&Manifest>,
-        image: &Image,
-        changed: Option<&BTreeSet<Bytes>>,
-    ) -> io::Result<()> {
+    fn add(&self, held: Option<&Manifest>, image: &Image, changed: Changed<'_>) -> io::Result<()> {
         let number = held.map_or(0, Manifest::last_number) + 1;
         let header = image.header(self.cluster_id);
         let mut listed = Listed {
@@ -117,7 +128,10 @@ impl StateDir {
         });
         match written {
             Ok(manifest) => {
-                // What was written is durable, whatever becomes of what it replaces.
+                // What was written is durable, whatever becomes of memory and of what it replaces.
+                if let Err(error) = self.evict(&path, image, changed) {
+                    tracing::warn!(%error, dir = %self.dir.display(), "values stay in memory until the next checkpoint");
+                }
                 if let Err(error) = self.remove_unlisted(&manifest) {
                     tracing::warn!(%error, dir = %self.dir.display(), "files of an old checkpoint stay until the next");
                 }
@@ -128,6 +142,14 @@ impl StateDir {
                 Err(error)
             }
         }
+    }
+
+    fn evict(&self, path: &Path, image: &Image, changed: Changed<'_>) -> io::Result<()> {
+        let began = Cell::new(Instant::now());
+        self.shelf.evict(path, image, changed, || {
+            self.pace.rest(began.get().elapsed());
+            began.set(Instant::now());
+        })
     }
 
     /// The partial file goes, so that it does not keep a full disk full; unless the manifest has come
@@ -151,7 +173,11 @@ impl StateDir {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if name != manifest::FILE && !listed.contains(&name) {
-                files::remove_gently(&entry.path(), |took| self.pace.rest(took))?;
+                let path = entry.path();
+                match self.shelf.is_read(&path) {
+                    true => fs::remove_file(&path)?,
+                    false => files::remove_gently(&path, |took| self.pace.rest(took))?,
+                }
             }
         }
         Ok(())
@@ -166,16 +192,29 @@ impl Materialised for StateDir {
 
     fn load(&self) -> Result<Option<Image>, Doubt> {
         match Manifest::read(&self.dir, self.cluster_id)? {
-            Some(manifest) => load::load(&self.dir, &manifest, &self.faults).map(Some),
+            Some(manifest) => {
+                let (dir, faults, max) = (&self.dir, &self.faults, self.shelf.bytes_max());
+                load::load(dir, &manifest, faults, max, |path| self.shelf.open(path)).map(Some)
+            }
             None => Ok(None),
         }
     }
 
-    fn write(&self, image: &Image, changed: Option<&BTreeSet<Bytes>>) -> io::Result<()> {
+    fn write(&self, image: &Image, changed: Changed<'_>) -> io::Result<()> {
         let held = self.trusted()?;
         files::ensure_dir(&self.dir)?;
         let changed = changed.filter(|_| held.as_ref().is_some_and(Manifest::takes_deltas));
         self.add(held.as_ref(), image, changed)
+    }
+
+    fn owner(&self) -> u64 {
+        self.shelf.owner()
+    }
+
+    fn adopt(&self, image: &Image, owner: u64) -> Result<(), Doubt> {
+        let manifest = Manifest::read(&self.dir, self.cluster_id)?
+            .ok_or_else(|| Doubt("it holds nothing".into()))?;
+        self.shelf.adopt(image, owner, &self.dir, &manifest)
     }
 
     fn bytes(&self) -> u64 {

@@ -49,7 +49,12 @@ impl StoreBuilder<Types, LogStore, Machine, Guard> for Builder {
     async fn build(&self) -> Result<(Guard, LogStore, Machine), StorageError<Types>> {
         let dir = TempDir::new().unwrap();
         let log = log_in(dir.path());
-        let checkpointer = Arc::new(Checkpointer::in_dir(dir.path(), 1, &Faults::default()));
+        let checkpointer = Arc::new(Checkpointer::in_dir(
+            dir.path(),
+            1,
+            &Faults::default(),
+            &crate::edge::state::Residence::default(),
+        ));
         let published = Arc::new(Published::new(1 << 20, 1 << 20));
         let machine = Machine::new(Image::default(), published, checkpointer);
         Ok((Guard(log.clone(), dir), log, machine))

@@ -12,6 +12,7 @@ use crate::faults::{Faults, Point};
 use crate::image::{Header, Image};
 use crate::item::Item;
 use crate::raft::{Types, Vote};
+use crate::values::Unread;
 use crate::wire::{Answer, Ask, Piece, SnapshotAsk};
 
 /// One piece holds about this much.
@@ -48,11 +49,12 @@ impl Cutter {
         }
     }
 
-    fn items(&mut self) -> Vec<Item> {
+    fn items(&mut self) -> Result<Vec<Item>, Unread> {
         use std::ops::Bound::{Excluded, Unbounded};
         let start = self.after.as_deref().map_or(Unbounded, Excluded);
         let (mut items, mut bytes) = (Vec::new(), 0);
-        for item in self.image.state.view().range(start, Unbounded) {
+        for slot in self.image.state.view().slots_between(start, Unbounded) {
+            let item = slot.item()?;
             bytes += item.key.len() + item.value.len() + 64;
             items.push(item);
             if bytes >= PIECE_BYTES {
@@ -60,25 +62,28 @@ impl Cutter {
             }
         }
         self.after = items.last().map(|item| item.key.clone());
-        items
+        Ok(items)
     }
 }
 
 impl Iterator for Cutter {
-    type Item = Piece;
+    type Item = Result<Piece, Unread>;
 
-    fn next(&mut self) -> Option<Piece> {
+    fn next(&mut self) -> Option<Self::Item> {
         if !self.items_done {
-            let items = self.items();
+            let items = match self.items() {
+                Ok(items) => items,
+                Err(unread) => return Some(Err(unread)),
+            };
             self.items_done = items.is_empty();
             if !self.items_done {
-                return Some(Piece::Items(items));
+                return Some(Ok(Piece::Items(items)));
             }
         }
         let rest = self.requests.len().saturating_sub(PIECE_REQUESTS);
         let mut requests = self.requests.split_off(rest);
         requests.reverse();
-        (!requests.is_empty()).then_some(Piece::Requests(requests))
+        (!requests.is_empty()).then_some(Ok(Piece::Requests(requests)))
     }
 }
 
@@ -135,6 +140,7 @@ pub(crate) async fn push(
         pieces += 1;
         let told = faults.meet(Point::SnapshotSend).await;
         told.map_err(|error| error.to_string())?;
+        let piece = piece.map_err(|unread| unread.to_string())?;
         let ask = Ask::Snapshot(SnapshotAsk::Piece(piece));
         ahead.push_back(link.send(ask).await.map_err(text)?);
         if ahead.len() > AHEAD {

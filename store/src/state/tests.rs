@@ -1,6 +1,7 @@
 //! Tables over the state machine: guards, operations, retries and the digest.
 
 use super::*;
+use crate::values::ValueFile;
 
 type Write<'a> = Txn<&'a [u8]>;
 
@@ -31,7 +32,7 @@ fn txn<'a>(id: u128, guards: Vec<Guard<&'a [u8]>>, ops: Vec<Op<&'a [u8]>>) -> Wr
 #[expect(clippy::needless_pass_by_value, reason = "so that tables read plainly")]
 fn apply(state: &mut State, txn: Write<'_>) -> (TxnOutcome, Vec<Step>) {
     let mut steps = Vec::new();
-    let outcome = state.apply(3, &txn, &mut steps);
+    let outcome = state.apply(3, &txn, &mut steps).unwrap();
     (outcome, steps)
 }
 
@@ -253,4 +254,74 @@ fn history_rewinds_a_view() {
             view.revision()
         );
     }
+}
+
+/// Same outcomes, digests, views and past, with values in memory or on disk.
+#[test]
+fn where_values_are_makes_no_difference() {
+    let (mut here, mut there) = (State::default(), State::default());
+    let mut seed = 7_u64;
+    let mut below = |bound: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % bound
+    };
+    let (mut pasts, mut evicted) = (Vec::new(), 0);
+    for _ in 0..2_000 {
+        let name = format!("key-{}", below(8));
+        let value = ["", "one", "two", "three"][below(4) as usize];
+        let guards = match below(3) {
+            0 => vec![Guard::Absent(key(&name))],
+            _ => vec![],
+        };
+        let op = match below(4) {
+            0 => delete(&name),
+            _ => put(&name, value),
+        };
+        let (expected, past) = apply(&mut here, txn(0, guards.clone(), vec![op.clone()]));
+        let (outcome, same) = apply(&mut there, txn(0, guards, vec![op]));
+        assert_eq!(outcome, expected);
+        assert_eq!(there.digest(), here.digest());
+        pasts.push((past, same));
+        for slot in there.view().iter() {
+            if below(4) == 0 {
+                let value = slot.value().unwrap();
+                let file = ValueFile::of(&[b"..", &value[..]].concat(), 1);
+                there.resident().sub(slot.evict(&file, 2));
+                evicted += 1;
+            }
+        }
+        let resident = there.view().iter().map(Slot::resident_bytes).sum();
+        assert_eq!(there.resident().bytes(), resident);
+    }
+    assert!(evicted > 1_000);
+    assert!(here.view().prefix(b"").eq(there.view().prefix(b"")));
+    for (here, there) in pasts {
+        let changes = |steps: Vec<Step>| steps.iter().map(Step::change).collect::<Vec<_>>();
+        assert_eq!(changes(here), changes(there));
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_an_error_of_who_needs_it() {
+    let ops = [
+        (put("a", "2"), true),
+        (delete("a"), true),
+        (put("a", "1"), true),
+        (put("b", "2"), false),
+    ];
+    for (op, needs) in ops {
+        let mut state = two_keys();
+        let slot = state.view().slot(b"a").unwrap();
+        slot.evict(&ValueFile::of(b"?", 1), 0);
+        let write = txn(0, vec![], vec![op.clone()]);
+        let applied = state.apply(3, &write, &mut Vec::new());
+        assert_eq!(applied.is_err(), needs, "{op:?}");
+    }
+    let state = &mut two_keys();
+    let slot = state.view().slot(b"a").unwrap();
+    slot.evict(&ValueFile::of(b"?", 1), 0);
+    let refused = txn(0, vec![Guard::Absent(key("a"))], vec![]);
+    state.apply(3, &refused, &mut Vec::new()).unwrap_err();
 }

@@ -17,7 +17,7 @@ fn save(store: &Store, path: &Path) -> std::io::Result<u64> {
     let revision = backup.revision();
     let mut file = std::fs::File::create(path)?;
     for chunk in backup {
-        file.write_all(&chunk)?;
+        file.write_all(&chunk?)?;
     }
     Ok(revision)
 }
@@ -90,7 +90,7 @@ async fn a_backup_shows_one_revision_while_writes_go_on() -> Test {
     let (before, status) = (items(&replica.store), replica.store.status());
     let mut file = Vec::new();
     for chunk in replica.store.backup() {
-        file.extend_from_slice(&chunk);
+        file.extend_from_slice(&chunk?);
         let late = format!("k{:02}", file.len() % 20);
         must_put(&replica.store, late, format!("after {}", file.len())).await;
     }

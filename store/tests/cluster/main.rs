@@ -5,6 +5,7 @@ mod alarm;
 mod backup;
 mod membership;
 mod support;
+mod values;
 
 use std::ops::Bound;
 use std::time::Duration;

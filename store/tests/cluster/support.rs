@@ -137,6 +137,7 @@ impl Cluster {
             checkpoint_entries: 40,
             keep_entries: 5,
             reserve_bytes: 1 << 20,
+            resident_bytes: 0,
             ..Limits::default()
         };
         Self {

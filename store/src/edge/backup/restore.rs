@@ -16,6 +16,7 @@ use crate::edge::identity::{self, Identity};
 use crate::edge::log;
 use crate::edge::options::Limits;
 use crate::edge::start::log_dir;
+use crate::edge::state::Residence;
 use crate::edge::state::{Materialised, StateDir};
 use crate::edge::wal;
 use crate::faults::Faults;
@@ -195,7 +196,8 @@ fn founders(options: &RestoreOptions) -> impl Iterator<Item = Founder> {
 fn fill(dir: &Path, node_id: NodeId, image: &Image, options: &RestoreOptions) -> io::Result<()> {
     identity::begin_restore(dir)?;
     let generation = dir.join(GENERATIONS[0]);
-    StateDir::new(generation, options.cluster_id, Faults::default()).write(image, None)?;
+    let (faults, all) = (Faults::default(), Residence::default());
+    StateDir::new(generation, options.cluster_id, faults, all).write(image, None)?;
     // A log that begins behind the image, so that the image is never taken for dispensable.
     let begins = image.applied.map(log::position);
     wal::ensure(&log_dir(dir), Limits::default().segment_bytes, begins)?;

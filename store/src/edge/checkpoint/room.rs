@@ -18,14 +18,14 @@ pub(super) struct Written {
     pub(super) cleared: bool,
 }
 
-/// Writes the image, and has room made for it when there is none. The image held is only given up when it is
-/// `expendable`, and when that makes room enough. Blocks.
+/// Writes the image, and has room made for it when there is none. The image held is only given up when there is an
+/// `other` that can be relied on, and when that makes room enough. Blocks.
 pub(super) fn write(
     target: &dyn Materialised,
     image: &Image,
     changed: Option<&BTreeSet<Bytes>>,
     reserve: Option<&Reserve>,
-    expendable: bool,
+    other: Option<&dyn Materialised>,
 ) -> Written {
     let mut result = attempt(target, image, changed);
     let lacks_room = |result: &io::Result<()>| result.as_ref().is_err_and(is_full);
@@ -33,16 +33,22 @@ pub(super) fn write(
         tracing::warn!("the disk is full: the reserve is used for a checkpoint");
         result = attempt(target, image, changed);
     }
-    let cleared =
-        lacks_room(&result) && expendable && target.bytes() > 0 && gives_way(target, image);
+    let cleared = lacks_room(&result)
+        && target.bytes() > 0
+        && other.is_some_and(|other| gives_way(target, image, other));
     if cleared {
         result = target.clear().and_then(|()| attempt(target, image, None));
     }
     Written { result, cleared }
 }
 
-fn gives_way(target: &dyn Materialised, image: &Image) -> bool {
-    match target.require_room(image) {
+fn gives_way(target: &dyn Materialised, image: &Image, other: &dyn Materialised) -> bool {
+    let adopted = |()| {
+        // What is still read from its files would keep their space.
+        let adopted = other.adopt(image, target.owner());
+        adopted.map_err(|doubt| io::Error::other(doubt.to_string()))
+    };
+    match target.require_room(image).and_then(adopted) {
         Ok(()) => {
             tracing::warn!("the disk is full: the older checkpoint gives way to the next one");
             true

@@ -31,7 +31,7 @@ async fn what_a_failed_checkpoint_owed_is_written_by_the_next() {
     for action in [Action::Fail(io::ErrorKind::Other), Action::Panic] {
         let dir = TempDir::new().unwrap();
         let faults = Faults::default();
-        let checkpointer = Checkpointer::in_dir(dir.path(), 1, &faults);
+        let checkpointer = Checkpointer::in_dir(dir.path(), 1, &faults, &Residence::default());
         let mut image = Image::default();
         for key in ["a", "b", "c", "d"] {
             put(&checkpointer, &mut image, key);
@@ -44,13 +44,13 @@ async fn what_a_failed_checkpoint_owed_is_written_by_the_next() {
         checkpointer.checkpoint(image.clone()).await.unwrap_err();
         assert_eq!(checkpointer.pending(), (1, 10), "still to be written");
         assert_eq!(checkpointer.purgeable(), Some(3));
-        let held = Checkpointer::in_dir(dir.path(), 1, &faults).load(None);
+        let held = Checkpointer::in_dir(dir.path(), 1, &faults, &Residence::default()).load(None);
         assert_eq!(held.unwrap().unwrap().header(1), before.header(1));
 
         put(&checkpointer, &mut image, "after");
         checkpointer.checkpoint(image.clone()).await.unwrap();
         assert_eq!(checkpointer.pending(), (0, 0));
-        let held = Checkpointer::in_dir(dir.path(), 1, &faults).load(None);
+        let held = Checkpointer::in_dir(dir.path(), 1, &faults, &Residence::default()).load(None);
         assert_eq!(held.unwrap().unwrap().header(1), image.header(1));
     }
 }
@@ -59,7 +59,8 @@ async fn what_a_failed_checkpoint_owed_is_written_by_the_next() {
 #[tokio::test]
 async fn the_older_generation_catches_up_with_nothing_new() {
     let dir = TempDir::new().unwrap();
-    let checkpointer = Checkpointer::in_dir(dir.path(), 1, &Faults::default());
+    let checkpointer =
+        Checkpointer::in_dir(dir.path(), 1, &Faults::default(), &Residence::default());
     let mut image = Image::default();
     put(&checkpointer, &mut image, "a");
     for (purgeable, lags) in [(None, true), (Some(1), false), (Some(1), false)] {
@@ -104,7 +105,8 @@ async fn room_is_made_for_a_checkpoint() {
         let faults = Faults::default();
         let log = log_in(dir.path());
         let reserve = Reserve::new(dir.path(), u64::from(case.reserve) << 20, log.clone());
-        let checkpointer = Checkpointer::in_dir(dir.path(), 1, &faults).with_reserve(reserve);
+        let checkpointer = Checkpointer::in_dir(dir.path(), 1, &faults, &Residence::default())
+            .with_reserve(reserve);
         checkpointer.take_reserve();
         let mut image = Image::default();
         for _ in 0..case.written_before {
@@ -122,7 +124,7 @@ async fn room_is_made_for_a_checkpoint() {
 
         // Whatever was tried, the disk holds the latest that was promised.
         let promised = if case.succeeds { &image } else { &before };
-        let held = Checkpointer::in_dir(dir.path(), 1, &faults).load(None);
+        let held = Checkpointer::in_dir(dir.path(), 1, &faults, &Residence::default()).load(None);
         let header = held.unwrap().map(|held| held.header(1));
         let expected = promised.applied.map(|_| promised.header(1));
         assert_eq!(header, expected, "{n}");
@@ -132,7 +134,7 @@ async fn room_is_made_for_a_checkpoint() {
             put(&checkpointer, &mut image, key);
             checkpointer.checkpoint(image.clone()).await.unwrap();
         }
-        let held = Checkpointer::in_dir(dir.path(), 1, &faults).load(None);
+        let held = Checkpointer::in_dir(dir.path(), 1, &faults, &Residence::default()).load(None);
         assert_eq!(held.unwrap().unwrap().header(1), image.header(1), "{n}");
         let last = image.applied_index();
         assert_eq!(checkpointer.purgeable(), last.map(|last| last - 1), "{n}");

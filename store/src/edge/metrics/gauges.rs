@@ -50,6 +50,8 @@ fn state(core: &Core, to: &mut Registry) {
     gauge(to, "history_bytes", of, history.bytes as u64);
     let of = "The oldest revision that can still be read or watched from";
     gauge(to, "history_oldest_revision", of, history.oldest);
+    let of = "Values in memory, in bytes; the others are read from the files of checkpoints";
+    gauge(to, "resident_bytes", of, core.checkpointer.resident_bytes());
 }
 
 fn consensus(core: &Core, to: &mut Registry) {

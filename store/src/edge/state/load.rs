@@ -3,56 +3,115 @@
 //! Deltas are read first, the newest before the others, and kept by key: what is older under the same
 //! key is skipped. Then the base is read in order and merged with them, so every key enters the map
 //! once and in order. Reading, checking and decoding the base happens on one thread, hashing and
-//! inserting on another.
+//! inserting on another. Values beyond what is to be in memory stay in their files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use bytes::Bytes;
 
-use crate::archive::{Block, Damage, Flaw, Trailer};
+use crate::archive::{Block, Damage, Flaw, Placed, Trailer};
 use crate::dedupe::Request;
+use crate::digest;
 use crate::edge::state::Doubt;
 use crate::edge::state::manifest::{Kind, Listed, Manifest};
 use crate::edge::state::reader::Reader;
 use crate::faults::Faults;
 use crate::image::{Header, Image};
-use crate::item::Item;
+use crate::slot::{Numbers, Slot};
 use crate::state::State;
+use crate::values::ValueFile;
 
 /// Decoded blocks waiting to be inserted.
 const AHEAD: usize = 8;
 
-/// What the deltas say: the present item, or none where it was deleted.
-type Overlay = BTreeMap<Bytes, Option<Item>>;
+/// What the deltas say: the present item with its digest, or none where it was deleted.
+type Overlay = BTreeMap<Bytes, Option<(Slot, u128)>>;
 
-/// A generation's image. Blocks.
-pub(super) fn load(dir: &Path, manifest: &Manifest, faults: &Faults) -> Result<Image, Doubt> {
+/// Puts values into memory until there are so many.
+#[derive(Clone, Debug)]
+struct Filling {
+    resident: u64,
+    resident_max: u64,
+    /// Where the others are read from; none where all are to be in memory.
+    file: Option<Arc<ValueFile>>,
+}
+
+impl Filling {
+    fn slot(&mut self, placed: &Placed) -> (Slot, u128) {
+        let item = &placed.item;
+        let numbers = Numbers::of(item);
+        let digest = digest::item(&item.key, &item.value, numbers);
+        let slot = Slot::new(&item.key, &item.value, numbers);
+        let resident = self.resident + item.value.len() as u64;
+        match &self.file {
+            Some(file) if resident > self.resident_max => {
+                slot.evict(file, placed.offset);
+            }
+            Some(_) | None => self.resident = resident,
+        }
+        (slot, digest)
+    }
+
+    /// Goes on with values of this file.
+    fn from(&mut self, file: Arc<ValueFile>) -> &mut Self {
+        self.file = Some(file);
+        self
+    }
+}
+
+/// A generation's image, with so many bytes of its values in memory. Blocks.
+pub(super) fn load(
+    dir: &Path,
+    manifest: &Manifest,
+    faults: &Faults,
+    resident_max: u64,
+    values: impl Fn(&Path) -> std::io::Result<Arc<ValueFile>>,
+) -> Result<Image, Doubt> {
     let (base, deltas) = manifest
         .list
         .split_first()
         .ok_or_else(|| Doubt("its manifest names no file".into()))?;
     let open = |file: &Listed| Reader::open(&dir.join(file.name()), faults).map_err(doubt);
+    let values = |file: &Listed| {
+        let opened = values(&dir.join(file.name()));
+        opened.map_err(|error| Doubt(format!("{} cannot be opened: {error}", file.name())))
+    };
     let mut overlay = Overlay::new();
     let mut requests = None;
+    let mut filling = Filling {
+        resident: 0,
+        resident_max,
+        file: None,
+    };
     for file in deltas.iter().rev() {
-        let (trailer, found) = lay_over(open(file)?, &mut overlay).map_err(doubt)?;
+        let filling = filling.from(values(file)?);
+        let (trailer, found) = lay_over(open(file)?, &mut overlay, filling).map_err(doubt)?;
         expect(file, &trailer)?;
         // Each file has all requests remembered when it was written, so only the newest matters.
         requests.get_or_insert(found);
     }
     let mut image = manifest.header.begin();
-    let (trailer, found) = merge(open(base)?, overlay, &mut image.state).map_err(doubt)?;
+    let filling = filling.from(values(base)?);
+    let merged = merge(open(base)?, overlay, filling, &mut image.state);
+    let (trailer, found) = merged.map_err(doubt)?;
     expect(base, &trailer)?;
     finish(image, requests.unwrap_or(found), &manifest.header).map_err(Doubt)
 }
 
-/// The image of a file that holds a whole one. Blocks.
+/// The image of a file that holds a whole one, all in memory. Blocks.
 pub(crate) fn load_file(path: &Path, faults: &Faults) -> Result<(Image, Trailer), Damage> {
     let mut image = Image::default();
     let reader = Reader::open(path, faults)?;
-    let (trailer, requests) = merge(reader, Overlay::new(), &mut image.state)?;
+    let mut filling = Filling {
+        resident: 0,
+        resident_max: u64::MAX,
+        file: None,
+    };
+    let merged = merge(reader, Overlay::new(), &mut filling, &mut image.state);
+    let (trailer, requests) = merged?;
     let wrong = |flaw| Damage {
         file: path.to_owned(),
         offset: trailer.totals.bytes,
@@ -77,12 +136,17 @@ fn finish(mut image: Image, requests: Vec<Request>, header: &Header) -> Result<I
 }
 
 /// Adds what this delta says under keys that no newer one speaks of. Returns its requests.
-fn lay_over(reader: Reader<'_>, overlay: &mut Overlay) -> Result<(Trailer, Vec<Request>), Damage> {
+fn lay_over(
+    reader: Reader<'_>,
+    overlay: &mut Overlay,
+    filling: &mut Filling,
+) -> Result<(Trailer, Vec<Request>), Damage> {
     let mut requests = Vec::new();
     let trailer = reader.each(|block| {
         match block {
-            Block::Items(items) => items.into_iter().for_each(|item| {
-                overlay.entry(item.key.clone()).or_insert(Some(item));
+            Block::Items(items) => items.iter().for_each(|placed| {
+                let entry = overlay.entry(placed.item.key.clone());
+                entry.or_insert_with(|| Some(filling.slot(placed)));
             }),
             Block::Deleted(keys) => keys.into_iter().for_each(|key| {
                 overlay.entry(key).or_insert(None);
@@ -99,24 +163,30 @@ fn lay_over(reader: Reader<'_>, overlay: &mut Overlay) -> Result<(Trailer, Vec<R
 fn merge(
     base: Reader<'_>,
     overlay: Overlay,
+    filling: &mut Filling,
     state: &mut State,
 ) -> Result<(Trailer, Vec<Request>), Damage> {
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(AHEAD);
         let reading = scope.spawn(move || read_base(base, &sender));
         let mut changes = overlay.into_iter().peekable();
-        for item in receiver.into_iter().flatten() {
+        for placed in receiver.into_iter().flatten() {
+            let placed: Placed = placed;
             let mut replaced = false;
-            while let Some((key, change)) = changes.next_if(|(key, _)| *key <= item.key) {
-                replaced |= key == item.key;
-                change.into_iter().for_each(|new| state.restore_item(&new));
+            while let Some((key, change)) = changes.next_if(|(key, _)| *key <= placed.item.key) {
+                replaced |= key == placed.item.key;
+                if let Some((slot, digest)) = change {
+                    state.restore(slot, digest);
+                }
             }
             if !replaced {
-                state.restore_item(&item);
+                let (slot, digest) = filling.slot(&placed);
+                state.restore(slot, digest);
             }
         }
-        let behind = changes.filter_map(|(_, change)| change);
-        behind.for_each(|new| state.restore_item(&new));
+        for (slot, digest) in changes.filter_map(|(_, change)| change) {
+            state.restore(slot, digest);
+        }
         reading
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -125,7 +195,7 @@ fn merge(
 
 fn read_base(
     base: Reader<'_>,
-    items: &SyncSender<Vec<Item>>,
+    items: &SyncSender<Vec<Placed>>,
 ) -> Result<(Trailer, Vec<Request>), Damage> {
     let mut requests = Vec::new();
     let trailer = base.each(|block| {

@@ -17,15 +17,27 @@ const CLUSTER: u128 = 9;
 struct Place {
     dir: TempDir,
     faults: Faults,
+    state: StateDir,
     image: Image,
     changed: BTreeSet<Bytes>,
 }
 
 impl Place {
     fn new() -> Self {
+        Self::holding(u64::MAX)
+    }
+
+    /// With so many bytes of values in memory.
+    fn holding(bytes_max: u64) -> Self {
+        let (dir, faults) = (TempDir::new().unwrap(), Faults::default());
+        let held = Residence {
+            bytes_max,
+            ..Residence::default()
+        };
         Self {
-            dir: TempDir::new().unwrap(),
-            faults: Faults::default(),
+            state: StateDir::new(dir.path().join("state-a"), CLUSTER, faults.clone(), held),
+            dir,
+            faults,
             image: Image::default(),
             changed: BTreeSet::new(),
         }
@@ -33,10 +45,6 @@ impl Place {
 
     fn path(&self) -> PathBuf {
         self.dir.path().join("state-a")
-    }
-
-    fn state(&self) -> StateDir {
-        StateDir::new(self.path(), CLUSTER, self.faults.clone())
     }
 
     fn apply(&mut self, ops: Vec<Op>) {
@@ -67,19 +75,19 @@ impl Place {
     }
 
     fn full(&mut self) -> io::Result<()> {
-        self.state()
+        self.state
             .write(&self.image, None)
             .map(|()| self.changed.clear())
     }
 
     fn delta(&mut self) -> io::Result<()> {
-        self.state()
+        self.state
             .write(&self.image, Some(&self.changed))
             .map(|()| self.changed.clear())
     }
 
     fn loaded(&self) -> Result<Option<Image>, Doubt> {
-        self.state().load()
+        self.state.load()
     }
 
     fn holds(&self, image: &Image) {
@@ -97,8 +105,24 @@ impl Place {
                 .requests()
                 .eq(image.state.dedupe().requests())
         );
-        let peeked = self.state().peek().unwrap().unwrap();
+        let peeked = self.state.peek().unwrap().unwrap();
         assert_eq!(peeked, image.header(CLUSTER));
+    }
+
+    /// No more than this is in memory.
+    fn within(&self, bytes_max: u64) {
+        let (state, slots) = (&self.image.state, self.image.state.view().iter());
+        let resident: u64 = slots.map(crate::slot::Slot::resident_bytes).sum();
+        assert_eq!(state.resident().bytes(), resident);
+        assert!(resident <= bytes_max, "{resident} of {bytes_max}");
+    }
+
+    /// How many values are read from this file.
+    fn read_from(&self, name: &str) -> usize {
+        let path = self.path().join(name).display().to_string();
+        let file = format!("ValueFile({path:?})");
+        let slots = self.image.state.view().iter();
+        slots.filter(|slot| slot.file() == file).count()
     }
 
     fn files(&self) -> Vec<String> {
@@ -115,7 +139,7 @@ impl Place {
 fn nothing_written_is_nothing_held() {
     let place = Place::new();
     assert!(place.loaded().unwrap().is_none());
-    assert!(place.state().peek().unwrap().is_none());
+    assert!(place.state.peek().unwrap().is_none());
 }
 
 #[test]
@@ -309,7 +333,8 @@ fn another_clusters_directory_is_a_doubt() {
     let mut place = Place::new();
     place.put("a", "1");
     place.full().unwrap();
-    let foreign = StateDir::new(place.path(), CLUSTER + 1, Faults::default());
+    let (faults, held) = (Faults::default(), Residence::default());
+    let foreign = StateDir::new(place.path(), CLUSTER + 1, faults, held);
     assert!(foreign.peek().is_err());
     assert!(foreign.load().is_err());
 }
@@ -317,9 +342,9 @@ fn another_clusters_directory_is_a_doubt() {
 /// Changes, deletes, checkpoints, failures and reloads in random order hold what a plain run holds.
 #[test]
 fn random_histories_are_held() {
-    for seed in 1..=4 {
+    for (seed, bytes_max) in [(1, 0), (2, 0), (3, 4_000), (4, 600_000), (5, u64::MAX)] {
         let mut random = Random(seed);
-        let mut place = Place::new();
+        let mut place = Place::holding(bytes_max);
         let mut held: Option<Image> = None;
         for step in 0..300 {
             let key = format!("key-{}", random.below(40));
@@ -358,7 +383,128 @@ fn random_histories_are_held() {
         }
         place.delta().unwrap();
         place.holds(&place.image);
+        place.within(bytes_max);
     }
+}
+
+#[test]
+fn values_that_are_too_many_are_read_from_the_files() {
+    let mut place = Place::holding(250);
+    for n in 0..10 {
+        place.put(&format!("key-{n}"), vec![n; 100]);
+    }
+    let before = place.image.clone();
+    place.full().unwrap();
+    place.within(250);
+    assert_eq!(place.read_from("base.1"), 8);
+    place.put("key-0", "new");
+    place.put("key-9", vec![9; 120]);
+    place.delete("key-1");
+    place.delta().unwrap();
+    place.within(250);
+    assert_eq!(place.read_from("base.1"), 6, "without those that changed");
+    place.holds(&place.image);
+    // An earlier view still has what it had.
+    let earlier = before.state.view().prefix(b"");
+    let expected = (0..10).map(|n| Bytes::from(vec![n; 100]));
+    assert!(earlier.map(|item| item.value).eq(expected));
+    // All that is read from files moves along into a new base, and the old ones are let go.
+    place.full().unwrap();
+    place.holds(&place.image);
+    assert_eq!(place.files(), ["base.3", "manifest"]);
+    let left = place.read_from("base.1") + place.read_from("delta.2");
+    assert_eq!((left, place.read_from("base.3")), (0, 6));
+    assert!(!place.state.shelf.is_read(&place.path().join("base.1")));
+}
+
+/// What a state reads that is no longer the latest, as after a snapshot of a peer took its place.
+#[test]
+fn a_file_that_is_still_read_is_not_cut() {
+    let mut place = Place::holding(0);
+    place.put("key", vec![1; 9 << 20]);
+    place.full().unwrap();
+    let before = std::mem::take(&mut place.image);
+    place.put("other", "value");
+    place.full().unwrap();
+    assert_eq!(place.files(), ["base.2", "manifest"]);
+    let item = before.state.view().get(b"key").unwrap();
+    assert_eq!(item.value, vec![1; 9 << 20]);
+}
+
+#[test]
+fn values_move_to_the_other_generation() {
+    let mut place = Place::holding(0);
+    let held = Residence {
+        bytes_max: 0,
+        ..Residence::default()
+    };
+    let path = place.dir.path().join("state-b");
+    let other = StateDir::new(path, CLUSTER, Faults::default(), held);
+    place.put("both", vec![1; 100]);
+    place.put("changed", "old");
+    place.full().unwrap();
+    other.write(&place.image, None).unwrap();
+    place.put("changed", "new");
+    let changed = BTreeSet::from([Bytes::from("changed")]);
+    other.write(&place.image, Some(&changed)).unwrap();
+    assert_eq!(place.read_from("base.1"), 1);
+    other.adopt(&place.image, place.state.owner()).unwrap();
+    assert_eq!(place.read_from("base.1"), 0);
+    place.state.clear().unwrap();
+    let values: Vec<Bytes> = place
+        .image
+        .state
+        .view()
+        .prefix(b"")
+        .map(|item| item.value)
+        .collect();
+    assert_eq!(values, [Bytes::from(vec![1; 100]), "new".into()]);
+    // One that the other does not have cannot move there.
+    place.put("only", "here");
+    place.full().unwrap();
+    other.adopt(&place.image, place.state.owner()).unwrap_err();
+}
+
+#[test]
+fn a_value_that_is_not_what_was_written_is_told() {
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let teller = std::sync::Arc::clone(&told);
+    let held = Residence {
+        bytes_max: 0,
+        on_unread: std::sync::Arc::new(move |unread| {
+            teller.lock().unwrap().push(unread.to_string());
+        }),
+    };
+    let mut place = Place::new();
+    place.state = StateDir::new(place.path(), CLUSTER, place.faults.clone(), held);
+    place.put("a", vec![1; 1000]);
+    place.put("b", vec![2; 1000]);
+    place.full().unwrap();
+    let path = place.path().join("base.1");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(9).position(|nine| nine == [2; 9]).unwrap();
+    bytes[at + 500] ^= 4;
+    // Into the file that is open, not in its place.
+    fs::write(&path, bytes).unwrap();
+    let view = place.image.state.view().clone();
+    let slot = |key: &[u8]| view.slot(key).unwrap().clone();
+    assert_eq!(slot(b"a").item().unwrap().value, vec![1; 1000]);
+    assert!(told.lock().unwrap().is_empty());
+    slot(b"b").item().unwrap_err();
+    let text = told.lock().unwrap().concat();
+    assert!(
+        text.contains(&format!("byte {at} of {}", path.display())),
+        "{text}"
+    );
+    // Nor is it copied into another file.
+    place.full().unwrap_err();
+    assert_eq!(place.files(), ["base.1", "manifest"]);
+    place.faults.arm(
+        Point::ValueRead,
+        Action::Fail(io::ErrorKind::Other),
+        Some(1),
+    );
+    slot(b"a").item().unwrap_err();
 }
 
 /// xorshift: the same numbers for the same seed.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::edge::files;
 use crate::faults::{Faults, Point};
+use crate::values::Unread;
 
 const BUFFER_BYTES: usize = 1 << 20;
 /// Dirty pages never pile up beyond this: the log's fdatasync would have to wait for them.
@@ -39,7 +40,7 @@ impl Pace {
 /// Returns the file's length once file and directory entry are durable. Blocks.
 pub(super) fn write(
     path: &Path,
-    blocks: impl Iterator<Item = Vec<u8>>,
+    blocks: impl Iterator<Item = Result<Vec<u8>, Unread>>,
     faults: &Faults,
     pace: &Pace,
 ) -> io::Result<u64> {
@@ -47,6 +48,7 @@ pub(super) fn write(
     let (mut bytes, mut unsynced) = (0, 0);
     let mut began = Instant::now();
     for block in blocks {
+        let block = block?;
         faults.hit(Point::CheckpointWrite)?;
         out.write_all(&block)?;
         bytes += block.len() as u64;

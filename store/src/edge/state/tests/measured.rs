@@ -53,7 +53,12 @@ fn measured() {
     let changes = items * 3 / 100;
     let step = items / changes;
     let dir = TempDir::new_in(variable("STOA_DIR").unwrap_or("/tmp".into())).unwrap();
-    let place = StateDir::new(dir.path().join("state-a"), CLUSTER, Faults::default());
+    let place = StateDir::new(
+        dir.path().join("state-a"),
+        CLUSTER,
+        Faults::default(),
+        Residence::default(),
+    );
     let mut image = Image::default();
     timed("built in memory", || {
         (0..items).for_each(|n| image.state.restore_item(&item(n, 1)));
@@ -65,7 +70,15 @@ fn measured() {
     });
     timed("written in full", || place.write(&image, None).unwrap());
     let changed = (0..changes).map(|n| key(n * step)).collect();
-    (0..changes).for_each(|n| image.state.restore_item(&item(n * step, 2)));
+    for item in (0..changes).map(|n| item(n * step, 2)) {
+        let (key, value) = (item.key, item.value);
+        image.state.apply_logged(&Txn {
+            request_id: 0,
+            stamp_ms: 1,
+            guards: vec![],
+            ops: vec![Op::Put { key, value }],
+        });
+    }
     timed("delta", || place.write(&image, Some(&changed)).unwrap());
     let digest = image.state.digest();
     drop(image);

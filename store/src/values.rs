@@ -1,0 +1,128 @@
+//! Files from which values are read that are not in memory.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::faults::{Faults, Point};
+
+/// Bytes that are read from any place of a file.
+pub(crate) trait ReadAt: Send + Sync {
+    /// Fills the buffer from this offset on. Blocks.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+/// A value on disk cannot be read, or is not what was written. Whoever needs it cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the value at byte {offset} of {file} cannot be relied on: {reason}. Restart this replica: it checks its checkpoints, sets \
+     a damaged one aside and goes on from the other one and the log"
+)]
+pub struct Unread {
+    file: String,
+    offset: u64,
+    reason: String,
+}
+
+impl Unread {
+    /// Ends the reader, where it has no way to tell. The replica was told before it was made.
+    pub(crate) fn abandon(self) -> ! {
+        std::panic::resume_unwind(Box::new(self))
+    }
+}
+
+impl From<Unread> for io::Error {
+    fn from(unread: Unread) -> Self {
+        Self::new(io::ErrorKind::InvalidData, unread)
+    }
+}
+
+/// Told of the first value that cannot be read, before its reader is.
+pub(crate) type OnUnread = Arc<dyn Fn(&Unread) + Send + Sync>;
+
+/// One file.
+pub(crate) struct ValueFile {
+    file: Box<dyn ReadAt>,
+    name: String,
+    owner: u64,
+    faults: Faults,
+    on_unread: OnUnread,
+}
+
+impl ValueFile {
+    /// `owner` tells whose file it is.
+    pub(crate) fn new(
+        file: Box<dyn ReadAt>,
+        name: String,
+        owner: u64,
+        faults: Faults,
+        on_unread: OnUnread,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            file,
+            name,
+            owner,
+            faults,
+            on_unread,
+        })
+    }
+
+    pub(crate) fn owner(&self) -> u64 {
+        self.owner
+    }
+
+    /// Appends what is there, if it is whole; else nothing. Blocks.
+    pub(crate) fn append(
+        &self,
+        offset: u64,
+        len: usize,
+        to: &mut Vec<u8>,
+        whole: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<(), Unread> {
+        let before = to.len();
+        to.resize(before + len, 0);
+        let read = self
+            .faults
+            .hit(Point::ValueRead)
+            .and_then(|_honest| self.file.read_exact_at(&mut to[before..], offset));
+        let reason = match read {
+            Ok(()) if whole(&to[before..]) => return Ok(()),
+            Ok(()) => "it does not match its checksum".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        to.truncate(before);
+        let unread = Unread {
+            file: self.name.clone(),
+            offset,
+            reason,
+        };
+        (self.on_unread)(&unread);
+        Err(unread)
+    }
+}
+
+impl fmt::Debug for ValueFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ValueFile").field(&self.name).finish()
+    }
+}
+
+#[cfg(test)]
+impl ReadAt for Vec<u8> {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let from = usize::try_from(offset).unwrap();
+        let found = self.get(from..from + buffer.len());
+        buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl ValueFile {
+    /// A file with this content.
+    pub(crate) fn of(content: &[u8], owner: u64) -> Arc<Self> {
+        let (name, faults) = ("memory".to_owned(), Faults::default());
+        let file = Box::new(content.to_vec());
+        Self::new(file, name, owner, faults, Arc::new(|_unread| {}))
+    }
+}
