@@ -31,12 +31,14 @@ pub(crate) mod holds;
 pub(crate) mod link;
 pub(crate) mod network;
 pub(crate) mod outbox;
-pub(crate) mod peers;
+pub(crate) mod pair;
+mod peers;
 pub(crate) mod server;
 pub(crate) mod transfer;
 pub(crate) mod vigil;
 
 pub(crate) mod alarm;
+mod awaited;
 pub(crate) mod metrics;
 
 pub(crate) mod files;

@@ -1,10 +1,11 @@
 //! Agreed bytes: a replicated, ordered map with revisions, history and consistent views. One Raft
-//! group orders all writes; every acknowledged write is on disk on a quorum first; everything is
-//! also resident in memory, so reads and watches cost no I/O.
+//! group orders all writes; every acknowledged write is on disk on a quorum first. Keys and the recent
+//! past are resident in memory, values up to a budget; the others are read from the files of checkpoints.
 //!
 //! The store never hears of a task, a kind or a schema: keys and values are bytes, preconditions are
-//! revisions, and an old log replays after any change above. `apply` reads nothing but the log: no
-//! clock, no randomness, no disk. Checkpoints are for fast restarts, never the only copy.
+//! revisions, and an old log replays after any change above. `apply` depends on nothing but the log: no
+//! clock, no randomness. Checkpoints are for fast restarts and for values that memory has no room for,
+//! never the only copy.
 //!
 //! Start with `txn.rs` (the only write), then `state.rs` (what a log entry does), `history.rs` and
 //! `snapshot.rs` (what readers see). `edge/` holds everything that touches disk, network, time or

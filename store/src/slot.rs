@@ -49,8 +49,9 @@ enum Value {
     OnDisk(Extent),
 }
 
+/// A value in memory.
 #[derive(Clone)]
-struct Resident(ThinArc<Fate, u8>);
+pub(crate) struct Resident(ThinArc<Fate, u8>);
 
 /// What is to become of a value in memory.
 struct Fate {
@@ -176,33 +177,30 @@ impl Slot {
         }
     }
 
-    /// Has the value read from this place of a file, which holds it, from now on. Returns the bytes that memory was
-    /// relieved of.
-    pub(crate) fn evict(&self, file: &Arc<ValueFile>, offset: u64) -> u64 {
+    /// Has the value read from this place of a file, which holds it, from now on. Returns what was in memory.
+    pub(crate) fn evict(&self, file: &Arc<ValueFile>, offset: u64) -> Option<Resident> {
         let mut place = self.place();
-        match &mut *place {
-            Value::Resident(value) => {
-                let len = value.bytes().len();
-                let Ok(short) = u32::try_from(len) else {
-                    return 0;
-                };
-                if value.is_retired() {
-                    return 0;
-                }
-                let crc = self.checksum(value.bytes());
-                *place = Value::OnDisk(Extent {
-                    file: Arc::clone(file),
-                    offset,
-                    len: short,
-                    crc,
-                });
-                len as u64
-            }
+        let value = match &mut *place {
+            Value::Resident(value) => value,
             Value::OnDisk(extent) => {
                 extent.file = Arc::clone(file);
                 extent.offset = offset;
-                0
+                return None;
             }
+        };
+        let len = u32::try_from(value.bytes().len()).ok()?;
+        if value.is_retired() {
+            return None;
+        }
+        let extent = Extent {
+            file: Arc::clone(file),
+            offset,
+            len,
+            crc: self.checksum(value.bytes()),
+        };
+        match std::mem::replace(&mut *place, Value::OnDisk(extent)) {
+            Value::Resident(value) => Some(value),
+            Value::OnDisk(_) => None,
         }
     }
 
@@ -251,7 +249,7 @@ impl Resident {
         Self(ThinArc::from_header_and_slice(fate, value))
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.0.slice
     }
 
@@ -349,7 +347,7 @@ mod tests {
         let item = slot.item().unwrap();
         assert_eq!((slot.resident_bytes(), slot.len()), (5, 8));
         assert!(!slot.is_read_from(7));
-        assert_eq!(slot.evict(&file, 2), 5);
+        assert_eq!(slot.evict(&file, 2).unwrap().bytes(), b"value");
         assert_eq!((slot.resident_bytes(), slot.len()), (0, 8));
         assert!(slot.is_read_from(7) && !slot.is_read_from(8));
         assert_eq!(slot.item().unwrap(), item);
@@ -357,7 +355,7 @@ mod tests {
         slot.append_value(&mut text).unwrap();
         assert_eq!(text, b"its value");
         // Elsewhere.
-        assert_eq!(slot.evict(&ValueFile::of(b"value", 8), 0), 0);
+        assert!(slot.evict(&ValueFile::of(b"value", 8), 0).is_none());
         assert_eq!(slot.item().unwrap(), item);
         assert_eq!(Arc::strong_count(&file), 1, "the first file is let go");
     }
@@ -365,7 +363,7 @@ mod tests {
     #[test]
     fn an_empty_value_is_one_too() {
         let slot = Slot::new(b"", b"", NUMBERS);
-        assert_eq!(slot.evict(&ValueFile::of(b"", 7), 0), 0);
+        slot.evict(&ValueFile::of(b"", 7), 0).unwrap();
         assert!(slot.is_read_from(7));
         assert_eq!(value(&slot), b""[..]);
     }
@@ -388,13 +386,13 @@ mod tests {
         let (slot, file) = (slot(), ValueFile::of(b"value", 7));
         assert_eq!(slot.retire().unwrap(), 5);
         assert_eq!(slot.retire().unwrap(), 0, "it counts once");
-        assert_eq!(slot.evict(&file, 0), 0);
+        assert!(slot.evict(&file, 0).is_none());
         assert!(!slot.is_read_from(7));
 
         let slot = self::slot();
         slot.evict(&file, 0);
         assert_eq!(slot.retire().unwrap(), 0);
-        assert_eq!(slot.evict(&file, 0), 0);
+        assert!(slot.evict(&file, 0).is_none());
         assert!(!slot.is_read_from(7));
         assert_eq!(value(&slot), b"value"[..]);
         assert_eq!(Arc::strong_count(&file), 1);

@@ -8,6 +8,7 @@ use openraft::raft::{
 use serde::{Deserialize, Serialize};
 
 use crate::dedupe::Request as Remembered;
+use crate::edge::pair::Stored;
 use crate::error::TxnError;
 use crate::image::Header;
 use crate::item::{Item, NodeId};
@@ -45,6 +46,8 @@ pub(crate) enum Ask {
     Probe(Probe),
     /// Digests of the state at known indexes.
     Marks,
+    /// Told by the leader, and not answered.
+    Stored(Stored),
 }
 
 /// A member that asks for a read index, and its vote after its readers had asked. If it is the leader's own, the

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::alarm::Alarm;
+use crate::edge::awaited::Awaited;
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::handle::LeaderHandler;
 use crate::edge::haste::Haste;
@@ -18,6 +19,7 @@ use crate::edge::link::Link;
 use crate::edge::log::LogStore;
 use crate::edge::metrics::Metrics;
 use crate::edge::options::Limits;
+use crate::edge::pair::Told;
 use crate::edge::peers::{Lane, Peers};
 use crate::edge::propose::Proposed;
 use crate::edge::published::Published;
@@ -55,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) haste: Haste,
     pub(crate) holds: Holds,
     pub(crate) idle_poll: IdlePoll,
+    pub(crate) awaited: Awaited,
+    pub(crate) told: Told,
 }
 
 /// Why the replica stopped, once it has.

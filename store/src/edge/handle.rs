@@ -70,7 +70,7 @@ impl Store {
         if txn.request_id == 0 {
             txn.request_id = identity::random();
         }
-        let bytes = encode(&txn)?;
+        let (bytes, id) = (encode(&txn)?, txn.request_id);
         drop(txn);
         let max = self.core.limits.txn_bytes_max;
         if bytes.len() > max {
@@ -80,7 +80,7 @@ impl Store {
             });
         }
         let deadline = self.deadline();
-        let attempt = |leader| self.core.try_txn(leader, bytes.clone());
+        let attempt = |leader| self.core.try_txn(leader, id, bytes.clone());
         let outcome = self.core.retried(deadline, Repeat::Always, attempt).await?;
         let rest = deadline.saturating_duration_since(Instant::now());
         let published = &self.core.published;
@@ -307,11 +307,16 @@ impl Core {
             .map(|now| *now)
     }
 
-    async fn try_txn(&self, at: Leadership, txn: Bytes) -> Result<TxnOutcome, Refusal> {
+    async fn try_txn(&self, at: Leadership, id: u128, txn: Bytes) -> Result<TxnOutcome, Refusal> {
         if at.is_local {
             return self.propose(txn).await;
         }
-        let answer = self.ask_leader(at, Ask::Propose(self.id, txn)).await?;
+        // Whichever comes first: that it is applied here, or the leader's answer.
+        let answer = tokio::select! {
+            biased;
+            outcome = self.awaited.expect(id) => return Ok(outcome),
+            answer = self.ask_leader(at, Ask::Propose(self.id, txn)) => answer?,
+        };
         if let Answer::Outcome(outcome) = answer {
             outcome.map_err(Refusal::heard_afar)
         } else {

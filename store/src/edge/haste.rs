@@ -31,6 +31,10 @@ struct Favour {
     first: Vec<NodeId>,
     /// The first ones of the last entry that enough of them have.
     favoured: Vec<NodeId>,
+    /// Who forwarded the transaction that is alone in the latest entry.
+    asker: Option<NodeId>,
+    /// Who was told last that an entry is on disk here, and which.
+    told: (NodeId, u64),
 }
 
 impl Haste {
@@ -55,9 +59,25 @@ impl Haste {
         self.favour().stored(follower, index);
     }
 
-    /// This follower needs the next entry most: somebody there waits for it.
-    pub(crate) fn prefer(&self, follower: NodeId) {
-        self.favour().prefer(follower);
+    /// The next entry is one transaction of somebody at this follower, who needs it most; or is not.
+    pub(crate) fn ask(&self, follower: Option<NodeId>) {
+        self.favour().ask(follower);
+    }
+
+    /// Who is to be told when the latest entry is on disk here.
+    pub(crate) fn asker(&self) -> Option<NodeId> {
+        self.favour().asker
+    }
+
+    /// That was done, for entries up to this one.
+    pub(crate) fn told(&self, follower: NodeId, index: u64) {
+        self.favour().told = (follower, index);
+    }
+
+    /// Whether the follower finds out by itself that the entry is committed.
+    pub(crate) fn knows(&self, follower: NodeId, index: u64) -> bool {
+        let (told, upto) = self.favour().told;
+        told == follower && index <= upto
     }
 
     /// The follower did not answer.
@@ -102,6 +122,13 @@ impl Favour {
         }
         if self.first.len() == self.needed && self.favoured != self.first {
             self.favoured.clone_from(&self.first);
+        }
+    }
+
+    fn ask(&mut self, follower: Option<NodeId>) {
+        self.asker = follower;
+        if let Some(follower) = follower {
+            self.prefer(follower);
         }
     }
 

@@ -59,7 +59,21 @@ pub(crate) struct Link {
 
 struct Call {
     ask: Ask,
-    answer: oneshot::Sender<Result<Answer, LinkError>>,
+    /// None when there is to be no answer.
+    answer: Option<oneshot::Sender<Result<Answer, LinkError>>>,
+}
+
+impl Call {
+    fn answer(self, answer: Result<Answer, LinkError>) {
+        if let Some(asker) = self.answer {
+            asker.send(answer).ok();
+        }
+    }
+
+    /// The asker gave up.
+    fn is_idle(&self) -> bool {
+        self.answer.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
 }
 
 /// An answer on its way.
@@ -77,10 +91,17 @@ impl Link {
     /// Queues a question. Questions of one caller are sent in the order of these calls.
     pub(crate) async fn send(&self, ask: Ask) -> Result<Pending, LinkError> {
         let (answer, pending) = oneshot::channel();
+        let answer = Some(answer);
         match self.calls.send(Call { ask, answer }).await {
             Ok(()) => Ok(pending),
             Err(_stopped) => Err(LinkError::Unreachable),
         }
+    }
+
+    /// Says something that is not answered, if there is room for it at once. False when there is none.
+    pub(crate) fn tell(&self, ask: Ask) -> bool {
+        let answer = None;
+        self.calls.try_send(Call { ask, answer }).is_ok()
     }
 
     /// Asks and waits for the answer.
@@ -115,7 +136,7 @@ async fn run(target: Target, mut asked: mpsc::Receiver<Call>) {
 fn refuse(first: Call, asked: &mut mpsc::Receiver<Call>) {
     let queued = std::iter::from_fn(|| asked.try_recv().ok());
     for call in std::iter::once(first).chain(queued) {
-        call.answer.send(Err(LinkError::Unreachable)).ok();
+        call.answer(Err(LinkError::Unreachable));
     }
 }
 
@@ -205,21 +226,21 @@ async fn write_questions(
                 }
             }
         };
-        if call.answer.is_closed() {
-            // The asker gave up while the connection was being made.
+        if call.is_idle() {
+            // Since the connection was being made.
             continue;
         }
         let frame = match frame::encode(id, &call.ask) {
             Ok(frame) => frame,
             Err(error) => {
-                call.answer.send(Ok(Answer::Failed(error.to_string()))).ok();
+                call.answer(Ok(Answer::Failed(error.to_string())));
                 continue;
             }
         };
-        waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, call.answer);
+        if let Some(asker) = call.answer {
+            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.insert(id, asker);
+        }
         faults.meet(Point::PeerSend).await?;
         writer.write_all(&frame).await?;
     }

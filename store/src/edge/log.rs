@@ -100,6 +100,11 @@ impl LogStore {
         self.group.space()
     }
 
+    /// The last entry that is durable, of those brought since the start.
+    pub(crate) fn durable(&self) -> watch::Receiver<Position> {
+        self.group.durable()
+    }
+
     /// Leaves the disk's space to others.
     pub(crate) fn leave(&self, claim: Claim) {
         self.group.leave(claim);
@@ -191,7 +196,7 @@ pub(crate) fn position(id: LogId) -> Position {
     (id.leader_id.term, id.index)
 }
 
-fn id((term, index): Position) -> LogId {
+pub(crate) fn log_id_at((term, index): Position) -> LogId {
     raft::log_id(term, index)
 }
 
@@ -204,7 +209,7 @@ fn decode(at: Position, bytes: &[u8]) -> io::Result<Entry> {
     let payload: EntryPayload = postcard::from_bytes(bytes)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     Ok(Entry {
-        log_id: id(at),
+        log_id: log_id_at(at),
         payload,
     })
 }
@@ -238,8 +243,8 @@ impl RaftLogStorage<Types> for LogStore {
     async fn get_log_state(&mut self) -> io::Result<LogState<Types>> {
         let state = self.state();
         Ok(LogState {
-            last_purged_log_id: state.purged.map(id),
-            last_log_id: state.last.map(id),
+            last_purged_log_id: state.purged.map(log_id_at),
+            last_log_id: state.last.map(log_id_at),
         })
     }
 
@@ -276,7 +281,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
-        Ok(self.state().committed.map(id))
+        Ok(self.state().committed.map(log_id_at))
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> io::Result<()>
@@ -289,7 +294,11 @@ impl RaftLogStorage<Types> for LogStore {
             lone &= encoded.is_empty() && is_lone(&entry);
             encoded.push(encode(&entry)?);
         }
-        let waiter = Waiter::Raft(callback);
+        let Some(&(last, _)) = encoded.last() else {
+            callback.io_completed(Ok(()));
+            return Ok(());
+        };
+        let waiter = Waiter::Raft(callback, last);
         match &encoded[..] {
             [(_, payload)] if lone => {
                 self.idle_poll.lone();

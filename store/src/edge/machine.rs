@@ -7,10 +7,12 @@ use futures::{Stream, TryStreamExt};
 use openraft::entry::EntryPayload;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder, Snapshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::command::{Command, Proposal, Response};
+use crate::edge::awaited::Awaited;
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::metrics::Metrics;
 use crate::edge::published::Published;
@@ -19,7 +21,7 @@ use crate::history::Step;
 use crate::image::Image;
 use crate::marks::Marks;
 use crate::raft::{Entry, LogId, Membership, SnapshotMeta, Types};
-use crate::txn::{Op, Txn};
+use crate::txn::{Op, Txn, TxnOutcome};
 use crate::values::Unread;
 
 type SnapshotOf = openraft::type_config::alias::SnapshotOf<Types, Arc<Image>>;
@@ -34,6 +36,9 @@ pub(crate) struct Machine {
     metrics: Metrics,
     /// The next put must go wrong: a failpoint said so.
     lying: bool,
+    awaited: Awaited,
+    /// Who waits here for outcomes, until they may be told.
+    askers: Vec<(oneshot::Sender<TxnOutcome>, TxnOutcome)>,
 }
 
 impl Machine {
@@ -51,6 +56,8 @@ impl Machine {
             faults: Faults::default(),
             metrics: Metrics::default(),
             lying: false,
+            awaited: Awaited::default(),
+            askers: Vec::new(),
         }
     }
 
@@ -62,6 +69,11 @@ impl Machine {
             metrics,
             ..self
         }
+    }
+
+    /// Has whoever waits for an outcome told by this replica.
+    pub(crate) fn telling(self, awaited: Awaited) -> Self {
+        Self { awaited, ..self }
     }
 
     /// The answer and the size of the entry.
@@ -108,7 +120,11 @@ impl Machine {
                 self.lying = !spoil(&mut txn);
             }
             let outcome = self.image.state.apply(term, &txn, steps);
-            outcomes.push(outcome.map_err(Unapplied::Unread)?);
+            let outcome = outcome.map_err(Unapplied::Unread)?;
+            if let Some(asker) = self.awaited.take(txn.request_id) {
+                self.askers.push((asker, outcome.clone()));
+            }
+            outcomes.push(outcome);
         }
         Ok(Response::Txns(outcomes))
     }
@@ -140,6 +156,10 @@ impl Machine {
         self.metrics.applied(count, started.elapsed());
         for (responder, response) in answers {
             responder.send(response);
+        }
+        for (asker, outcome) in self.askers.drain(..) {
+            // One that gave up is gone.
+            asker.send(outcome).ok();
         }
         Ok(())
     }

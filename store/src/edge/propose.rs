@@ -15,6 +15,7 @@ use crate::command::{Proposal, Response, Txns};
 use crate::edge::core::{Core, Fault};
 use crate::edge::haste::Haste;
 use crate::edge::metrics::Metrics;
+use crate::edge::server::Reply;
 use crate::edge::wal::pool::Space;
 use crate::error::TxnError;
 use crate::growth::grows;
@@ -52,17 +53,23 @@ pub(crate) enum Asker {
     /// A caller in this process.
     Here(oneshot::Sender<Result<TxnOutcome, Refusal>>),
     /// Another member, which is answered on its connection under this number.
-    Afar(NodeId, mpsc::Sender<(u64, Answer)>, u64),
+    Afar(NodeId, mpsc::Sender<Reply>, u64),
 }
 
 impl Asker {
     /// An asker that gave up retries under the same request id, so nobody minds if it is gone. A
-    /// connection that cannot take the answer at once must not hold up the others of an entry.
-    pub(crate) fn answer(self, outcome: Result<TxnOutcome, Refusal>) {
+    /// connection that cannot take the answer at once must not hold up the others of an entry. One that is not waited
+    /// for need not be `in_time`.
+    pub(crate) fn answer(self, outcome: Result<TxnOutcome, Refusal>, in_time: bool) {
         match self {
             Self::Here(answer) => drop(answer.send(outcome)),
             Self::Afar(_, answers, id) => {
-                let told = answers.try_send((id, Answer::Outcome(outcome)));
+                let answer = Answer::Outcome(outcome);
+                let told = answers.try_send(Reply {
+                    id,
+                    answer,
+                    in_time,
+                });
                 if let Err(TrySendError::Full(answer)) = told {
                     tokio::spawn(async move { answers.send(answer).await.ok() });
                 }
@@ -114,12 +121,16 @@ async fn commit(proposer: Proposer, batch: Vec<Proposed>, slot: OwnedSemaphorePe
         haste,
     } = proposer;
     let afar = batch.iter().find_map(Proposed::asking_member);
-    if let ([_], Some(asks)) = (&batch[..], afar) {
-        haste.prefer(asks);
-    }
+    let lone = afar.filter(|_| batch.len() == 1);
+    haste.ask(lone);
     let written = write(&raft, &fault, entry).await;
+    let mut in_time = true;
     if let (Ok(written), Some(_)) = (&written, afar) {
-        haste.upto(written.log_id.index);
+        let index = written.log_id.index;
+        in_time = lone.is_none_or(|asks| !haste.knows(asks, index));
+        if in_time {
+            haste.upto(index);
+        }
     }
     metrics.committed(batch.len(), started.elapsed());
     // The next entry need not wait until everybody has been told about this one.
@@ -138,7 +149,7 @@ async fn commit(proposer: Proposer, batch: Vec<Proposed>, slot: OwnedSemaphorePe
         };
         *counts.entry(label(&outcome)).or_default() += 1;
         metrics.answered(now - proposed.came);
-        proposed.asker.answer(outcome);
+        proposed.asker.answer(outcome, in_time);
     }
     for (outcome, txns) in counts {
         metrics.proposed(outcome, txns);
@@ -193,13 +204,13 @@ impl Core {
     /// Queues an encoded transaction; whoever asked is answered, now or later.
     pub(crate) async fn enqueue(&self, txn: Bytes, asker: Asker) {
         if self.lacks_room_for(&txn) {
-            return asker.answer(Err(Refusal::Error(TxnError::LowSpace)));
+            return asker.answer(Err(Refusal::Error(TxnError::LowSpace)), true);
         }
         let came = Instant::now();
         let proposed = Proposed { txn, asker, came };
         if let Err(mpsc::error::SendError(unsent)) = self.proposals.send(proposed).await {
             let stopped = Refusal::Error(self.stopped(&"it is shutting down"));
-            unsent.asker.answer(Err(stopped));
+            unsent.asker.answer(Err(stopped), true);
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::edge::core::Core;
 use crate::edge::link::LinkError;
+use crate::edge::pair::{is_quorum, leads};
 use crate::error::TxnError;
 use crate::faults::{Point, Verdict};
 use crate::item::NodeId;
@@ -139,14 +140,10 @@ fn seconded(
     committed: Option<&LogId>,
     witness: &Witness,
 ) -> Option<u64> {
-    let leads = vote.committed && vote.leader_id.voted_for == me;
-    // While the members change there are two, which both need a quorum.
-    let [voters] = configs else { return None };
-    let both = BTreeSet::from([me, witness.node]);
-    let is_quorum = both.is_subset(voters) && both.len() * 2 > voters.len();
+    let is_quorum = is_quorum(me, witness.node, configs);
     // Earlier entries may be committed without its knowledge until it has committed one of its own.
     let committed = committed.filter(|at| at.committed_leader_id().term == vote.leader_id.term)?;
-    (leads && witness.vote == *vote && is_quorum).then_some(committed.index)
+    (leads(me, vote) && witness.vote == *vote && is_quorum).then_some(committed.index)
 }
 
 /// The error a reader sees when a refusal cannot be retried.

@@ -35,7 +35,30 @@ const ASKS_AT_ONCE: usize = 4096;
 const GREETING_MAX: Duration = Duration::from_secs(5);
 const WRITE_BUFFER: usize = 16 << 10;
 
-type Answers = mpsc::Sender<(u64, Answer)>;
+/// How long an answer that nobody waits for waits for others.
+const IDLE_ANSWER: Duration = Duration::from_millis(5);
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// The question's number.
+    pub(crate) id: u64,
+    pub(crate) answer: Answer,
+    /// Somebody waits for it.
+    pub(crate) in_time: bool,
+}
+
+type Answers = mpsc::Sender<Reply>;
+
+impl Reply {
+    fn to(id: u64, answer: Answer) -> Self {
+        Self {
+            id,
+            answer,
+            in_time: true,
+        }
+    }
+}
 
 /// What connections are answered from. The core appears once the replica has an identity.
 pub(crate) struct Desk {
@@ -160,13 +183,20 @@ fn ensure_replica(stream: &TlsStream<TcpStream>) -> io::Result<()> {
 
 async fn write_answers(
     writer: WriteHalf<TlsStream<TcpStream>>,
-    mut queued: mpsc::Receiver<(u64, Answer)>,
+    mut queued: mpsc::Receiver<Reply>,
 ) -> io::Result<()> {
     let mut writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
-    while let Some((id, answer)) = queued.recv().await {
-        writer.write_all(&frame::encode(id, &answer)?).await?;
-        while let Ok((id, answer)) = queued.try_recv() {
-            writer.write_all(&frame::encode(id, &answer)?).await?;
+    while let Some(first) = queued.recv().await {
+        let (mut next, mut in_time) = (Some(first), false);
+        while let Some(reply) = next {
+            in_time |= reply.in_time;
+            let frame = frame::encode(reply.id, &reply.answer)?;
+            writer.write_all(&frame).await?;
+            next = queued.try_recv().ok();
+            if next.is_none() && !in_time {
+                let more = tokio::time::timeout(IDLE_ANSWER, queued.recv());
+                next = more.await.ok().flatten();
+            }
         }
         writer.flush().await?;
     }
@@ -203,6 +233,9 @@ impl Conversation {
                 .unwrap_or_else(Answer::Failed);
             return self.say(id, answer).await;
         }
+        if let Ask::Stored(stored) = ask {
+            return core.told.hear(stored);
+        }
         if let Ask::Propose(from, txn) = ask {
             return self.propose(id, &core, from, txn).await;
         }
@@ -235,7 +268,8 @@ impl Conversation {
             Poll::Pending => {
                 let answers = self.answers.clone();
                 tokio::spawn(async move {
-                    answers.send((id, work.await)).await.ok();
+                    let answer = work.await;
+                    answers.send(Reply::to(id, answer)).await.ok();
                     drop(place);
                 });
             }
@@ -243,7 +277,7 @@ impl Conversation {
     }
 
     async fn say(&self, id: u64, answer: Answer) {
-        self.answers.send((id, answer)).await.ok();
+        self.answers.send(Reply::to(id, answer)).await.ok();
     }
 
     async fn snapshot(&mut self, core: &Core, ask: SnapshotAsk) -> Result<Answer, String> {
@@ -354,7 +388,7 @@ async fn answer(core: Arc<Core>, ask: Ask) -> Answer {
         Ask::Marks => Answer::Marks(core.published.marks()),
         Ask::Call(payload) => Answer::Called(core.call_here(payload).await),
         Ask::Change(change) => Answer::Changed(core.change(change).await),
-        Ask::Probe(_) | Ask::Snapshot(_) | Ask::Propose(..) => {
+        Ask::Probe(_) | Ask::Snapshot(_) | Ask::Propose(..) | Ask::Stored(_) => {
             failed("answered by the connection itself".into())
         }
     }

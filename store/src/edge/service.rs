@@ -15,6 +15,7 @@ use crate::edge::core::Core;
 use crate::edge::engine::Engine;
 use crate::edge::identity;
 use crate::edge::membership;
+use crate::edge::pair;
 use crate::edge::propose::{self, Proposed, Proposer};
 use crate::edge::reads::{self, ReadIndex};
 use crate::edge::room;
@@ -126,6 +127,7 @@ impl Tasks {
         tasks.spawn(checkpoints::run(Arc::clone(core)));
         tasks.spawn(announce(Arc::clone(core)));
         tasks.spawn(room::run(Arc::clone(core)));
+        tasks.spawn(pair::run(Arc::clone(core)));
         tasks.spawn(membership::steward(Arc::clone(core), stop));
         Self(tasks)
     }

@@ -14,7 +14,7 @@ use crate::edge::state::reader::Reader;
 use crate::edge::state::{Changed, Doubt};
 use crate::faults::Faults;
 use crate::image::Image;
-use crate::slot::Numbers;
+use crate::slot::{Numbers, Resident};
 use crate::values::{OnUnread, ReadAt, ValueFile};
 
 /// Looked at between two rests.
@@ -25,6 +25,8 @@ const AT_ONCE: usize = 4096;
 pub(crate) struct Residence {
     pub(crate) bytes_max: u64,
     pub(crate) on_unread: OnUnread,
+    /// Where values are dropped that went to disk.
+    pub(crate) drop_freed: Arc<dyn Fn(Vec<Resident>) + Send + Sync>,
 }
 
 impl Default for Residence {
@@ -33,6 +35,7 @@ impl Default for Residence {
         Self {
             bytes_max: u64::MAX,
             on_unread: Arc::new(|_unread| {}),
+            drop_freed: Arc::new(drop),
         }
     }
 }
@@ -109,15 +112,20 @@ impl Shelf {
         rest: impl Fn(),
     ) -> io::Result<()> {
         let file = self.open(path)?;
-        let resident = image.state.resident();
+        let (resident, mut freed) = (image.state.resident(), Vec::new());
         for (n, (slot, offset)) in places(image.state.view(), changed).enumerate() {
-            if resident.bytes() > self.residence.bytes_max || slot.is_read_from(self.owner) {
-                resident.sub(slot.evict(&file, offset));
+            if (resident.bytes() > self.residence.bytes_max || slot.is_read_from(self.owner))
+                && let Some(value) = slot.evict(&file, offset)
+            {
+                resident.sub(value.bytes().len() as u64);
+                freed.push(value);
             }
             if n % AT_ONCE == AT_ONCE - 1 {
+                (self.residence.drop_freed)(std::mem::take(&mut freed));
                 rest();
             }
         }
+        (self.residence.drop_freed)(freed);
         Ok(())
     }
 
@@ -141,7 +149,7 @@ impl Shelf {
                         let slot = view.slot(&placed.item.key).filter(|slot| {
                             slot.is_read_from(from) && slot.numbers() == Numbers::of(&placed.item)
                         });
-                        slot.map(|slot| slot.evict(&file, placed.offset));
+                        slot.and_then(|slot| slot.evict(&file, placed.offset));
                     }
                 }
                 Ok(())

@@ -474,6 +474,7 @@ fn a_value_that_is_not_what_was_written_is_told() {
         on_unread: std::sync::Arc::new(move |unread| {
             teller.lock().unwrap().push(unread.to_string());
         }),
+        ..Residence::default()
     };
     let mut place = Place::new();
     place.state = StateDir::new(place.path(), CLUSTER, place.faults.clone(), held);

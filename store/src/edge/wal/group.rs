@@ -46,6 +46,8 @@ pub(crate) struct Group {
     pool: Arc<Pool>,
     faults: Faults,
     released: CancellationToken,
+    /// The last entry that is durable, of those brought since the start.
+    durable: watch::Sender<Position>,
     on_fault: OnFault,
     metrics: Metrics,
 }
@@ -105,6 +107,7 @@ impl Group {
             pool: Arc::clone(&pool),
             faults,
             released: CancellationToken::new(),
+            durable: watch::Sender::default(),
             on_fault,
             metrics,
         });
@@ -140,6 +143,10 @@ impl Group {
 
     pub(crate) fn space(&self) -> watch::Receiver<Space> {
         self.pool.space()
+    }
+
+    pub(crate) fn durable(&self) -> watch::Receiver<Position> {
+        self.durable.subscribe()
     }
 
     /// Leaves the disk's space to others.
@@ -351,7 +358,7 @@ impl Group {
         waiters: &mut Vec<Waiter>,
     ) -> io::Result<()> {
         if self.faults.hit(Point::WalWrite)? == Verdict::Lie {
-            complete(waiters, &Ok(()));
+            complete(waiters, &Ok(()), &self.durable);
             std::thread::sleep(LIE);
         }
         commit(batch, disk)
@@ -365,7 +372,7 @@ impl Group {
         quick: bool,
     ) {
         let result = result.map_err(|error| self.fail(error));
-        complete(waiters, &result);
+        complete(waiters, &result, &self.durable);
         let mut inner = self.lock();
         inner.busy = false;
         inner.quick = if quick {
