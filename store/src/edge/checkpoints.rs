@@ -18,12 +18,17 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Between two checkpoints while the log is almost out of space.
 const LOW_PAUSE: Duration = Duration::from_secs(1);
 
-/// Writes checkpoints by entries and bytes, and whenever the log is short of space.
+/// After this long without a write, values go to disk that are too many for memory.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// Writes checkpoints by entries and bytes, whenever the log is short of space, and when there is a pause and memory to
+/// be won.
 pub(crate) async fn run(core: Arc<Core>) {
     take_reserve(&core).await;
     let mut last = None;
+    let mut pause = Pause::new(Instant::now());
     loop {
-        while !is_due(&core, last) {
+        while !is_due(&core, last, &mut pause) {
             tokio::time::sleep(LOOK).await;
             take_wanted(&core).await;
         }
@@ -48,9 +53,37 @@ async fn retreat(core: &Core) {
     }
 }
 
-fn is_due(core: &Core, last: Option<Instant>) -> bool {
+/// Since when nothing was written.
+struct Pause {
+    entries: u64,
+    since: Instant,
+}
+
+impl Pause {
+    fn new(now: Instant) -> Self {
+        Self {
+            entries: 0,
+            since: now,
+        }
+    }
+
+    /// Whether it lasts for long, where so many entries are in no checkpoint yet.
+    fn is_long(&mut self, entries: u64, now: Instant) -> bool {
+        if std::mem::replace(&mut self.entries, entries) != entries {
+            self.since = now;
+        }
+        now.duration_since(self.since) >= QUIET
+    }
+}
+
+fn is_due(core: &Core, last: Option<Instant>, pause: &mut Pause) -> bool {
     let (entries, bytes) = core.checkpointer.pending();
-    entries >= core.limits.checkpoint_entries
+    let allowed = core.limits.resident_bytes;
+    // An eighth more, lest each small write have a checkpoint of its own.
+    let too_many = core.checkpointer.resident_bytes() > allowed + allowed / 8;
+    let memory = pause.is_long(entries, Instant::now()) && too_many && entries > 0;
+    memory
+        || entries >= core.limits.checkpoint_entries
         || bytes >= core.limits.checkpoint_bytes
         || is_urgent(*core.space.borrow(), last.map(|last| last.elapsed()))
             && (entries > 0 || core.checkpointer.lags())
@@ -140,6 +173,24 @@ mod tests {
         ];
         for (space, rested, expected) in table {
             assert_eq!(is_urgent(space, rested), expected, "{space:?} {rested:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pause_is_long_after_a_while_without_writes() {
+        let start = Instant::now();
+        let mut pause = Pause::new(start);
+        let table = [
+            (0, 0, false),
+            (5, 1, false),
+            (5, 2, false),
+            (5, 3, true),
+            (6, 4, false),
+            (6, 6, true),
+        ];
+        for (entries, second, long) in table {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(pause.is_long(entries, now), long, "{second}");
         }
     }
 

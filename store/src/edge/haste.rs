@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::item::NodeId;
+use crate::wal::Position;
 
 /// What a replica knows about that while it leads. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +36,8 @@ struct Favour {
     asker: Option<NodeId>,
     /// Who was told last that an entry is on disk here, and which.
     told: (NodeId, u64),
+    /// The last entry that a follower may know to be committed before this replica does.
+    ahead: Position,
 }
 
 impl Haste {
@@ -69,9 +72,20 @@ impl Haste {
         self.favour().asker
     }
 
-    /// That was done, for entries up to this one.
+    /// That is about to be done, for entries up to this one.
+    pub(crate) fn tells(&self, entry: Position) {
+        self.favour().ahead = entry;
+    }
+
+    /// That was done.
     pub(crate) fn told(&self, follower: NodeId, index: u64) {
         self.favour().told = (follower, index);
+    }
+
+    /// The read index of the leader of this term, which knows this one to be committed: a follower may have
+    /// acknowledged more.
+    pub(crate) fn read_index(&self, term: u64, committed: u64) -> u64 {
+        self.favour().read_index(term, committed)
     }
 
     /// Whether the follower finds out by itself that the entry is committed.
@@ -129,6 +143,14 @@ impl Favour {
         self.asker = follower;
         if let Some(follower) = follower {
             self.prefer(follower);
+        }
+    }
+
+    fn read_index(&self, term: u64, committed: u64) -> u64 {
+        match self.ahead {
+            (told_in, index) if told_in == term => index.max(committed),
+            // What an earlier leader's followers acknowledged, this one has committed first.
+            _ => committed,
         }
     }
 
@@ -213,6 +235,17 @@ mod tests {
             favour.prefer(asks);
             assert_eq!(waiting(&favour), expected, "{voters:?} {acks:?} {asks}");
         }
+    }
+
+    #[test]
+    fn a_read_shows_what_a_follower_acknowledged() {
+        let favour = Favour {
+            ahead: (5, 40),
+            ..Favour::default()
+        };
+        assert_eq!(favour.read_index(5, 38), 40);
+        assert_eq!(favour.read_index(5, 41), 41);
+        assert_eq!(favour.read_index(6, 38), 38, "told in an earlier term");
     }
 
     #[test]

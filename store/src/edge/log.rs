@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::edge::idle_poll::IdlePoll;
 use crate::edge::metrics::Metrics;
-use crate::edge::outbox::is_lone;
+use crate::edge::outbox::{HELD_MAX, is_lone};
 use crate::edge::wal::Opened;
 use crate::edge::wal::group::{Group, OnFault};
 use crate::edge::wal::pool::{Claim, Space};
@@ -291,25 +291,24 @@ impl RaftLogStorage<Types> for LogStore {
     {
         let (mut encoded, mut lone) = (Vec::new(), true);
         for entry in entries {
-            lone &= encoded.is_empty() && is_lone(&entry);
+            lone &= is_lone(&entry);
             encoded.push(encode(&entry)?);
         }
+        // A follower has some at once that were kept back from it while they were others'.
+        lone &= encoded.len() <= HELD_MAX;
         let Some(&(last, _)) = encoded.last() else {
             callback.io_completed(Ok(()));
             return Ok(());
         };
         let waiter = Waiter::Raft(callback, last);
-        match &encoded[..] {
-            [(_, payload)] if lone => {
-                self.idle_poll.lone();
-                let bytes = payload.len();
-                let append = |log: &mut Writer| log.append(&encoded).map_err(refused);
-                self.group.write_lone(waiter, bytes, append)
-            }
-            _ => {
-                self.idle_poll.crowd();
-                self.append_then(&encoded, waiter)
-            }
+        if lone {
+            self.idle_poll.lone();
+            let bytes = encoded.iter().map(|(_, payload)| payload.len()).sum();
+            let append = |log: &mut Writer| log.append(&encoded).map_err(refused);
+            self.group.write_lone(waiter, bytes, append)
+        } else {
+            self.idle_poll.crowd();
+            self.append_then(&encoded, waiter)
         }
     }
 

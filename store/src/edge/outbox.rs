@@ -23,7 +23,7 @@ const HOLD: Duration = Duration::from_millis(1);
 /// How long committed entries wait.
 const LAG: Duration = Duration::from_millis(5);
 /// So many do not.
-const HELD_MAX: usize = 16;
+pub(crate) const HELD_MAX: usize = 16;
 
 /// The requests to one follower, joined where they may wait. A request that was joined needs no answer of its own: the
 /// answer to what is sent covers it.

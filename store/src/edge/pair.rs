@@ -4,6 +4,9 @@
 //! quorum. So for a lone write that a follower forwarded, the leader tells that follower once the entry is on its own
 //! disk; when the follower has it on disk as well, it applies it and answers. The way to the leader and back, which
 //! would tell it nothing more, happens meanwhile.
+//!
+//! So a write may be acknowledged before the leader knows that it is committed. Reads stay linearizable because the read
+//! index covers whatever the leader has told.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -81,6 +84,7 @@ async fn tell(core: &Core, asker: NodeId, here: Position) {
     let (Ok(Some(vote)), Some(link)) = (leads.await, core.control(asker)) else {
         return;
     };
+    core.haste.tells(here);
     if link.tell(Ask::Stored(Stored { vote, last })) {
         core.haste.told(asker, last.index);
     }

@@ -81,7 +81,12 @@ impl Core {
         }
         let confirmed = self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
         match confirmed {
-            Ok(linearizer) => Ok(linearizer.read_log_id().index()),
+            Ok(linearizer) => {
+                // At least the entry with which this leader began.
+                let at = linearizer.read_log_id();
+                let term = at.committed_leader_id().term;
+                Ok(self.haste.read_index(term, at.index()))
+            }
             Err(RaftError::APIError(
                 LinearizableReadError::ForwardToLeader(_)
                 | LinearizableReadError::QuorumNotEnough(_),
@@ -124,7 +129,7 @@ impl Core {
             seconded(me, state.vote_ref(), configs, committed, &witness)
         });
         match seconded.await {
-            Ok(Some(index)) => Ok(index),
+            Ok(Some(at)) => Ok(self.haste.read_index(at.leader_id.term, at.index)),
             Ok(None) => self.read_index().await,
             Err(fatal) => Err(Refusal::Error(self.stopped(&fatal))),
         }
@@ -139,11 +144,11 @@ fn seconded(
     configs: &[BTreeSet<NodeId>],
     committed: Option<&LogId>,
     witness: &Witness,
-) -> Option<u64> {
+) -> Option<LogId> {
     let is_quorum = is_quorum(me, witness.node, configs);
     // Earlier entries may be committed without its knowledge until it has committed one of its own.
     let committed = committed.filter(|at| at.committed_leader_id().term == vote.leader_id.term)?;
-    (leads(me, vote) && witness.vote == *vote && is_quorum).then_some(committed.index)
+    (leads(me, vote) && witness.vote == *vote && is_quorum).then_some(*committed)
 }
 
 /// The error a reader sees when a refusal cannot be retried.
@@ -173,7 +178,8 @@ mod tests {
         let configs = configs.iter().map(|ids| ids.iter().copied().collect());
         let configs: Vec<BTreeSet<NodeId>> = configs.collect();
         let witness = Witness { node, vote: theirs };
-        seconded(ME, &vote, &configs, committed.as_ref(), &witness)
+        let read = seconded(ME, &vote, &configs, committed.as_ref(), &witness);
+        read.map(|at| at.index)
     }
 
     #[test]
