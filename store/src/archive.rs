@@ -12,6 +12,7 @@ mod cut;
 mod record;
 mod scan;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ use crate::image::Header;
 pub(crate) use block::{HEAD_BYTES, Head, PROLOGUE_BYTES, check_prologue};
 pub(crate) use cut::{Blocks, places};
 pub(crate) use scan::{Block, Placed, Scan};
+
+/// Keys that may have changed. There can be as many as there are objects, so each is as small as can be.
+pub(crate) type Keys = BTreeSet<Box<[u8]>>;
 
 /// What the last block says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -53,8 +53,16 @@ enum Value {
 #[derive(Clone)]
 pub(crate) struct Resident(ThinArc<Fate, u8>);
 
+/// Values take whole multiples of this in memory, header included. Allocators keep a page for one size; in one with
+/// nodes of the tree, which are 280 bytes long and stay, values that went to disk would leave holes instead of pages.
+const GRAIN: usize = 128;
+
+/// The two counters of a `ThinArc` and `Fate`.
+const HEADER: usize = 24;
+
 /// What is to become of a value in memory.
 struct Fate {
+    len: u32,
     /// The state has another one: only the past still refers to it, and not for long. It never goes to disk, so that
     /// all values on disk are found in the latest state.
     retired: AtomicBool,
@@ -99,10 +107,10 @@ impl Slot {
         self.key().len() + self.value_len()
     }
 
-    /// The value's bytes in memory.
+    /// What the value takes in memory.
     pub(crate) fn resident_bytes(&self) -> u64 {
         match &*self.place() {
-            Value::Resident(value) => value.bytes().len() as u64,
+            Value::Resident(value) => value.memory(),
             Value::OnDisk(_) => 0,
         }
     }
@@ -162,8 +170,8 @@ impl Slot {
         Bytes::from_owner(self.clone())
     }
 
-    /// The state lets go of this value, which the past still shows: it is in memory from now on. Returns its bytes if
-    /// they were there before. Blocks when they were not.
+    /// The state lets go of this value, which the past still shows: it is in memory from now on. Returns what it took
+    /// there, if it was there before. Blocks when it was not.
     pub(crate) fn retire(&self) -> Result<u64, Unread> {
         let mut place = self.place();
         match &*place {
@@ -188,7 +196,7 @@ impl Slot {
                 return None;
             }
         };
-        let len = u32::try_from(value.bytes().len()).ok()?;
+        let len = value.0.header.header.len;
         if value.is_retired() {
             return None;
         }
@@ -244,13 +252,22 @@ impl Slot {
 impl Resident {
     fn new(value: &[u8], retired: bool) -> Self {
         let fate = Fate {
+            len: u32::try_from(value.len()).expect("a value came in one log entry"),
             retired: AtomicBool::new(retired),
         };
-        Self(ThinArc::from_header_and_slice(fate, value))
+        let mut padded = Vec::with_capacity((HEADER + value.len()).next_multiple_of(GRAIN));
+        padded.extend_from_slice(value);
+        padded.resize(padded.capacity().max(HEADER) - HEADER, 0);
+        Self(ThinArc::from_header_and_slice(fate, &padded))
+    }
+
+    /// What it takes, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        (HEADER + self.0.slice.len()) as u64
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0.slice
+        &self.0.slice[..self.0.header.header.len as usize]
     }
 
     // Both only while the slot's place is locked.
@@ -260,7 +277,7 @@ impl Resident {
 
     fn retire(&self) -> u64 {
         let before = self.0.header.header.retired.swap(true, Memory::Relaxed);
-        if before { 0 } else { self.bytes().len() as u64 }
+        if before { 0 } else { self.memory() }
     }
 }
 
@@ -345,7 +362,7 @@ mod tests {
     fn a_value_reads_the_same_wherever_it_is() {
         let (slot, file) = (slot(), ValueFile::of(b"..value..", 7));
         let item = slot.item().unwrap();
-        assert_eq!((slot.resident_bytes(), slot.len()), (5, 8));
+        assert_eq!((slot.resident_bytes(), slot.len()), (128, 8));
         assert!(!slot.is_read_from(7));
         assert_eq!(slot.evict(&file, 2).unwrap().bytes(), b"value");
         assert_eq!((slot.resident_bytes(), slot.len()), (0, 8));
@@ -384,7 +401,7 @@ mod tests {
     #[test]
     fn what_the_past_shows_stays_in_memory() {
         let (slot, file) = (slot(), ValueFile::of(b"value", 7));
-        assert_eq!(slot.retire().unwrap(), 5);
+        assert_eq!(slot.retire().unwrap(), 128);
         assert_eq!(slot.retire().unwrap(), 0, "it counts once");
         assert!(slot.evict(&file, 0).is_none());
         assert!(!slot.is_read_from(7));

@@ -22,7 +22,7 @@ pub(crate) struct State {
     resident: Resident,
 }
 
-/// Bytes of the values that the latest state holds in memory. Clones share the count.
+/// What the values take that the latest state holds in memory, in bytes. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Resident(Arc<AtomicU64>);
 
@@ -247,7 +247,7 @@ impl State {
         self.items_digest = self
             .items_digest
             .wrapping_add(digest::item(key, value, numbers));
-        self.resident.add(value.len() as u64);
+        self.resident.add(new.resident_bytes());
         let old = self.view.slots.insert(new.clone());
         if let Some(old) = &old {
             self.let_go(old)?;

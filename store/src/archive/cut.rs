@@ -1,12 +1,11 @@
 //! An image cut into the blocks of a file, straight from the persistent map.
 
-use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use bytes::Bytes;
 
 use crate::archive::block::{self, HEAD_BYTES, Kind, PROLOGUE_BYTES};
-use crate::archive::{Totals, Trailer, record};
+use crate::archive::{Keys, Totals, Trailer, record};
 use crate::dedupe::Request;
 use crate::image::Image;
 use crate::slot::Slot;
@@ -25,7 +24,7 @@ pub(crate) struct Blocks<'a> {
     image: Image,
     cluster_id: u128,
     /// Only these keys; all when none.
-    changed: Option<&'a BTreeSet<Bytes>>,
+    changed: Option<&'a Keys>,
     next: Next,
     totals: Totals,
 }
@@ -44,11 +43,7 @@ enum Next {
 
 impl<'a> Blocks<'a> {
     /// Of a file with the whole image, or with what holds now under the changed keys.
-    pub(crate) fn new(
-        image: Image,
-        cluster_id: u128,
-        changed: Option<&'a BTreeSet<Bytes>>,
-    ) -> Self {
+    pub(crate) fn new(image: Image, cluster_id: u128, changed: Option<&'a Keys>) -> Self {
         Self {
             image,
             cluster_id,
@@ -85,10 +80,11 @@ impl<'a> Blocks<'a> {
             }
             record::put_key(&mut block, key);
             count += 1;
-            last = Some(key.clone());
+            last = Some(key);
         }
         self.totals.deleted += u64::from(count);
-        Some((self.sealed(block, Kind::Deleted, count), last?))
+        let last = Bytes::copy_from_slice(last?);
+        Some((self.sealed(block, Kind::Deleted, count), last))
     }
 
     fn requests_block(&mut self, requests: &[Request]) -> Vec<u8> {
@@ -199,7 +195,7 @@ impl Fill {
 /// The items of a file as `Blocks` writes it, each with where its value begins in there.
 pub(crate) fn places<'a>(
     view: &'a View,
-    changed: Option<&'a BTreeSet<Bytes>>,
+    changed: Option<&'a Keys>,
 ) -> impl Iterator<Item = (&'a Slot, u64)> {
     let (mut begin, mut fill) = (PROLOGUE_BYTES as u64, Fill::default());
     items(view, changed, None).map(move |slot| {
@@ -216,7 +212,7 @@ pub(crate) fn places<'a>(
 /// The items behind this key that a file has.
 fn items<'a>(
     view: &'a View,
-    changed: Option<&'a BTreeSet<Bytes>>,
+    changed: Option<&'a Keys>,
     after: Option<&'a [u8]>,
 ) -> Box<dyn Iterator<Item = &'a Slot> + 'a> {
     match changed {
@@ -226,11 +222,9 @@ fn items<'a>(
 }
 
 /// The keys after this one.
-fn behind<'a>(
-    keys: &'a BTreeSet<Bytes>,
-    after: Option<&[u8]>,
-) -> impl Iterator<Item = &'a Bytes> + use<'a> {
-    keys.range::<[u8], _>((after.map_or(Unbounded, Excluded), Unbounded))
+fn behind<'a>(keys: &'a Keys, after: Option<&[u8]>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let behind = keys.range::<[u8], _>((after.map_or(Unbounded, Excluded), Unbounded));
+    behind.map(|key| &key[..])
 }
 
 fn with_value<T: serde::Serialize + ?Sized>(value: &T) -> Vec<u8> {

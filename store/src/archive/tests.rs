@@ -1,7 +1,5 @@
 //! Files are flipped, cut, extended and reordered; what is read back is what was written, or an error.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 
 use super::*;
@@ -68,7 +66,11 @@ fn small() -> Image {
     image
 }
 
-fn blocks(image: &Image, changed: Option<&BTreeSet<Bytes>>) -> Vec<Vec<u8>> {
+fn key(text: &str) -> Box<[u8]> {
+    text.as_bytes().into()
+}
+
+fn blocks(image: &Image, changed: Option<&Keys>) -> Vec<Vec<u8>> {
     let blocks = Blocks::new(image.clone(), 5, changed);
     blocks.map(Result::unwrap).collect()
 }
@@ -125,7 +127,7 @@ fn a_whole_image_reads_back() {
 
 #[test]
 fn a_delta_has_what_changed_and_no_more() {
-    let changed = ["key-1", "key-3", "gone", "zone"].map(Bytes::from).into();
+    let changed = ["key-1", "key-3", "gone", "zone"].map(key).into();
     let found = read(&blocks(&image(), Some(&changed)).concat()).unwrap();
     let keys: Vec<Bytes> = found.items.into_iter().map(|item| item.key).collect();
     assert_eq!(keys, ["key-1", "key-3"]);
@@ -135,7 +137,7 @@ fn a_delta_has_what_changed_and_no_more() {
 
 #[test]
 fn values_are_where_they_are_said_to_be() {
-    let (image, changed) = (image(), ["key-1", "key-3", "gone"].map(Bytes::from).into());
+    let (image, changed) = (image(), ["key-1", "key-3", "gone"].map(key).into());
     for changed in [None, Some(&changed)] {
         let file = blocks(&image, changed).concat();
         let found = read(&file).unwrap();

@@ -1,7 +1,7 @@
 //! Transactions that callers here had another member propose. Whatever that member answers, this replica knows the
 //! outcome as soon as it has applied the entry.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ pub(crate) struct Awaited(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    askers: Mutex<BTreeMap<u128, Asker>>,
+    askers: Mutex<HashMap<u128, Asker>>,
     /// So that whoever applies need not look when nobody waits.
     count: AtomicUsize,
 }
@@ -35,6 +35,7 @@ impl Awaited {
             awaited: self.clone(),
             id,
             outcome,
+            told: false,
         }
     }
 
@@ -46,14 +47,14 @@ impl Awaited {
         self.change(|askers| askers.remove(&id))
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<u128, Asker>) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut HashMap<u128, Asker>) -> T) -> T {
         let mut askers = self.lock();
         let changed = change(&mut askers);
         self.0.count.store(askers.len(), Ordering::Release);
         changed
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u128, Asker>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u128, Asker>> {
         self.0.askers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -64,6 +65,8 @@ pub(crate) struct Expected {
     awaited: Awaited,
     id: u128,
     outcome: oneshot::Receiver<TxnOutcome>,
+    /// It came.
+    told: bool,
 }
 
 impl Future for Expected {
@@ -71,7 +74,10 @@ impl Future for Expected {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<TxnOutcome> {
         match Pin::new(&mut self.outcome).poll(context) {
-            Poll::Ready(Ok(outcome)) => Poll::Ready(outcome),
+            Poll::Ready(Ok(outcome)) => {
+                self.told = true;
+                Poll::Ready(outcome)
+            }
             // A later attempt took its place.
             Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
         }
@@ -80,6 +86,9 @@ impl Future for Expected {
 
 impl Drop for Expected {
     fn drop(&mut self) {
+        if self.told {
+            return;
+        }
         self.outcome.close();
         // A later attempt's is not closed.
         self.awaited.change(|askers| {

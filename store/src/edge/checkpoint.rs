@@ -6,14 +6,14 @@
 
 mod room;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
+use crate::archive::Keys;
 use crate::edge::files;
 use crate::edge::reserve::Reserve;
 use crate::edge::state::{Doubt, Materialised, Pace, Residence, StateDir};
@@ -46,7 +46,7 @@ pub(crate) struct Checkpointer {
 
 /// Per generation: the keys it lacks besides the recent ones, or none when it must be written in full.
 #[derive(Default)]
-struct Owed([Option<BTreeSet<Bytes>>; 2]);
+struct Owed([Option<Keys>; 2]);
 
 /// What was applied lately. The state machine notes it in passing, so it must cost little.
 #[derive(Default)]
@@ -58,7 +58,7 @@ struct Tracked {
     entries: u64,
     bytes: u64,
     /// Keys changed since the last checkpoint began.
-    recent: HashSet<Bytes>,
+    recent: HashSet<Box<[u8]>>,
     /// Per generation: the applied index it holds durably.
     holds: [Option<u64>; 2],
     /// The next build answers with this checkpoint instead of making one.
@@ -68,7 +68,7 @@ struct Tracked {
 /// What one checkpoint takes over.
 struct Batch {
     target: usize,
-    recent: HashSet<Bytes>,
+    recent: HashSet<Box<[u8]>>,
     entries: u64,
     bytes: u64,
     /// The other generation can be relied on.
@@ -158,7 +158,7 @@ impl Checkpointer {
         self.pace.hurry(tracked.bytes > HURRY_BYTES);
         for step in steps {
             if !tracked.recent.contains(step.key()) {
-                tracked.recent.insert(Bytes::copy_from_slice(step.key()));
+                tracked.recent.insert(step.key().into());
             }
         }
     }
@@ -180,6 +180,12 @@ impl Checkpointer {
     /// The latest image applied, durable or not; for replicas that lost theirs.
     pub(crate) fn latest(&self) -> Option<Image> {
         self.tracked().latest.clone()
+    }
+
+    /// Keys that one generation or the other lacks, besides those of what is pending.
+    pub(crate) fn owed(&self) -> usize {
+        let owed = lock(&self.owed);
+        owed.0.iter().flatten().map(Keys::len).sum()
     }
 
     /// Bytes of values in memory.
@@ -289,7 +295,7 @@ impl Checkpointer {
             }
             // A generation that could not be written still holds what it held, unless that gave way.
             let held = if result.is_ok() {
-                Some(BTreeSet::new())
+                Some(Keys::new())
             } else {
                 changed.filter(|_| !cleared)
             };
@@ -301,7 +307,7 @@ impl Checkpointer {
     }
 
     fn loaded(&self, n: usize, image: &Image) {
-        lock(&self.owed).0[n] = Some(BTreeSet::new());
+        lock(&self.owed).0[n] = Some(Keys::new());
         let mut tracked = self.tracked();
         tracked.holds[n] = image.applied_index();
         tracked.latest = Some(image.clone());
@@ -324,7 +330,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Owed {
     /// All that this generation lacks; the other one is owed the recent keys too.
-    fn take(&mut self, target: usize, recent: &HashSet<Bytes>) -> Option<BTreeSet<Bytes>> {
+    fn take(&mut self, target: usize, recent: &HashSet<Box<[u8]>>) -> Option<Keys> {
         if let Some(other) = &mut self.0[1 - target] {
             other.extend(recent.iter().cloned());
         }

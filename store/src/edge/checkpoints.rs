@@ -18,8 +18,10 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Between two checkpoints while the log is almost out of space.
 const LOW_PAUSE: Duration = Duration::from_secs(1);
 
-/// After this long without a write, values go to disk that are too many for memory.
+/// After this long without a write, memory is made free that checkpoints can make free: of values that are too many, and
+/// of keys that only the other generation lacks.
 const QUIET: Duration = Duration::from_secs(2);
+const OWED_MAX: usize = 20_000;
 
 /// Writes checkpoints by entries and bytes, whenever the log is short of space, and when there is a pause and memory to
 /// be won.
@@ -81,8 +83,8 @@ fn is_due(core: &Core, last: Option<Instant>, pause: &mut Pause) -> bool {
     let allowed = core.limits.resident_bytes;
     // An eighth more, lest each small write have a checkpoint of its own.
     let too_many = core.checkpointer.resident_bytes() > allowed + allowed / 8;
-    let memory = pause.is_long(entries, Instant::now()) && too_many && entries > 0;
-    memory
+    let frees = too_many && entries > 0 || core.checkpointer.owed() > OWED_MAX;
+    pause.is_long(entries, Instant::now()) && frees
         || entries >= core.limits.checkpoint_entries
         || bytes >= core.limits.checkpoint_bytes
         || is_urgent(*core.space.borrow(), last.map(|last| last.elapsed()))

@@ -378,7 +378,7 @@ impl Core {
             .leader
             .and_then(|leader| self.control(leader))
             .ok_or(Refusal::NotLeader)?;
-        let answered = match link.send(ask).await {
+        let answered = match link.send_at_once(ask).await {
             Ok(pending) => received(pending.await),
             Err(unsent) => Err(unsent),
         };

@@ -8,10 +8,11 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncWriteExt, BufWriter, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -55,6 +56,18 @@ pub(crate) struct Target {
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
     calls: mpsc::Sender<Call>,
+    line: Line,
+}
+
+/// The connection's sending half, while there is one.
+type Line = Arc<AsyncMutex<Option<Sending>>>;
+
+#[derive(Debug)]
+struct Sending {
+    writer: BufWriter<WriteHalf<TlsStream<TcpStream>>>,
+    waiting: Waiting,
+    next: u64,
+    faults: Faults,
 }
 
 struct Call {
@@ -84,8 +97,9 @@ type Waiting = Arc<Mutex<BTreeMap<u64, oneshot::Sender<Result<Answer, LinkError>
 impl Link {
     pub(crate) fn open(target: Target) -> Self {
         let (calls, asked) = mpsc::channel(QUEUE);
-        tokio::spawn(run(target, asked));
-        Self { calls }
+        let line = Line::default();
+        tokio::spawn(run(target, asked, Arc::clone(&line)));
+        Self { calls, line }
     }
 
     /// Queues a question. Questions of one caller are sent in the order of these calls.
@@ -96,6 +110,24 @@ impl Link {
             Ok(()) => Ok(pending),
             Err(_stopped) => Err(LinkError::Unreachable),
         }
+    }
+
+    /// As `send`, but written by the caller when nobody else is writing: there is no thread to wake. Its place among
+    /// questions that are being queued is not certain.
+    pub(crate) async fn send_at_once(&self, ask: Ask) -> Result<Pending, LinkError> {
+        let idle = self.calls.capacity() == self.calls.max_capacity();
+        if let Ok(mut line) = self.line.try_lock()
+            && let Some(sending) = line.as_mut().filter(|_| idle)
+            && let Some(pending) = sending.put_at_once(&ask)
+        {
+            // Who only reads finds out as well that the connection broke. A caller that gives up here leaves the rest
+            // to the next one.
+            let flushed = sending.writer.flush().await;
+            return flushed
+                .map(|()| pending)
+                .map_err(|_broken| LinkError::Broken);
+        }
+        self.send(ask).await
     }
 
     /// Says something that is not answered, if there is room for it at once. False when there is none.
@@ -120,10 +152,10 @@ pub(crate) fn received(
     result.unwrap_or(Err(LinkError::Broken))
 }
 
-async fn run(target: Target, mut asked: mpsc::Receiver<Call>) {
+async fn run(target: Target, mut asked: mpsc::Receiver<Call>, line: Line) {
     while let Some(first) = asked.recv().await {
         match tokio::time::timeout(CONNECT_MAX, connect(&target)).await {
-            Ok(Ok(stream)) => converse(stream, first, &mut asked, &target.faults).await,
+            Ok(Ok(stream)) => converse(stream, first, &mut asked, &target.faults, &line).await,
             Ok(Err(error)) => {
                 tracing::debug!(addr = target.addr, %error, "cannot connect to a peer");
                 refuse(first, &mut asked);
@@ -171,15 +203,23 @@ async fn converse(
     first: Call,
     asked: &mut mpsc::Receiver<Call>,
     faults: &Faults,
+    line: &Line,
 ) {
     let (reader, writer) = tokio::io::split(stream);
     let waiting = Waiting::default();
+    *line.lock().await = Some(Sending {
+        writer: BufWriter::with_capacity(WRITE_BUFFER, writer),
+        waiting: Arc::clone(&waiting),
+        next: 1,
+        faults: faults.clone(),
+    });
     let reading = read_answers(reader, Arc::clone(&waiting));
-    let writing = write_questions(writer, first, asked, &waiting, faults);
+    let writing = write_questions(line, first, asked);
     let ended = tokio::select! {
         ended = reading => ended,
         ended = writing => ended,
     };
+    *line.lock().await = None;
     if let Err(error) = ended {
         tracing::debug!(%error, "a peer connection broke");
     }
@@ -206,43 +246,74 @@ async fn read_answers(reader: ReadHalf<TlsStream<TcpStream>>, waiting: Waiting) 
 }
 
 async fn write_questions(
-    writer: WriteHalf<TlsStream<TcpStream>>,
+    line: &Line,
     first: Call,
     asked: &mut mpsc::Receiver<Call>,
-    waiting: &Waiting,
-    faults: &Faults,
 ) -> io::Result<()> {
-    let mut writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
     let mut next = Some(first);
-    for id in 1.. {
-        let call = match next.take().or_else(|| asked.try_recv().ok()) {
-            Some(call) => call,
-            None => {
-                // Flushed only when nothing more is waiting: questions share packets.
-                writer.flush().await?;
-                match asked.recv().await {
-                    Some(call) => call,
-                    None => return writer.shutdown().await,
-                }
-            }
-        };
+    loop {
+        let mut held = line.lock().await;
+        let sending = held.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        while let Some(call) = next {
+            sending.put(call).await?;
+            next = asked.try_recv().ok();
+        }
+        // Flushed only when nothing more is waiting: questions share packets.
+        sending.writer.flush().await?;
+        drop(held);
+        next = asked.recv().await;
+        if next.is_none() {
+            return hang_up(line).await;
+        }
+    }
+}
+
+async fn hang_up(line: &Line) -> io::Result<()> {
+    match line.lock().await.as_mut() {
+        Some(sending) => sending.writer.shutdown().await,
+        None => Ok(()),
+    }
+}
+
+impl Sending {
+    async fn put(&mut self, call: Call) -> io::Result<()> {
         if call.is_idle() {
             // Since the connection was being made.
-            continue;
+            return Ok(());
         }
-        let frame = match frame::encode(id, &call.ask) {
+        let frame = match frame::encode(self.next, &call.ask) {
             Ok(frame) => frame,
             Err(error) => {
                 call.answer(Ok(Answer::Failed(error.to_string())));
-                continue;
+                return Ok(());
             }
         };
         if let Some(asker) = call.answer {
-            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.insert(id, asker);
+            self.expect(asker);
         }
-        faults.meet(Point::PeerSend).await?;
-        writer.write_all(&frame).await?;
+        self.next += 1;
+        self.faults.meet(Point::PeerSend).await?;
+        self.writer.write_all(&frame).await
     }
-    Ok(())
+
+    /// Puts the question into the buffer, if there is room and nothing to go wrong on purpose.
+    fn put_at_once(&mut self, ask: &Ask) -> Option<Pending> {
+        let frame = frame::encode(self.next, ask).ok()?;
+        let room = WRITE_BUFFER.checked_sub(self.writer.buffer().len() + frame.len());
+        if room.is_none() || self.faults.is_armed(Point::PeerSend) {
+            return None;
+        }
+        // It fits, so nothing is written yet and nothing can be cut short.
+        let buffered = self.writer.write_all(&frame).now_or_never();
+        debug_assert!(matches!(buffered, Some(Ok(()))), "{buffered:?}");
+        let (answer, pending) = oneshot::channel();
+        self.expect(answer);
+        self.next += 1;
+        Some(pending)
+    }
+
+    fn expect(&self, asker: oneshot::Sender<Result<Answer, LinkError>>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.insert(self.next, asker);
+    }
 }

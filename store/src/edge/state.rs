@@ -13,15 +13,13 @@ mod residence;
 mod writer;
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::archive::Blocks;
+use crate::archive::{Blocks, Keys};
 use crate::edge::files;
 use crate::faults::{Faults, Point};
 use crate::image::{Header, Image};
@@ -35,7 +33,7 @@ pub(crate) use writer::Pace;
 use residence::Shelf;
 
 /// The keys that may differ from what is held; all when none.
-pub(crate) type Changed<'a> = Option<&'a BTreeSet<Bytes>>;
+pub(crate) type Changed<'a> = Option<&'a Keys>;
 
 /// Why a generation cannot be relied on.
 #[derive(Debug, thiserror::Error)]

@@ -289,8 +289,9 @@ fn where_values_are_makes_no_difference() {
                 let value = slot.value().unwrap();
                 let file = ValueFile::of(&[b"..", &value[..]].concat(), 1);
                 let freed = slot.evict(&file, 2);
-                let bytes = freed.map_or(0, |value| value.bytes().len());
-                there.resident().sub(bytes as u64);
+                there
+                    .resident()
+                    .sub(freed.map_or(0, |value| value.memory()));
                 evicted += 1;
             }
         }

@@ -1,11 +1,9 @@
 //! Room for a checkpoint on a full disk: first what is kept in reserve, then the generation that it replaces.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bytes::Bytes;
-
+use crate::archive::Keys;
 use crate::edge::files::is_full;
 use crate::edge::reserve::Reserve;
 use crate::edge::state::Materialised;
@@ -23,7 +21,7 @@ pub(super) struct Written {
 pub(super) fn write(
     target: &dyn Materialised,
     image: &Image,
-    changed: Option<&BTreeSet<Bytes>>,
+    changed: Option<&Keys>,
     reserve: Option<&Reserve>,
     other: Option<&dyn Materialised>,
 ) -> Written {
@@ -60,11 +58,7 @@ fn gives_way(target: &dyn Materialised, image: &Image, other: &dyn Materialised)
     }
 }
 
-fn attempt(
-    target: &dyn Materialised,
-    image: &Image,
-    changed: Option<&BTreeSet<Bytes>>,
-) -> io::Result<()> {
+fn attempt(target: &dyn Materialised, image: &Image, changed: Option<&Keys>) -> io::Result<()> {
     catch_unwind(AssertUnwindSafe(|| target.write(image, changed)))
         .unwrap_or_else(|_| Err(io::Error::other("the writer of checkpoints panicked")))
 }

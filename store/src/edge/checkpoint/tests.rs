@@ -1,5 +1,6 @@
 //! Checkpoints that fail owe what they did not bring.
 
+use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::*;

@@ -45,7 +45,7 @@ impl Filling {
         let numbers = Numbers::of(item);
         let digest = digest::item(&item.key, &item.value, numbers);
         let slot = Slot::new(&item.key, &item.value, numbers);
-        let resident = self.resident + item.value.len() as u64;
+        let resident = self.resident + slot.resident_bytes();
         match &self.file {
             Some(file) if resident > self.resident_max => {
                 slot.evict(file, placed.offset);

@@ -117,7 +117,7 @@ impl Shelf {
             if (resident.bytes() > self.residence.bytes_max || slot.is_read_from(self.owner))
                 && let Some(value) = slot.evict(&file, offset)
             {
-                resident.sub(value.bytes().len() as u64);
+                resident.sub(value.memory());
                 freed.push(value);
             }
             if n % AT_ONCE == AT_ONCE - 1 {

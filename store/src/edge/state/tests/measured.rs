@@ -69,7 +69,7 @@ fn measured() {
         newest_ms: 1,
     });
     timed("written in full", || place.write(&image, None).unwrap());
-    let changed = (0..changes).map(|n| key(n * step)).collect();
+    let changed = (0..changes).map(|n| key(n * step)[..].into()).collect();
     for item in (0..changes).map(|n| item(n * step, 2)) {
         let (key, value) = (item.key, item.value);
         image.state.apply_logged(&Txn {
