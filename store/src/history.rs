@@ -43,6 +43,10 @@ pub(crate) struct Step {
     pub(crate) new: Option<Slot>,
     /// None for a creation.
     pub(crate) old: Option<Slot>,
+    /// Length of the value after the change.
+    pub(crate) new_len: u32,
+    /// Length of the value before.
+    pub(crate) old_len: u32,
 }
 
 impl Step {
@@ -172,8 +176,11 @@ impl History {
 fn weight(step: &Step) -> usize {
     // What key and value have beside themselves.
     const SLOT: usize = 96;
-    let slot = |slot: &Option<Slot>| slot.as_ref().map_or(0, |it| SLOT + it.len());
-    size_of::<Step>() + slot(&step.new) + slot(&step.old)
+    let slot = |slot: &Option<Slot>, len: u32| {
+        slot.as_ref()
+            .map_or(0, |it| SLOT + it.key().len() + len as usize)
+    };
+    size_of::<Step>() + slot(&step.new, step.new_len) + slot(&step.old, step.old_len)
 }
 
 #[cfg(test)]
@@ -186,6 +193,8 @@ mod tests {
             stamp_ms,
             new: None,
             old: None,
+            new_len: 0,
+            old_len: 0,
         }
     }
 

@@ -7,8 +7,8 @@
 //! clock, no randomness. Checkpoints are for fast restarts and for values that memory has no room for,
 //! never the only copy.
 //!
-//! Start with `txn.rs` (the only write), then `state.rs` (what a log entry does), `history.rs` and
-//! `snapshot.rs` (what readers see). `edge/` holds everything that touches disk, network, time or
+//! Start with `txn.rs` (the only write), then `slot.rs` and `state.rs` (what a log entry does), `history.rs`
+//! and `snapshot.rs` (what readers see). `edge/` holds everything that touches disk, network, time or
 //! the runtime; `edge/handle.rs` is what the rest of Stoa uses.
 //!
 //! The cores are tested by tables; the log by openraft's storage conformance suite; state files by damage;

@@ -1,6 +1,9 @@
 //! An item inside the map. Its value is in memory, or in a file of a checkpoint and read when it is asked for.
 
+mod window;
+
 use std::borrow::Borrow;
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::sync::atomic::{AtomicBool, Ordering as Memory};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +13,8 @@ use triomphe::ThinArc;
 
 use crate::item::{Item, Revision};
 use crate::values::{Unread, ValueFile};
+
+pub(crate) use window::Window;
 
 /// Ordered and found by its key alone.
 ///
@@ -59,6 +64,14 @@ const GRAIN: usize = 128;
 
 /// The two counters of a `ThinArc` and `Fate`.
 const HEADER: usize = 24;
+
+thread_local! {
+    /// A value with what fills up its memory, for a moment.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Kept of it; larger values give theirs back.
+const SCRATCH_BYTES: usize = 64 << 10;
 
 /// What is to become of a value in memory.
 struct Fate {
@@ -154,15 +167,18 @@ impl Slot {
 
     /// The item as readers see it. Blocks when the value is on disk.
     pub(crate) fn item(&self) -> Result<Item, Unread> {
-        let value = self.value()?;
+        Ok(self.with(self.value()?))
+    }
+
+    fn with(&self, value: Bytes) -> Item {
         let numbers = self.numbers();
-        Ok(Item {
+        Item {
             key: self.shared_key(),
             value,
             create_revision: numbers.create_revision,
             mod_revision: numbers.mod_revision,
             version: numbers.version,
-        })
+        }
     }
 
     /// The key, sharing the slot's memory.
@@ -170,19 +186,19 @@ impl Slot {
         Bytes::from_owner(self.clone())
     }
 
-    /// The state lets go of this value, which the past still shows: it is in memory from now on. Returns what it took
-    /// there, if it was there before. Blocks when it was not.
-    pub(crate) fn retire(&self) -> Result<u64, Unread> {
+    /// The state lets go of this value, which the past still shows: it is in memory from now on. Returns it, and what
+    /// it took there, if it was there before. Blocks when it was not.
+    pub(crate) fn retire(&self) -> Result<(Resident, u64), Unread> {
         let mut place = self.place();
-        match &*place {
-            Value::Resident(value) => Ok(value.retire()),
-            Value::OnDisk(extent) => {
-                let mut value = Vec::new();
-                self.read(extent, &mut value)?;
-                *place = Value::Resident(Resident::new(&value, true));
-                Ok(0)
-            }
-        }
+        let extent = match &*place {
+            Value::Resident(value) => return Ok((value.clone(), value.retire())),
+            Value::OnDisk(extent) => extent,
+        };
+        let mut bytes = Vec::new();
+        self.read(extent, &mut bytes)?;
+        let value = Resident::new(&bytes, true);
+        *place = Value::Resident(value.clone());
+        Ok((value, 0))
     }
 
     /// Has the value read from this place of a file, which holds it, from now on. Returns what was in memory.
@@ -255,10 +271,20 @@ impl Resident {
             len: u32::try_from(value.len()).expect("a value came in one log entry"),
             retired: AtomicBool::new(retired),
         };
-        let mut padded = Vec::with_capacity((HEADER + value.len()).next_multiple_of(GRAIN));
-        padded.extend_from_slice(value);
-        padded.resize(padded.capacity().max(HEADER) - HEADER, 0);
-        Self(ThinArc::from_header_and_slice(fate, &padded))
+        let padded_len = Self::memory_of(value.len()) as usize - HEADER;
+        SCRATCH.with_borrow_mut(|padded| {
+            padded.clear();
+            padded.extend_from_slice(value);
+            padded.resize(padded_len, 0);
+            let made = Self(ThinArc::from_header_and_slice(fate, padded));
+            padded.shrink_to(SCRATCH_BYTES);
+            made
+        })
+    }
+
+    /// What a value of this length takes, in bytes.
+    pub(crate) fn memory_of(len: usize) -> u64 {
+        (HEADER + len).next_multiple_of(GRAIN) as u64
     }
 
     /// What it takes, in bytes.
@@ -344,7 +370,7 @@ impl Slot {
 mod tests {
     use super::*;
 
-    const NUMBERS: Numbers = Numbers {
+    pub(super) const NUMBERS: Numbers = Numbers {
         create_revision: 3,
         mod_revision: 5,
         version: 2,
@@ -401,14 +427,15 @@ mod tests {
     #[test]
     fn what_the_past_shows_stays_in_memory() {
         let (slot, file) = (slot(), ValueFile::of(b"value", 7));
-        assert_eq!(slot.retire().unwrap(), 128);
-        assert_eq!(slot.retire().unwrap(), 0, "it counts once");
+        assert_eq!(slot.retire().unwrap().1, 128);
+        assert_eq!(slot.retire().unwrap().1, 0, "it counts once");
         assert!(slot.evict(&file, 0).is_none());
         assert!(!slot.is_read_from(7));
 
         let slot = self::slot();
         slot.evict(&file, 0);
-        assert_eq!(slot.retire().unwrap(), 0);
+        let (retired, freed) = slot.retire().unwrap();
+        assert_eq!((retired.bytes(), freed), (&b"value"[..], 0));
         assert!(slot.evict(&file, 0).is_none());
         assert!(!slot.is_read_from(7));
         assert_eq!(value(&slot), b"value"[..]);
@@ -429,7 +456,7 @@ mod tests {
             slot.append_value(&mut kept).unwrap_err();
             assert_eq!(kept, b"kept", "{content:?}");
             slot.value().unwrap_err();
-            slot.retire().unwrap_err();
+            assert!(slot.retire().is_err());
             slot.has_value(b"value").unwrap_err();
             // Decided without a look.
             assert!(!slot.has_value(b"other").unwrap());

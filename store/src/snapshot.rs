@@ -6,7 +6,7 @@ use bytes::Bytes;
 use imbl::OrdSet;
 
 use crate::item::{Item, Revision};
-use crate::slot::Slot;
+use crate::slot::{Slot, Window};
 
 /// Everything the store held at one revision. Cloning is a reference count.
 ///
@@ -47,12 +47,16 @@ impl View {
 
     /// Items between the bounds, in key order.
     pub fn range(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> impl Iterator<Item = Item> {
-        self.slots_between(start, end).map(read)
+        let mut window = Window::default();
+        let slots = self.slots_between(start, end);
+        slots.map(move |slot| listed(slot, &mut window))
     }
 
     /// Items whose key starts with the prefix, in key order.
     pub fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Item> {
-        self.slots_under(prefix).map(read)
+        let mut window = Window::default();
+        let slots = self.slots_under(prefix);
+        slots.map(move |slot| listed(slot, &mut window))
     }
 
     /// Keys that start with the prefix, in order, each with the revision at which its value was last changed.
@@ -104,6 +108,11 @@ impl View {
 
 fn read(slot: &Slot) -> Item {
     slot.item().unwrap_or_else(|unread| unread.abandon())
+}
+
+fn listed(slot: &Slot, window: &mut Window) -> Item {
+    let item = window.item(slot);
+    item.unwrap_or_else(|unread| unread.abandon())
 }
 
 /// A range no key lies in; the tree panics on inverted bounds, so they are replaced by this one.

@@ -7,7 +7,7 @@ use crate::dedupe::{Dedupe, Remembered, Request};
 use crate::digest;
 use crate::history::Step;
 use crate::item::{Item, NodeId, Revision};
-use crate::slot::{Numbers, Slot};
+use crate::slot::{Numbers, Resident, Slot};
 use crate::snapshot::View;
 use crate::txn::{Guard, Op, Txn, TxnOutcome};
 use crate::values::Unread;
@@ -19,14 +19,14 @@ pub(crate) struct State {
     items_digest: u128,
     dedupe: Dedupe,
     next_node: NodeId,
-    resident: Resident,
+    resident: Tally,
 }
 
 /// What the values take that the latest state holds in memory, in bytes. Clones share the count.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Resident(Arc<AtomicU64>);
+pub(crate) struct Tally(Arc<AtomicU64>);
 
-impl Resident {
+impl Tally {
     pub(crate) fn bytes(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -56,7 +56,7 @@ impl Default for State {
             dedupe: Dedupe::default(),
             // 0 is never a member, so that it can mean "none".
             next_node: 1,
-            resident: Resident::default(),
+            resident: Tally::default(),
         }
     }
 }
@@ -147,7 +147,7 @@ impl State {
     }
 
     /// Values in memory.
-    pub(crate) fn resident(&self) -> &Resident {
+    pub(crate) fn resident(&self) -> &Tally {
         &self.resident
     }
 
@@ -179,8 +179,12 @@ impl State {
             Op::Put { key, value } => self.put(key, value, stamp_ms, steps),
             Op::Delete { key } => self.delete(key, stamp_ms, steps),
         });
+        let mut revisions = Vec::with_capacity(txn.ops.len());
+        for revision in ops {
+            revisions.push(revision?);
+        }
         Ok(TxnOutcome::Applied {
-            revisions: ops.collect::<Result<_, _>>()?,
+            revisions,
             revision: self.view.revision,
         })
     }
@@ -247,17 +251,20 @@ impl State {
         self.items_digest = self
             .items_digest
             .wrapping_add(digest::item(key, value, numbers));
-        self.resident.add(new.resident_bytes());
+        self.resident.add(Resident::memory_of(value.len()));
         let old = self.view.slots.insert(new.clone());
-        if let Some(old) = &old {
-            self.let_go(old)?;
-        }
+        let old_len = match &old {
+            Some(old) => self.let_go(old)?,
+            None => 0,
+        };
         self.view.revision = revision;
         steps.push(Step {
             revision,
             stamp_ms,
             new: Some(new),
             old,
+            new_len: short(value.len()),
+            old_len,
         });
         Ok(revision)
     }
@@ -271,7 +278,7 @@ impl State {
         let Some(old) = self.view.slots.remove::<[u8]>(key) else {
             return Ok(0);
         };
-        self.let_go(&old)?;
+        let old_len = self.let_go(&old)?;
         self.view.revision += 1;
         let revision = self.view.revision;
         steps.push(Step {
@@ -279,15 +286,20 @@ impl State {
             stamp_ms,
             new: None,
             old: Some(old),
+            new_len: 0,
+            old_len,
         });
         Ok(revision)
     }
 
-    /// A slot is no longer in the map; the history shows it for a while.
-    fn let_go(&mut self, old: &Slot) -> Result<(), Unread> {
-        self.resident.sub(old.retire()?);
-        self.items_digest = self.items_digest.wrapping_sub(digest_of(old)?);
-        Ok(())
+    /// A slot is no longer in the map; the history shows it for a while. Returns its value's length.
+    fn let_go(&mut self, old: &Slot) -> Result<u32, Unread> {
+        let (value, freed) = old.retire()?;
+        self.resident.sub(freed);
+        // Computed again rather than kept: at a million small objects the sums would be a tenth of the state.
+        let digest = digest::item(old.key(), value.bytes(), old.numbers());
+        self.items_digest = self.items_digest.wrapping_sub(digest);
+        Ok(short(value.bytes().len()))
     }
 }
 
@@ -303,9 +315,9 @@ impl State {
     }
 }
 
-/// Computed again rather than kept: at a million small objects the sums would be a tenth of the state.
-fn digest_of(slot: &Slot) -> Result<u128, Unread> {
-    Ok(digest::item(slot.key(), &slot.value()?, slot.numbers()))
+/// The length of a value, which came in one log entry.
+fn short(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

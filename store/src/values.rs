@@ -10,6 +10,13 @@ use crate::faults::{Faults, Point};
 pub(crate) trait ReadAt: Send + Sync {
     /// Fills the buffer from this offset on. Blocks.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Fills as much of it as there is; returns how much. Blocks.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// How often that was done; only tests count.
+    #[cfg(test)]
+    fn reads(&self) -> u64 {
+        0
+    }
 }
 
 /// A value on disk cannot be read, or is not what was written. Whoever needs it cannot go on.
@@ -101,6 +108,17 @@ impl ValueFile {
     }
 }
 
+impl ValueFile {
+    /// What is there, up to so many bytes, to be checked by whoever uses it; nothing when it cannot be read. Blocks.
+    pub(crate) fn ahead(&self, offset: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        let honest = self.faults.hit(Point::ValueRead);
+        let read = honest.and_then(|_honest| self.file.read_at(&mut bytes, offset));
+        bytes.truncate(read.unwrap_or(0));
+        bytes
+    }
+}
+
 impl fmt::Debug for ValueFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ValueFile").field(&self.name).finish()
@@ -108,21 +126,50 @@ impl fmt::Debug for ValueFile {
 }
 
 #[cfg(test)]
-impl ReadAt for Vec<u8> {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let from = usize::try_from(offset).unwrap();
-        let found = self.get(from..from + buffer.len());
-        buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-}
+pub(crate) mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
 
-#[cfg(test)]
-impl ValueFile {
-    /// A file with this content.
-    pub(crate) fn of(content: &[u8], owner: u64) -> Arc<Self> {
-        let (name, faults) = ("memory".to_owned(), Faults::default());
-        let file = Box::new(content.to_vec());
-        Self::new(file, name, owner, faults, Arc::new(|_unread| {}))
+    use super::*;
+
+    /// A file in memory, and how often it was read.
+    #[derive(Clone)]
+    struct InMemory(Arc<(Vec<u8>, AtomicU64)>);
+
+    impl ReadAt for InMemory {
+        fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+            match self.read_at(buffer, offset)? == buffer.len() {
+                true => Ok(()),
+                false => Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            let (content, reads) = &*self.0;
+            reads.fetch_add(1, Ordering::Relaxed);
+            let rest = content
+                .get(usize::try_from(offset).unwrap()..)
+                .unwrap_or_default();
+            let len = rest.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&rest[..len]);
+            Ok(len)
+        }
+
+        fn reads(&self) -> u64 {
+            self.0.1.load(Ordering::Relaxed)
+        }
+    }
+
+    impl ValueFile {
+        /// A file with this content.
+        pub(crate) fn of(content: &[u8], owner: u64) -> Arc<Self> {
+            let (name, faults) = ("memory".to_owned(), Faults::default());
+            let file = InMemory(Arc::new((content.to_vec(), AtomicU64::new(0))));
+            Self::new(Box::new(file), name, owner, faults, Arc::new(|_unread| {}))
+        }
+
+        /// How often it was read.
+        pub(crate) fn reads(&self) -> u64 {
+            self.file.reads()
+        }
     }
 }

@@ -39,9 +39,14 @@ impl Awaited {
         }
     }
 
+    /// Nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.count.load(Ordering::Acquire) == 0
+    }
+
     /// Who waits for it, if anybody does.
     pub(crate) fn take(&self, id: u128) -> Option<Asker> {
-        if self.0.count.load(Ordering::Acquire) == 0 {
+        if self.is_empty() {
             return None;
         }
         self.change(|askers| askers.remove(&id))

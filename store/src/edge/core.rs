@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::alarm::Alarm;
-use crate::edge::awaited::Awaited;
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::handle::LeaderHandler;
 use crate::edge::haste::Haste;
@@ -24,6 +24,7 @@ use crate::edge::peers::{Lane, Peers};
 use crate::edge::propose::Proposed;
 use crate::edge::published::Published;
 use crate::edge::reads::ReadIndex;
+use crate::edge::state::Residence;
 use crate::edge::wal::pool::Space;
 use crate::error::TxnError;
 use crate::faults::Faults;
@@ -31,6 +32,7 @@ use crate::health::{Condition, Health};
 use crate::item::NodeId;
 use crate::member::{Leadership, Node, Role, Status};
 use crate::raft::{Membership, RaftHandle};
+use crate::slot::Resident;
 
 /// One running replica.
 pub(crate) struct Core {
@@ -57,8 +59,17 @@ pub(crate) struct Core {
     pub(crate) haste: Haste,
     pub(crate) holds: Holds,
     pub(crate) idle_poll: IdlePoll,
-    pub(crate) awaited: Awaited,
     pub(crate) told: Told,
+}
+
+/// Values dropped without giving others a turn.
+const DROPPED_AT_ONCE: usize = 64;
+
+async fn drop_by_turns(mut freed: Vec<Resident>) {
+    while !freed.is_empty() {
+        freed.truncate(freed.len().saturating_sub(DROPPED_AT_ONCE));
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Why the replica stopped, once it has.
@@ -94,6 +105,20 @@ impl Fault {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// So much memory for values; one that cannot be read from disk stops the replica. To be called on the engine, which
+    /// makes the values: an allocator gives memory back where it was taken.
+    pub(crate) fn residence(self: &Arc<Self>, bytes_max: u64) -> Residence {
+        let (fault, engine) = (Arc::clone(self), Handle::current());
+        Residence {
+            bytes_max,
+            drop_freed: Arc::new(move |freed| drop(engine.spawn(drop_by_turns(freed)))),
+            on_unread: Arc::new(move |unread| {
+                tracing::error!(%unread, "this replica stops");
+                fault.halt(TxnError::Stopped(unread.to_string()));
+            }),
+        }
     }
 
     pub(crate) fn of_io(error: &std::io::Error) -> TxnError {

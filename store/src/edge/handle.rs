@@ -14,7 +14,7 @@ use crate::command;
 use crate::edge::backup::Backup;
 use crate::edge::core::Core;
 use crate::edge::identity;
-use crate::edge::link::{LinkError, received};
+use crate::edge::link::{Link, LinkError, Pending, received};
 use crate::edge::metrics;
 use crate::edge::options::Options;
 use crate::edge::reads::final_error;
@@ -311,11 +311,21 @@ impl Core {
         if at.is_local {
             return self.propose(txn).await;
         }
+        let (link, ask) = (self.leader(at)?, Ask::Propose(self.id, txn));
+        // Many at once are written together, by a thread that is awake.
+        let alone = self.published.awaited.is_empty();
+        let asked = async {
+            let sent = match alone {
+                true => link.send_at_once(ask).await,
+                false => link.send(ask).await,
+            };
+            heard(sent).await
+        };
         // Whichever comes first: that it is applied here, or the leader's answer.
         let answer = tokio::select! {
             biased;
-            outcome = self.awaited.expect(id) => return Ok(outcome),
-            answer = self.ask_leader(at, Ask::Propose(self.id, txn)) => answer?,
+            outcome = self.published.awaited.expect(id) => return Ok(outcome),
+            answer = asked => answer?,
         };
         if let Answer::Outcome(outcome) = answer {
             outcome.map_err(Refusal::heard_afar)
@@ -374,18 +384,12 @@ impl Core {
 
     /// Every attempt has a time limit of its own (see `retried`), so there is none here.
     async fn ask_leader(&self, at: Leadership, ask: Ask) -> Result<Answer, Refusal> {
-        let link = at
-            .leader
-            .and_then(|leader| self.control(leader))
-            .ok_or(Refusal::NotLeader)?;
-        let answered = match link.send_at_once(ask).await {
-            Ok(pending) => received(pending.await),
-            Err(unsent) => Err(unsent),
-        };
-        answered.map_err(|error| match error {
-            LinkError::Unreachable => Refusal::NotLeader,
-            LinkError::Broken | LinkError::Timeout => Refusal::Unknown,
-        })
+        heard(self.leader(at)?.send(ask).await).await
+    }
+
+    fn leader(&self, at: Leadership) -> Result<Link, Refusal> {
+        let link = at.leader.and_then(|leader| self.control(leader));
+        link.ok_or(Refusal::NotLeader)
     }
 
     async fn member(&self, id: NodeId, node: &Node) -> Member {
@@ -415,6 +419,18 @@ impl Core {
             Ok(_) | Err(_) => None,
         }
     }
+}
+
+/// What the leader answers to what was sent, or was not.
+async fn heard(sent: Result<Pending, LinkError>) -> Result<Answer, Refusal> {
+    let answered = match sent {
+        Ok(pending) => received(pending.await),
+        Err(unsent) => Err(unsent),
+    };
+    answered.map_err(|error| match error {
+        LinkError::Unreachable => Refusal::NotLeader,
+        LinkError::Broken | LinkError::Timeout => Refusal::Unknown,
+    })
 }
 
 fn encode(txn: &Txn) -> Result<Bytes, TxnError> {

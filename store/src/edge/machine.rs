@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::command::{Command, Proposal, Response};
-use crate::edge::awaited::Awaited;
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::metrics::Metrics;
 use crate::edge::published::Published;
@@ -36,7 +35,6 @@ pub(crate) struct Machine {
     metrics: Metrics,
     /// The next put must go wrong: a failpoint said so.
     lying: bool,
-    awaited: Awaited,
     /// Who waits here for outcomes, until they may be told.
     askers: Vec<(oneshot::Sender<TxnOutcome>, TxnOutcome)>,
 }
@@ -56,7 +54,6 @@ impl Machine {
             faults: Faults::default(),
             metrics: Metrics::default(),
             lying: false,
-            awaited: Awaited::default(),
             askers: Vec::new(),
         }
     }
@@ -69,11 +66,6 @@ impl Machine {
             metrics,
             ..self
         }
-    }
-
-    /// Has whoever waits for an outcome told by this replica.
-    pub(crate) fn telling(self, awaited: Awaited) -> Self {
-        Self { awaited, ..self }
     }
 
     /// The answer and the size of the entry.
@@ -121,7 +113,7 @@ impl Machine {
             }
             let outcome = self.image.state.apply(term, &txn, steps);
             let outcome = outcome.map_err(Unapplied::Unread)?;
-            if let Some(asker) = self.awaited.take(txn.request_id) {
+            if let Some(asker) = self.published.awaited.take(txn.request_id) {
                 self.askers.push((asker, outcome.clone()));
             }
             outcomes.push(outcome);

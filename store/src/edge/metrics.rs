@@ -17,7 +17,6 @@ use prometheus_client::registry::Registry;
 
 use crate::history::Step;
 use crate::item::NodeId;
-use crate::slot::Slot;
 use crate::snapshot::View;
 
 pub(crate) use gauges::register;
@@ -160,7 +159,9 @@ impl Metrics {
 
     /// The values that changes brought and took.
     pub(crate) fn changed(&self, steps: &[Step]) {
-        let grown = steps.iter().map(|it| size(&it.new) - size(&it.old)).sum();
+        let grown = steps.iter();
+        let grown = grown.map(|it| i64::from(it.new_len) - i64::from(it.old_len));
+        let grown = grown.sum();
         self.0.value_bytes.inc_by(grown);
     }
 
@@ -211,10 +212,6 @@ impl Metrics {
     pub(crate) fn alarmed(&self) {
         self.0.alarms.inc();
     }
-}
-
-fn size(slot: &Option<Slot>) -> i64 {
-    slot.as_ref().map_or(0, |slot| slot.value_len() as i64)
 }
 
 /// Under which name each figure is known.

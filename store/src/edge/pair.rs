@@ -53,7 +53,8 @@ pub(crate) async fn run(core: Arc<Core>) {
             _ = told.changed() => {}
         }
         let here = *durable.borrow_and_update();
-        if let Some(asker) = core.haste.asker() {
+        let asker = core.haste.asker();
+        if let Some(asker) = asker.filter(|_| core.leadership.borrow().is_local) {
             tell(&core, asker, here).await;
         }
         let heard = *told.borrow_and_update();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::edge::awaited::Awaited;
 use crate::edge::gate::Gate;
 use crate::edge::metrics::Metrics;
 use crate::history::{Change, Compacted, History, Step};
@@ -40,6 +41,8 @@ pub(crate) struct Published {
     applied: Gate,
     marks: Mutex<Marks>,
     metrics: Metrics,
+    /// Outcomes that callers here wait for.
+    pub(crate) awaited: Awaited,
 }
 
 #[derive(Debug)]
@@ -73,6 +76,7 @@ impl Published {
             applied: Gate::default(),
             marks: Mutex::default(),
             metrics: Metrics::default(),
+            awaited: Awaited::default(),
         }
     }
 

@@ -8,12 +8,10 @@ use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::alarm::{self, Alarm};
-use crate::edge::awaited::Awaited;
 use crate::edge::checkpoint::Checkpointer;
 use crate::edge::consensus::{config, ensure_initialized, raft_error};
 use crate::edge::core::{Core, Fault};
@@ -36,9 +34,8 @@ use crate::edge::published::Published;
 use crate::edge::reserve::Reserve;
 use crate::edge::server::{Desk, serve};
 use crate::edge::service::{Running, Service, Tasks};
-use crate::edge::state::Residence;
 use crate::edge::{propose, reads, transfer, wal};
-use crate::error::{StartError, TxnError};
+use crate::error::StartError;
 use crate::faults::Faults;
 use crate::image::Image;
 use crate::member::{Leadership, Node};
@@ -48,9 +45,6 @@ use crate::wire::{Formed, Founder};
 /// Beyond this a recovery from peers is given up; the operator decides then.
 const RECOVER_ROUNDS: usize = 20;
 const RECOVER_PAUSE: Duration = Duration::from_millis(500);
-
-/// Values dropped without giving others a turn.
-const DROPPED_AT_ONCE: usize = 64;
 
 /// What a log entry has beside its transactions: their number, the kind of entry.
 const ENTRY_EXTRA: u64 = 64;
@@ -140,7 +134,6 @@ async fn run(options: Options) -> Result<Running, StartError> {
         haste: Haste::default(),
         holds: Holds::default(),
         idle_poll,
-        awaited: Awaited::default(),
     };
     let (core, tasks) = opened.run(log, fault, &founders, stop.clone()).await?;
     desk.core.set(Arc::clone(&core)).ok();
@@ -290,7 +283,6 @@ struct Opened {
     haste: Haste,
     holds: Holds,
     idle_poll: IdlePoll,
-    awaited: Awaited,
 }
 
 impl Opened {
@@ -303,7 +295,7 @@ impl Opened {
     ) -> Result<(Arc<Core>, Tasks), StartError> {
         let cluster_id = self.identity.cluster_id;
         let reserve = Reserve::new(&self.dir, self.limits.reserve_bytes, log.clone());
-        let held = residence(self.limits.resident_bytes, &fault);
+        let held = fault.residence(self.limits.resident_bytes);
         let checkpointer = Checkpointer::in_dir(&self.dir, cluster_id, &self.faults, &held);
         let checkpointer = Arc::new(checkpointer.with_reserve(reserve));
         let image = self.image(&checkpointer, &log).await?;
@@ -311,8 +303,7 @@ impl Opened {
             .counted(self.metrics.clone());
         let published = Arc::new(published);
         let machine = Machine::new(image, Arc::clone(&published), Arc::clone(&checkpointer))
-            .under(self.faults.clone(), self.metrics.clone())
-            .telling(self.awaited.clone());
+            .under(self.faults.clone(), self.metrics.clone());
         let raft = self.raft(log.clone(), machine).await?;
         ensure_initialized(&raft, founders).await?;
         Ok(self.core(raft, log, published, checkpointer, fault, stop))
@@ -381,7 +372,6 @@ impl Opened {
             haste: self.haste,
             holds: self.holds,
             idle_poll: self.idle_poll,
-            awaited: self.awaited,
             told: Told::default(),
         });
         let tasks = Tasks::spawn(&core, proposed, asked, leads, stop);
@@ -446,27 +436,6 @@ impl Opened {
             faults: self.faults.clone(),
         });
         transfer::pull(&link, self.identity.cluster_id).await
-    }
-}
-
-/// So many bytes of values in memory; one that cannot be read from disk stops the replica. To be called on the
-/// engine, which makes the values: an allocator gives memory back where it was taken.
-fn residence(bytes_max: u64, fault: &Arc<Fault>) -> Residence {
-    let (fault, engine) = (Arc::clone(fault), Handle::current());
-    Residence {
-        bytes_max,
-        drop_freed: Arc::new(move |mut freed: Vec<_>| {
-            engine.spawn(async move {
-                while !freed.is_empty() {
-                    freed.truncate(freed.len().saturating_sub(DROPPED_AT_ONCE));
-                    tokio::task::yield_now().await;
-                }
-            });
-        }),
-        on_unread: Arc::new(move |unread| {
-            tracing::error!(%unread, "this replica stops");
-            fault.halt(TxnError::Stopped(unread.to_string()));
-        }),
     }
 }
 
