@@ -312,20 +312,18 @@ impl Core {
             return self.propose(txn).await;
         }
         let (link, ask) = (self.leader(at)?, Ask::Propose(self.id, txn));
-        // Many at once are written together, by a thread that is awake.
-        let alone = self.published.awaited.is_empty();
-        let asked = async {
-            let sent = match alone {
-                true => link.send_at_once(ask).await,
-                false => link.send(ask).await,
-            };
-            heard(sent).await
-        };
-        // Whichever comes first: that it is applied here, or the leader's answer.
-        let answer = tokio::select! {
-            biased;
-            outcome = self.published.awaited.expect(id) => return Ok(outcome),
-            answer = asked => answer?,
+        let awaited = &self.published.awaited;
+        let answer = if awaited.is_empty() {
+            let asked = async { heard(link.send_at_once(ask).await).await };
+            // Whichever comes first: that it is applied here, or the leader's answer.
+            tokio::select! {
+                biased;
+                outcome = awaited.expect(id) => return Ok(outcome),
+                answer = asked => answer?,
+            }
+        } else {
+            // Many at once are written together, by a thread that is awake.
+            heard(link.send(ask).await).await?
         };
         if let Answer::Outcome(outcome) = answer {
             outcome.map_err(Refusal::heard_afar)

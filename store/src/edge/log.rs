@@ -100,6 +100,11 @@ impl LogStore {
         self.group.space()
     }
 
+    /// Whether replication of an entry is to go before its sync here.
+    pub(crate) fn lead(&self, leads: bool) {
+        self.group.lead(leads);
+    }
+
     /// The last entry that is durable, of those brought since the start.
     pub(crate) fn durable(&self) -> watch::Receiver<Position> {
         self.group.durable()

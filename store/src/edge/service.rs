@@ -223,6 +223,7 @@ async fn watch_server(core: Arc<Core>, leads: watch::Sender<Leadership>) {
             )
         };
         if leads.send_if_modified(|known| std::mem::replace(known, now) != now) {
+            core.log.lead(now.is_local);
             core.note_leadership(now, &mut led_by);
         }
         let is_joint = members.membership().get_joint_config().len() > 1;

@@ -143,3 +143,10 @@ fn write_zeros(
     }
     Ok(())
 }
+
+fn thread(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name(name.into()).spawn(work)
+}

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,10 +16,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::metrics::Metrics;
-use crate::edge::wal::Opened;
 use crate::edge::wal::files::{Disk, Files};
 use crate::edge::wal::pool::{Claim, Pool, Space};
 use crate::edge::wal::waiter::{Waiter, complete};
+use crate::edge::wal::{Opened, thread};
 use crate::faults::{Faults, Point, Verdict};
 use crate::wal::commit::{Medium, commit};
 use crate::wal::writer::{Batch, Source, Writer};
@@ -46,6 +47,8 @@ pub(crate) struct Group {
     pool: Arc<Pool>,
     faults: Faults,
     released: CancellationToken,
+    /// Others wait for what is replicated from here.
+    leads: AtomicBool,
     /// The last entry that is durable, of those brought since the start.
     durable: watch::Sender<Position>,
     on_fault: OnFault,
@@ -107,6 +110,7 @@ impl Group {
             pool: Arc::clone(&pool),
             faults,
             released: CancellationToken::new(),
+            leads: AtomicBool::new(true),
             durable: watch::Sender::default(),
             on_fault,
             metrics,
@@ -145,6 +149,11 @@ impl Group {
         self.pool.space()
     }
 
+    /// Whether replication of an entry is to go before its sync.
+    pub(crate) fn lead(&self, leads: bool) {
+        self.leads.store(leads, Ordering::Relaxed);
+    }
+
     pub(crate) fn durable(&self) -> watch::Receiver<Position> {
         self.durable.subscribe()
     }
@@ -174,8 +183,8 @@ impl Group {
         Ok(())
     }
 
-    /// As `write`, of so many bytes that came alone. To be called from a task: it makes them durable here once
-    /// nothing else is to be done, so the replication of the entry goes first.
+    /// As `write`, of so many bytes that came alone. To be called from a task: it makes them durable here, and where
+    /// this replica leads, once nothing else is to be done, so the replication of the entry goes first.
     pub(crate) fn write_lone(
         self: &Arc<Self>,
         waiter: Waiter,
@@ -195,7 +204,9 @@ impl Group {
         let added = self.add(Some(waiter), write).map(drop);
         let group = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::task::yield_now().await;
+            if group.leads.load(Ordering::Relaxed) {
+                tokio::task::yield_now().await;
+            }
             group.keep_promise();
         });
         added
@@ -375,11 +386,7 @@ impl Group {
         complete(waiters, &result, &self.durable);
         let mut inner = self.lock();
         inner.busy = false;
-        inner.quick = if quick {
-            inner.quick.saturating_add(1)
-        } else {
-            0
-        };
+        inner.quick = u32::from(quick) * inner.quick.saturating_add(1);
         if result.is_err() {
             return;
         }
@@ -438,11 +445,4 @@ impl Inner {
             None => {}
         }
     }
-}
-
-fn thread(
-    name: &str,
-    work: impl FnOnce() + Send + 'static,
-) -> io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name(name.into()).spawn(work)
 }
