@@ -27,7 +27,7 @@ pub(crate) struct Hello {
     pub(crate) to: Option<(u128, NodeId)>,
 }
 
-pub(crate) const PROTOCOL: u16 = 1;
+pub(crate) const PROTOCOL: u16 = 2;
 
 /// A question. On one connection `Append` and the snapshot messages are answered in order.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,8 +37,7 @@ pub(crate) enum Ask {
     PreVote(VoteRequest<Types>),
     Transfer(TransferLeaderRequest<Types>),
     Snapshot(SnapshotAsk),
-    /// An encoded transaction, from this member.
-    Propose(NodeId, Bytes),
+    Propose(Forwarded),
     ReadIndex(Witness),
     Status,
     Call(Bytes),
@@ -56,6 +55,16 @@ pub(crate) enum Ask {
 pub(crate) struct Witness {
     pub(crate) node: NodeId,
     pub(crate) vote: Vote,
+}
+
+/// A transaction that a member has the leader propose.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Forwarded {
+    pub(crate) member: NodeId,
+    /// Encoded.
+    pub(crate) txn: Bytes,
+    /// The member looks out for the entry itself, and needs no answer once it has applied it.
+    pub(crate) watches: bool,
 }
 
 /// Snapshots in both directions.

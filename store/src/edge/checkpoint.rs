@@ -235,7 +235,7 @@ impl Checkpointer {
             }
             (image, tracked.begin())
         };
-        self.write(writing, image, batch).await
+        self.write(writing, image, batch, None).await
     }
 
     /// Waits until nothing is being written, and has what is being written finished soon.
@@ -247,15 +247,15 @@ impl Checkpointer {
     /// Makes this image, which did not come from the log, the state. Durable on return.
     pub(crate) async fn replace(&self, image: Image) -> io::Result<()> {
         let writing = Arc::clone(&self.writing).lock_owned().await;
-        let batch = {
+        let (batch, before) = {
             let mut tracked = self.tracked();
             let batch = tracked.begin();
-            tracked.latest = Some(image.clone());
+            let before = tracked.latest.replace(image.clone());
             tracked.holds = [None, None];
-            batch
+            (batch, before)
         };
         *lock(&self.owed) = Owed::default();
-        self.write(writing, image, batch).await.map(drop)
+        self.write(writing, image, batch, before).await.map(drop)
     }
 
     /// Fails when the disk has no room for this image, whatever is given up for it. Blocks.
@@ -272,6 +272,7 @@ impl Checkpointer {
         writing: OwnedMutexGuard<()>,
         image: Image,
         batch: Batch,
+        before: Option<Image>,
     ) -> io::Result<Arc<Image>> {
         let image = Arc::new(image);
         let generation = Arc::clone(&self.generations[batch.target]);
@@ -287,6 +288,7 @@ impl Checkpointer {
                 changed.as_ref(),
                 reserve.as_deref(),
                 batch.expendable.then_some(&*other),
+                before.as_ref(),
             );
             // Recorded before the next write may begin, and also when nobody waits any more.
             match &result {

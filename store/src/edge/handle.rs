@@ -27,7 +27,7 @@ use crate::item::{NodeId, Revision};
 use crate::member::{Leadership, Member, NewMember, Node, Role, Status};
 use crate::snapshot::View;
 use crate::txn::{Txn, TxnOutcome};
-use crate::wire::{Answer, Ask, MemberChange, Refusal};
+use crate::wire::{Answer, Ask, Forwarded, MemberChange, Refusal};
 
 pub use crate::edge::published::Cursor;
 pub use crate::edge::service::Service;
@@ -311,9 +311,14 @@ impl Core {
         if at.is_local {
             return self.propose(txn).await;
         }
-        let (link, ask) = (self.leader(at)?, Ask::Propose(self.id, txn));
-        let awaited = &self.published.awaited;
-        let answer = if awaited.is_empty() {
+        let (link, awaited) = (self.leader(at)?, &self.published.awaited);
+        let watches = awaited.is_empty();
+        let ask = Ask::Propose(Forwarded {
+            member: self.id,
+            txn,
+            watches,
+        });
+        let answer = if watches {
             let asked = async { heard(link.send_at_once(ask).await).await };
             // Whichever comes first: that it is applied here, or the leader's answer.
             tokio::select! {

@@ -35,7 +35,7 @@ struct Favour {
     /// Who forwarded the transaction that is alone in the latest entry.
     asker: Option<NodeId>,
     /// Who was told last that an entry is on disk here, and which.
-    told: (NodeId, u64),
+    told: (NodeId, Position),
     /// The last entry that a follower may know to be committed before this replica does.
     ahead: Position,
 }
@@ -78,8 +78,8 @@ impl Haste {
     }
 
     /// That was done.
-    pub(crate) fn told(&self, follower: NodeId, index: u64) {
-        self.favour().told = (follower, index);
+    pub(crate) fn told(&self, follower: NodeId, entry: Position) {
+        self.favour().told = (follower, entry);
     }
 
     /// The read index of the leader of this term, which knows this one to be committed: a follower may have
@@ -89,9 +89,9 @@ impl Haste {
     }
 
     /// Whether the follower finds out by itself that the entry is committed.
-    pub(crate) fn knows(&self, follower: NodeId, index: u64) -> bool {
-        let (told, upto) = self.favour().told;
-        told == follower && index <= upto
+    pub(crate) fn knows(&self, follower: NodeId, entry: Position) -> bool {
+        let (told, (term, upto)) = self.favour().told;
+        told == follower && entry.0 == term && entry.1 <= upto
     }
 
     /// The follower did not answer.
@@ -115,9 +115,12 @@ impl Favour {
         if voters != self.voters {
             // Of n + 1 voters, more than half.
             let needed = voters.len().div_ceil(2);
+            // Whoever was told something may act on it, whatever the members are now.
             *self = Self {
                 voters,
                 needed,
+                told: self.told,
+                ahead: self.ahead,
                 ..Self::default()
             };
         }
@@ -246,6 +249,11 @@ mod tests {
         assert_eq!(favour.read_index(5, 38), 40);
         assert_eq!(favour.read_index(5, 41), 41);
         assert_eq!(favour.read_index(6, 38), 38, "told in an earlier term");
+        let mut favour = favour;
+        for voters in [Some(BTreeSet::from([2, 4])), None] {
+            favour.elect(voters);
+            assert_eq!(favour.read_index(5, 38), 40, "whoever votes now");
+        }
     }
 
     #[test]

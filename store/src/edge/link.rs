@@ -26,6 +26,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// Unacknowledged data older than this breaks the connection: a peer that vanished without a
 /// word must not hold up the retry by TCP's minutes.
 const UNACKED_MAX_MS: u32 = 5_000;
+/// How long a caller keeps the connection for itself.
+const FLUSH_MAX: Duration = Duration::from_millis(100);
 const QUEUE: usize = 1024;
 const WRITE_BUFFER: usize = 32 << 10;
 
@@ -120,12 +122,13 @@ impl Link {
             && let Some(sending) = line.as_mut().filter(|_| idle)
             && let Some(pending) = sending.put_at_once(&ask)
         {
-            // Who only reads finds out as well that the connection broke. A caller that gives up here leaves the rest
-            // to the next one.
-            let flushed = sending.writer.flush().await;
-            return flushed
-                .map(|()| pending)
-                .map_err(|_broken| LinkError::Broken);
+            // The reading half finds out as well that the connection broke, and needs the line then. What is not written
+            // in time is left to the next one.
+            let flushed = tokio::time::timeout(FLUSH_MAX, sending.writer.flush()).await;
+            return match flushed {
+                Ok(Err(_broken)) => Err(LinkError::Broken),
+                Ok(Ok(())) | Err(_) => Ok(pending),
+            };
         }
         self.send(ask).await
     }
@@ -299,8 +302,9 @@ impl Sending {
     /// Puts the question into the buffer, if there is room and nothing to go wrong on purpose.
     fn put_at_once(&mut self, ask: &Ask) -> Option<Pending> {
         let frame = frame::encode(self.next, ask).ok()?;
-        let room = WRITE_BUFFER.checked_sub(self.writer.buffer().len() + frame.len());
-        if room.is_none() || self.faults.is_armed(Point::PeerSend) {
+        // What fills the buffer goes past it.
+        let fits = self.writer.buffer().len() + frame.len() < WRITE_BUFFER;
+        if !fits || self.faults.is_armed(Point::PeerSend) {
             return None;
         }
         // It fits, so nothing is written yet and nothing can be cut short.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::edge::core::Core;
-use crate::edge::log::log_id_at;
+use crate::edge::log::{log_id_at, position};
 use crate::item::NodeId;
 use crate::raft::{LogId, Types, Vote};
 use crate::wal::Position;
@@ -34,8 +34,15 @@ pub(crate) struct Stored {
 pub(crate) struct Told(watch::Sender<Option<Stored>>);
 
 impl Told {
+    /// Unless something later was heard already.
     pub(crate) fn hear(&self, stored: Stored) {
-        self.0.send_replace(Some(stored));
+        self.0.send_if_modified(|known| {
+            let later = known.is_none_or(|known| position(known.last) < position(stored.last));
+            if later {
+                *known = Some(stored);
+            }
+            later
+        });
     }
 }
 
@@ -87,7 +94,7 @@ async fn tell(core: &Core, asker: NodeId, here: Position) {
     };
     core.haste.tells(here);
     if link.tell(Ask::Stored(Stored { vote, last })) {
-        core.haste.told(asker, last.index);
+        core.haste.told(asker, here);
     }
 }
 
@@ -115,7 +122,8 @@ pub(crate) fn is_quorum(one: NodeId, other: NodeId, configs: &[BTreeSet<NodeId>]
     both.is_subset(voters) && both.len() * 2 > voters.len()
 }
 
-/// What is committed once this is on disk here and the leader has told that, if it is more than is known.
+/// What is committed once this is on disk here and the leader has told that, if it is more than is known. Nobody checks
+/// this again: consensus takes what a leader's message says of commits whatever else it makes of the message.
 fn committed(told: &Stored, here: Position, known: u64) -> Option<(Vote, LogId)> {
     let (term, index) = here;
     // An entry of the leader's term here means that all before it are the leader's.

@@ -14,6 +14,7 @@ use tracing::Instrument;
 use crate::command::{Proposal, Response, Txns};
 use crate::edge::core::{Core, Fault};
 use crate::edge::haste::Haste;
+use crate::edge::log::position;
 use crate::edge::metrics::Metrics;
 use crate::edge::server::Reply;
 use crate::edge::wal::pool::Space;
@@ -41,9 +42,17 @@ pub(crate) struct Proposed {
 impl Proposed {
     /// The member whose replica the asker waits for.
     fn asking_member(&self) -> Option<NodeId> {
-        match self.asker {
+        match &self.asker {
             Asker::Here(_) => None,
-            Asker::Afar(from, ..) => Some(from),
+            Asker::Afar(afar) => Some(afar.member),
+        }
+    }
+
+    /// The member, if it looks out for the entry itself.
+    fn watching_member(&self) -> Option<NodeId> {
+        match &self.asker {
+            Asker::Afar(afar) if afar.watches => Some(afar.member),
+            Asker::Here(_) | Asker::Afar(_) => None,
         }
     }
 }
@@ -52,8 +61,17 @@ impl Proposed {
 pub(crate) enum Asker {
     /// A caller in this process.
     Here(oneshot::Sender<Result<TxnOutcome, Refusal>>),
-    /// Another member, which is answered on its connection under this number.
-    Afar(NodeId, mpsc::Sender<Reply>, u64),
+    Afar(Afar),
+}
+
+/// Another member, which is answered on its connection.
+pub(crate) struct Afar {
+    pub(crate) member: NodeId,
+    pub(crate) answers: mpsc::Sender<Reply>,
+    /// The question's number.
+    pub(crate) id: u64,
+    /// It needs no answer once it has applied the entry.
+    pub(crate) watches: bool,
 }
 
 impl Asker {
@@ -63,7 +81,7 @@ impl Asker {
     pub(crate) fn answer(self, outcome: Result<TxnOutcome, Refusal>, in_time: bool) {
         match self {
             Self::Here(answer) => drop(answer.send(outcome)),
-            Self::Afar(_, answers, id) => {
+            Self::Afar(Afar { answers, id, .. }) => {
                 let answer = Answer::Outcome(outcome);
                 let told = answers.try_send(Reply {
                     id,
@@ -121,15 +139,18 @@ async fn commit(proposer: Proposer, batch: Vec<Proposed>, slot: OwnedSemaphorePe
         haste,
     } = proposer;
     let afar = batch.iter().find_map(Proposed::asking_member);
-    let lone = afar.filter(|_| batch.len() == 1);
+    let lone = match &batch[..] {
+        [proposed] => proposed.watching_member(),
+        _ => None,
+    };
     haste.ask(lone);
     let written = write(&raft, &fault, entry).await;
     let mut in_time = true;
     if let (Ok(written), Some(_)) = (&written, afar) {
-        let index = written.log_id.index;
-        in_time = lone.is_none_or(|asks| !haste.knows(asks, index));
+        let entry = position(written.log_id);
+        in_time = lone.is_none_or(|asks| !haste.knows(asks, entry));
         if in_time {
-            haste.upto(index);
+            haste.upto(written.log_id.index);
         }
     }
     metrics.committed(batch.len(), started.elapsed());

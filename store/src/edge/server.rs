@@ -11,6 +11,7 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncWriteExt, BufReader, BufWriter, ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -19,14 +20,13 @@ use crate::command::is_txn;
 use crate::edge::core::Core;
 use crate::edge::formation::Door;
 use crate::edge::options::PEER_SERVER_NAME;
-use crate::edge::propose::Asker;
+use crate::edge::propose::{Afar, Asker};
 use crate::edge::transfer::{Assembly, Cutter};
 use crate::edge::{frame, link};
 use crate::faults::{Faults, Point};
 use crate::image::{Header, Image};
-use crate::item::NodeId;
 use crate::raft::{SnapshotMeta, Vote};
-use crate::wire::{Answer, Ask, Hello, PROTOCOL, Piece, Refusal, SnapshotAsk};
+use crate::wire::{Answer, Ask, Forwarded, Hello, PROTOCOL, Piece, Refusal, SnapshotAsk};
 
 const CONNECTIONS_MAX: usize = 512;
 const ANSWERS_QUEUED: usize = 1024;
@@ -187,6 +187,7 @@ async fn write_answers(
 ) -> io::Result<()> {
     let mut writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
     while let Some(first) = queued.recv().await {
+        let idle_until = Instant::now() + IDLE_ANSWER;
         let (mut next, mut in_time) = (Some(first), false);
         while let Some(reply) = next {
             in_time |= reply.in_time;
@@ -194,7 +195,7 @@ async fn write_answers(
             writer.write_all(&frame).await?;
             next = queued.try_recv().ok();
             if next.is_none() && !in_time {
-                let more = tokio::time::timeout(IDLE_ANSWER, queued.recv());
+                let more = tokio::time::timeout_at(idle_until, queued.recv());
                 next = more.await.ok().flatten();
             }
         }
@@ -236,18 +237,23 @@ impl Conversation {
         if let Ask::Stored(stored) = ask {
             return core.told.hear(stored);
         }
-        if let Ask::Propose(from, txn) = ask {
-            return self.propose(id, &core, from, txn).await;
+        if let Ask::Propose(proposal) = ask {
+            return self.propose(id, &core, proposal).await;
         }
         self.answer_later(id, core, ask).await;
     }
 
     /// Queues a transaction; whoever carries it out answers on this connection, so that none of the
     /// many in flight costs a task here.
-    async fn propose(&self, id: u64, core: &Core, from: NodeId, txn: bytes::Bytes) {
-        if is_txn(&txn) {
-            let asker = Asker::Afar(from, self.answers.clone(), id);
-            core.enqueue(txn, asker).await;
+    async fn propose(&self, id: u64, core: &Core, forwarded: Forwarded) {
+        if is_txn(&forwarded.txn) {
+            let asker = Asker::Afar(Afar {
+                member: forwarded.member,
+                answers: self.answers.clone(),
+                id,
+                watches: forwarded.watches,
+            });
+            core.enqueue(forwarded.txn, asker).await;
         } else {
             let answer = Answer::Failed("not a transaction".into());
             self.say(id, answer).await;
@@ -287,7 +293,9 @@ impl Conversation {
             SnapshotAsk::End(vote) => self.install(core, vote).await,
             SnapshotAsk::PullBegin => self.pull_begin(core),
             SnapshotAsk::PullNext => {
-                let piece = self.cutter.as_mut().and_then(Iterator::next).transpose();
+                let next = || self.cutter.as_mut().and_then(Iterator::next).transpose();
+                // It reads from disk.
+                let piece = tokio::task::block_in_place(next);
                 piece
                     .map(Answer::Piece)
                     .map_err(|unread| unread.to_string())

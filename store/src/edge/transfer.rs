@@ -12,6 +12,7 @@ use crate::faults::{Faults, Point};
 use crate::image::{Header, Image};
 use crate::item::Item;
 use crate::raft::{Types, Vote};
+use crate::slot::Window;
 use crate::values::Unread;
 use crate::wire::{Answer, Ask, Piece, SnapshotAsk};
 
@@ -52,9 +53,9 @@ impl Cutter {
     fn items(&mut self) -> Result<Vec<Item>, Unread> {
         use std::ops::Bound::{Excluded, Unbounded};
         let start = self.after.as_deref().map_or(Unbounded, Excluded);
-        let (mut items, mut bytes) = (Vec::new(), 0);
+        let (mut items, mut bytes, mut window) = (Vec::new(), 0, Window::default());
         for slot in self.image.state.view().slots_between(start, Unbounded) {
-            let item = slot.item()?;
+            let item = window.item(slot)?;
             bytes += item.key.len() + item.value.len() + 64;
             items.push(item);
             if bytes >= PIECE_BYTES {
@@ -134,7 +135,9 @@ pub(crate) async fn push(
         .await;
     let mut ahead = std::collections::VecDeque::from([begin.map_err(text)?]);
     let (mut pieces, mut next) = (0, Instant::now());
-    for piece in Cutter::new(Arc::clone(image)) {
+    let mut cutter = Cutter::new(Arc::clone(image));
+    // It reads from disk.
+    while let Some(piece) = tokio::task::block_in_place(|| cutter.next()) {
         tokio::time::sleep_until(next).await;
         next = Instant::now() + PIECE_PAUSE;
         pieces += 1;

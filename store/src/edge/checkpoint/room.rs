@@ -17,13 +17,15 @@ pub(super) struct Written {
 }
 
 /// Writes the image, and has room made for it when there is none. The image held is only given up when there is an
-/// `other` that can be relied on, and when that makes room enough. Blocks.
+/// `other` that can be relied on, and when that makes room enough. Values of this image and of
+/// the one `before` that are read from the files given up are read from the other one's then. Blocks.
 pub(super) fn write(
     target: &dyn Materialised,
     image: &Image,
     changed: Option<&Keys>,
     reserve: Option<&Reserve>,
     other: Option<&dyn Materialised>,
+    before: Option<&Image>,
 ) -> Written {
     let mut result = attempt(target, image, changed);
     let lacks_room = |result: &io::Result<()>| result.as_ref().is_err_and(is_full);
@@ -33,19 +35,25 @@ pub(super) fn write(
     }
     let cleared = lacks_room(&result)
         && target.bytes() > 0
-        && other.is_some_and(|other| gives_way(target, image, other));
+        && other.is_some_and(|other| gives_way(target, image, before, other));
     if cleared {
         result = target.clear().and_then(|()| attempt(target, image, None));
     }
     Written { result, cleared }
 }
 
-fn gives_way(target: &dyn Materialised, image: &Image, other: &dyn Materialised) -> bool {
-    let adopted = |()| {
-        // What is still read from its files would keep their space.
+fn gives_way(
+    target: &dyn Materialised,
+    image: &Image,
+    before: Option<&Image>,
+    other: &dyn Materialised,
+) -> bool {
+    let adopt = |image| {
         let adopted = other.adopt(image, target.owner());
         adopted.map_err(|doubt| io::Error::other(doubt.to_string()))
     };
+    // What is still read from its files would keep their space.
+    let adopted = |()| before.into_iter().chain([image]).try_for_each(adopt);
     match target.require_room(image).and_then(adopted) {
         Ok(()) => {
             tracing::warn!("the disk is full: the older checkpoint gives way to the next one");
