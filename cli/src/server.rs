@@ -127,7 +127,7 @@ pub(crate) struct Args {
     /// Memory for those changes at most, whatever their age [default: 50331648]
     #[arg(long, env = "STOA_HISTORY_BYTES", value_name = "BYTES")]
     history_bytes: Option<usize>,
-    /// Memory for values at most; others are read from the checkpoints' files [default: 12582912]
+    /// Memory for objects; values that it has no room for are read from the checkpoints' files [default: 67108864]
     #[arg(long, env = "STOA_RESIDENT_BYTES", value_name = "BYTES")]
     resident_bytes: Option<u64>,
     /// Let the processors halt between lone writes: slower, and nothing runs that need not

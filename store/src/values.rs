@@ -6,6 +6,17 @@ use std::sync::Arc;
 
 use crate::faults::{Faults, Point};
 
+/// About what an object takes in memory beside its value.
+const ITEM_BYTES: u64 = 100;
+/// Of the memory for objects, values have at least one of so many parts.
+const VALUES_PART: u64 = 5;
+
+/// Memory for values where so many objects may take so much: what they leave.
+pub(crate) fn allowed(bytes_max: u64, items: usize) -> u64 {
+    let left = bytes_max.saturating_sub(items as u64 * ITEM_BYTES);
+    left.max(bytes_max / VALUES_PART)
+}
+
 /// Bytes that are read from any place of a file.
 pub(crate) trait ReadAt: Send + Sync {
     /// Fills the buffer from this offset on. Blocks.
@@ -130,6 +141,19 @@ pub(crate) mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+
+    #[test]
+    fn values_have_what_objects_leave() {
+        for (bytes_max, items, values) in [
+            (1_000, 0, 1_000),
+            (1_000, 3, 700),
+            (1_000, 9, 200),
+            (1_000, 1_000_000, 200),
+            (0, 3, 0),
+        ] {
+            assert_eq!(allowed(bytes_max, items), values, "{bytes_max} {items}");
+        }
+    }
 
     /// A file in memory, and how often it was read.
     #[derive(Clone)]

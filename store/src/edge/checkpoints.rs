@@ -9,6 +9,7 @@ use tracing::Instrument;
 
 use crate::edge::core::Core;
 use crate::edge::wal::pool::Space;
+use crate::values::allowed;
 
 /// After a checkpoint failed, e.g. for lack of space.
 const RETRY: Duration = Duration::from_secs(10);
@@ -80,7 +81,7 @@ impl Pause {
 
 fn is_due(core: &Core, last: Option<Instant>, pause: &mut Pause) -> bool {
     let (entries, bytes) = core.checkpointer.pending();
-    let allowed = core.limits.resident_bytes;
+    let allowed = allowed(core.limits.resident_bytes, core.published.items());
     // An eighth more, lest each small write have a checkpoint of its own.
     let too_many = core.checkpointer.resident_bytes() > allowed + allowed / 8;
     let frees = too_many && entries > 0 || core.checkpointer.owed() > OWED_MAX;

@@ -76,9 +76,9 @@ pub struct Limits {
     /// Memory for the history of changes, at most; 48 MiB by default. With objects of 1 KiB that is
     /// 20,000 changes, some seconds of the fastest burst, which is what a watch takes to resume elsewhere.
     pub history_bytes: usize,
-    /// Memory for values, at most, but for those that no checkpoint has yet; 12 MiB by default. Others are read from the
-    /// files of checkpoints, which the page cache holds as far as there is memory to spare. Keys and numbers are always
-    /// in memory: about 100 bytes for an object and its key.
+    /// Memory for objects; 64 MiB by default. Their keys and numbers are always in memory, about 100 bytes each. Values
+    /// have what those leave, and a fifth at least; others are read from the files of checkpoints, which the page cache
+    /// holds as far as there is memory to spare. Values that no checkpoint has yet are in memory whatever it takes.
     pub resident_bytes: u64,
     /// Age after which a change may be forgotten, by the proposers' stamps.
     pub history_age_ms: u64,
@@ -121,7 +121,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             history_bytes: 48 << 20,
-            resident_bytes: 12 << 20,
+            resident_bytes: 64 << 20,
             history_age_ms: 5 * 60 * 1000,
             heartbeat_ms: 100,
             election_ms: (500, 1000),

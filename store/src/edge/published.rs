@@ -136,6 +136,12 @@ impl Published {
         }
     }
 
+    /// Number of items.
+    pub(crate) fn items(&self) -> usize {
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        latest.view.len()
+    }
+
     pub(crate) fn view(&self) -> View {
         self.latest
             .read()

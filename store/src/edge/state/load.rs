@@ -22,7 +22,7 @@ use crate::faults::Faults;
 use crate::image::{Header, Image};
 use crate::slot::{Numbers, Slot};
 use crate::state::State;
-use crate::values::ValueFile;
+use crate::values::{ValueFile, allowed};
 
 /// Decoded blocks waiting to be inserted.
 const AHEAD: usize = 8;
@@ -62,12 +62,12 @@ impl Filling {
     }
 }
 
-/// A generation's image, with so many bytes of its values in memory. Blocks.
+/// A generation's image, of which so much may be in memory. Blocks.
 pub(super) fn load(
     dir: &Path,
     manifest: &Manifest,
     faults: &Faults,
-    resident_max: u64,
+    bytes_max: u64,
     values: impl Fn(&Path) -> std::io::Result<Arc<ValueFile>>,
 ) -> Result<Image, Doubt> {
     let (base, deltas) = manifest
@@ -83,7 +83,7 @@ pub(super) fn load(
     let mut requests = None;
     let mut filling = Filling {
         resident: 0,
-        resident_max,
+        resident_max: allowed(bytes_max, manifest.header.items as usize),
         file: None,
     };
     for file in deltas.iter().rev() {

@@ -15,12 +15,12 @@ use crate::edge::state::{Changed, Doubt};
 use crate::faults::Faults;
 use crate::image::Image;
 use crate::slot::{Numbers, Resident};
-use crate::values::{OnUnread, ReadAt, ValueFile};
+use crate::values::{OnUnread, ReadAt, ValueFile, allowed};
 
 /// Looked at between two rests.
 const AT_ONCE: usize = 4096;
 
-/// How many bytes of values may be in memory, and who is told when one that is not cannot be read.
+/// How much memory objects may take, and who is told when a value that has to be read cannot be.
 #[derive(Clone)]
 pub(crate) struct Residence {
     pub(crate) bytes_max: u64,
@@ -117,8 +117,9 @@ impl Shelf {
     ) -> io::Result<()> {
         let file = self.open(path)?;
         let (resident, mut freed) = (image.state.resident(), Vec::new());
+        let allowed = allowed(self.residence.bytes_max, image.state.view().len());
         for (n, (slot, offset)) in places(image.state.view(), changed).enumerate() {
-            if (resident.bytes() > self.residence.bytes_max || slot.is_read_from(self.owner))
+            if (resident.bytes() > allowed || slot.is_read_from(self.owner))
                 && let Some(value) = slot.evict(&file, offset)
             {
                 resident.sub(value.memory());
