@@ -32,7 +32,7 @@ struct Favour {
     first: Vec<NodeId>,
     /// The first ones of the last entry that enough of them have.
     favoured: Vec<NodeId>,
-    /// Who forwarded the transaction that is alone in the latest entry.
+    /// Who forwarded the transaction that is alone in the latest entry, and looks out for it.
     asker: Option<NodeId>,
     /// Who was told last that an entry is on disk here, and which.
     told: (NodeId, Position),
@@ -62,9 +62,14 @@ impl Haste {
         self.favour().stored(follower, index);
     }
 
-    /// The next entry is one transaction of somebody at this follower, who needs it most; or is not.
+    /// This follower needs the next entry most: somebody there waits for it.
+    pub(crate) fn prefer(&self, follower: NodeId) {
+        self.favour().prefer(follower);
+    }
+
+    /// This follower looks out for the next entry, which is one transaction; or nobody does.
     pub(crate) fn ask(&self, follower: Option<NodeId>) {
-        self.favour().ask(follower);
+        self.favour().asker = follower;
     }
 
     /// Who is to be told when the latest entry is on disk here.
@@ -139,13 +144,6 @@ impl Favour {
         }
         if self.first.len() == self.needed && self.favoured != self.first {
             self.favoured.clone_from(&self.first);
-        }
-    }
-
-    fn ask(&mut self, follower: Option<NodeId>) {
-        self.asker = follower;
-        if let Some(follower) = follower {
-            self.prefer(follower);
         }
     }
 

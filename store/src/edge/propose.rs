@@ -139,16 +139,17 @@ async fn commit(proposer: Proposer, batch: Vec<Proposed>, slot: OwnedSemaphorePe
         haste,
     } = proposer;
     let afar = batch.iter().find_map(Proposed::asking_member);
-    let lone = match &batch[..] {
-        [proposed] => proposed.watching_member(),
-        _ => None,
+    let (asks, watches) = match &batch[..] {
+        [proposed] => (proposed.asking_member(), proposed.watching_member()),
+        _ => (None, None),
     };
-    haste.ask(lone);
+    asks.inspect(|member| haste.prefer(*member));
+    haste.ask(watches);
     let written = write(&raft, &fault, entry).await;
     let mut in_time = true;
     if let (Ok(written), Some(_)) = (&written, afar) {
         let entry = position(written.log_id);
-        in_time = lone.is_none_or(|asks| !haste.knows(asks, entry));
+        in_time = watches.is_none_or(|member| !haste.knows(member, entry));
         if in_time {
             haste.upto(written.log_id.index);
         }

@@ -143,3 +143,38 @@ async fn room_is_made_for_a_checkpoint() {
         log.closed().await;
     }
 }
+
+/// On a full disk a snapshot takes the older generation's place, and nobody keeps that one's files: who still shows the
+/// state before it reads from the other one.
+#[tokio::test]
+async fn the_state_before_a_snapshot_keeps_no_space() {
+    let dir = TempDir::new().unwrap();
+    let faults = Faults::default();
+    let held = Residence {
+        bytes_max: 0,
+        ..Residence::default()
+    };
+    let checkpointer = Checkpointer::in_dir(dir.path(), 1, &faults, &held);
+    let mut image = Image::default();
+    for key in ["a", "b", "c"] {
+        put(&checkpointer, &mut image, key);
+        checkpointer.checkpoint(image.clone()).await.unwrap();
+    }
+    let before = image.state.view().clone();
+    let files = |view: &crate::snapshot::View| -> Vec<bool> {
+        let older = |slot: &crate::slot::Slot| slot.file().contains(GENERATIONS[1]);
+        view.iter().map(older).collect()
+    };
+    assert_eq!(files(&before), [true, false, false]);
+    let mut snapshot = Image {
+        applied: Some(log_id(2, 9)),
+        ..Image::default()
+    };
+    snapshot.state.restore_item(&before.get(b"b").unwrap());
+    let full = Action::Fail(io::ErrorKind::StorageFull);
+    faults.arm(Point::CheckpointCommit, full, Some(1));
+    checkpointer.replace(snapshot).await.unwrap();
+    assert_eq!(files(&before), [false; 3]);
+    let values = before.prefix(b"").map(|item| item.value);
+    assert!(values.eq(["1", "2", "3"].map(Bytes::from)));
+}
